@@ -1,0 +1,36 @@
+"""The errors that a user can cause and mend: one line, no traceback, an exit code each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class Fly64Error(Exception):
+    """What came, what was expected and what to do, in one line.
+
+    ``exit_code`` is what `python -m fly64tasks.runner` returns for it.
+    """
+
+    exit_code = 1
+
+
+class StudyError(Fly64Error):
+    """A study file, a stage's settings or an option that can not be used."""
+
+    exit_code = 2
+
+
+class DatasetError(Fly64Error):
+    """An NPZ that breaks the dataset contract, or a scan that can not be used."""
+
+    exit_code = 3
+
+
+class ReconstructionError(Fly64Error):
+    """A reconstruction that failed: not finite, or diverged; with the losses up to there."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, losses: Sequence[float] = ()) -> None:
+        super().__init__(message)
+        self.losses = tuple(losses)

@@ -1,0 +1,83 @@
+"""Where everything lies: every file and folder name of a study, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fly64tasks.study import BASELINE, Case, Study, dose_name
+
+RECONSTRUCTION = "reconstruction.npz"
+LOSSES = "losses.csv"
+RUN_RECORD = "run.json"
+LOG = "ptychi.log"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one study.
+
+    ``makes_base``, ``makes_phase_c`` and ``makes_phase_d`` say whether a stage's files are ours to
+    write; where one is False the files are the user's, and nothing ever writes to them.
+    """
+
+    base: Path
+    phase_c_root: Path
+    phase_d_root: Path
+    artifact_root: Path
+    makes_base: bool = True
+    makes_phase_c: bool = True
+    makes_phase_d: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        study: Study,
+        *,
+        study_folder: Path,
+        project: Path,
+        phase_c_root: Path | None = None,
+        phase_d_root: Path | None = None,
+        artifact_root: Path | None = None,
+    ) -> Layout:
+        """Return the layout of a study; roots given here win over those of the study file.
+
+        The user's inputs that the study file names are looked for beside it, in ``study_folder``;
+        what we write goes under ``project``.
+        """
+        paths = study.paths
+        own_c = phase_c_root or (study_folder / paths.phase_c_root if paths.phase_c_root else None)
+        own_d = phase_d_root or (study_folder / paths.phase_d_root if paths.phase_d_root else None)
+        data = project / paths.data_root
+        return cls(
+            base=study_folder / study.base_npz if study.base_npz else data / "base.npz",
+            phase_c_root=own_c or data / "phase_c",
+            phase_d_root=own_d or data / "phase_d",
+            artifact_root=artifact_root or project / paths.artifact_root,
+            makes_base=study.base_npz is None,
+            makes_phase_c=own_c is None,
+            makes_phase_d=own_d is None,
+        )
+
+    @property
+    def state(self) -> Path:
+        """Return doit's record of what was done, kept with the artifacts that it speaks of."""
+        return self.artifact_root / ".doit.db"
+
+    def phase_c(self, dose: float, split: str) -> Path:
+        """Return the simulated set of a dose and split."""
+        return self.phase_c_root / dose_name(dose) / f"patched_{split}.npz"
+
+    def phase_d(self, dose: float, view: str, split: str) -> Path:
+        """Return the thinned set of a dose, view and split."""
+        return self.phase_d_root / dose_name(dose) / view / f"{view}_{split}.npz"
+
+    def dataset(self, case: Case) -> Path:
+        """Return the set that a case reconstructs: Phase C for the baseline, else Phase D."""
+        if case.view == BASELINE:
+            return self.phase_c(case.dose, case.split)
+        return self.phase_d(case.dose, case.view, case.split)
+
+    def recon_dir(self, case: Case) -> Path:
+        """Return the folder of a case's results."""
+        return self.artifact_root / dose_name(case.dose) / case.view / case.split

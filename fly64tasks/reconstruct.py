@@ -1,0 +1,216 @@
+"""pty-chi: from a start to a reconstruction. The only module that imports torch and pty-chi."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ptychi.api as api
+import torch
+from numpy.typing import NDArray
+from ptychi.api.task import PtychographyTask
+
+from fly64tasks.errors import ReconstructionError, StudyError
+from fly64tasks.start import Start
+from fly64tasks.study import Geometry, ReconSpec
+
+DIVERGED_LOSS_RATIO = 1.1
+COLLAPSED_MAGNITUDE_RATIO = 10.0
+
+EpochCallback = Callable[[int, float], None]
+
+_OPTIONS: dict[str, Any] = {
+    "LSQML": api.LSQMLOptions,
+    "PIE": api.PIEOptions,
+    "EPIE": api.EPIEOptions,
+    "RPIE": api.RPIEOptions,
+    "DM": api.DMOptions,
+    "RAAR": api.RAAROptions,
+    "BH": api.BHOptions,
+    "AD": api.AutodiffPtychographyOptions,
+}
+_ONE_AT_A_TIME = threading.Lock()
+"""pty-chi draws from the process's global random generators and default device."""
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What pty-chi found.
+
+    Attributes
+    ----------
+    obj : (H, W) complex64
+        On the start's canvas.
+    probe : (modes, N, N) complex64
+        In sqrt(photons) per pixel, in the scale of the set.
+    loss : tuple of float
+        pty-chi's displayed loss of each epoch.
+    options : dict
+        Every option that pty-chi ran with.
+    """
+
+    obj: NDArray[np.complex64]
+    probe: NDArray[np.complex64]
+    loss: tuple[float, ...]
+    options: dict[str, Any]
+
+
+def resolve_device(name: str) -> str:
+    """Return ``cpu`` or ``cuda:i`` for ``auto``, ``cpu``, ``cuda`` or ``cuda:i``.
+
+    Raises
+    ------
+    StudyError
+        Not one of these, or there is no such device.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and count == 0):
+        return "cpu"
+    kind, _, index = name.partition(":")
+    if name != "auto" and (kind != "cuda" or (":" in name and not index.isdecimal())):
+        raise StudyError(f"device {name!r} is unknown, expected auto, cpu, cuda or cuda:0, ...")
+    if int(index or 0) >= count:
+        raise StudyError(
+            f"device {name!r} asked for, found {count} CUDA devices; use auto or cpu"
+        )
+    return f"cuda:{index or 0}"
+
+
+def device_name(device: str) -> str:
+    """Return the hardware's name of a resolved device."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else "CPU"
+
+
+def peak_device_memory_bytes(device: str) -> int | None:
+    """Return the most memory that torch held on a CUDA device, None for the CPU."""
+    return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
+
+
+def reconstruct(
+    start: Start,
+    spec: ReconSpec,
+    geometry: Geometry,
+    *,
+    device: str = "cpu",
+    on_epoch: EpochCallback = lambda epoch, loss: None,
+) -> Reconstruction:
+    """Run pty-chi from a start.
+
+    Parameters
+    ----------
+    device : str
+        As `resolve_device` returns.
+    on_epoch : callable
+        Called after each epoch with its number, from 1, and its loss.
+
+    Raises
+    ------
+    ReconstructionError
+        The result is not finite, or finite and diverged.
+    """
+    with _ONE_AT_A_TIME:
+        if device.startswith("cuda"):
+            torch.cuda.set_device(device)
+        options = ptychi_options(start, spec, geometry, device)
+        n = start.probe.shape[-1]
+        losses: list[float] = []
+        with PtychographyTask(
+            options,
+            diffraction_data=start.intensity,
+            object_data=start.obj[None],
+            # pty-chi's transform is not normalised: its probe is 1/N of the unitary one.
+            probe_data=(start.probe / n)[None],
+            probe_position_y_px=start.positions_px[:, 0].astype(np.float32),
+            probe_position_x_px=start.positions_px[:, 1].astype(np.float32),
+        ) as task:
+            for epoch in range(1, spec.num_epochs + 1):
+                try:
+                    task.run(1)
+                except torch.linalg.LinAlgError as error:
+                    raise _failure(f"pty-chi failed in epoch {epoch}: {error}", losses) from None
+                losses.append(float(task.reconstructor.loss_tracker.table["loss"].iloc[-1]))
+                on_epoch(epoch, losses[-1])
+                if not np.isfinite(losses[-1]):
+                    raise _failure(f"the loss is not finite after epoch {epoch}", losses)
+            obj = task.get_data_to_cpu("object", as_numpy=True)[0]
+            probe = task.get_data_to_cpu("probe", as_numpy=True)[0]
+    result = Reconstruction(
+        obj=obj.astype(np.complex64),
+        probe=(probe * (n / np.sqrt(start.intensity_scale))).astype(np.complex64),
+        loss=tuple(losses),
+        options=options.get_dict(),
+    )
+    _check(result, start)
+    return result
+
+
+def ptychi_options(start: Start, spec: ReconSpec, geometry: Geometry, device: str) -> Any:
+    """Return pty-chi's options for a start.
+
+    With the position origin at -1/2 px for even N (0 for odd N), pixel ``N // 2`` of a frame's
+    patch lies at its position in the object array, which is the frame that the set's coordinates
+    are given in (docs/decisions/0005-one-pixel-frame.md).
+    """
+    options = _OPTIONS[spec.algorithm]()
+    reconstructor = options.reconstructor_options
+    reconstructor.num_epochs = spec.num_epochs
+    reconstructor.batch_size = min(spec.batch_size, len(start.frames))
+    reconstructor.batching_mode = api.BatchingModes[spec.batching]
+    reconstructor.random_seed = spec.seed
+    reconstructor.default_device = (
+        api.Devices.GPU if device.startswith("cuda") else api.Devices.CPU
+    )
+    if spec.algorithm == "LSQML":
+        automatic = "POISSON" if start.counts else "GAUSSIAN"
+        model = automatic if spec.noise_model == "auto" else spec.noise_model
+        reconstructor.noise_model = api.NoiseModels[model]
+        reconstructor.momentum_acceleration_gain = spec.momentum
+        reconstructor.rescale_probe_intensity_in_first_epoch = False
+        reconstructor.solve_step_sizes_only_using_first_probe_mode = False
+
+    options.data_options.wavelength_m = geometry.wavelength_m
+    options.data_options.fft_shift = True
+    obj = options.object_options
+    obj.pixel_size_m = geometry.pixel_size_m
+    obj.determine_position_origin_coords_by = api.ObjectPosOriginCoordsMethods.SPECIFIED
+    obj.position_origin_coords = [-0.5, -0.5] if start.probe.shape[-1] % 2 == 0 else [0.0, 0.0]
+    # Scaled to the mean frame already; on a scan within one pixel it turns everything NaN.
+    obj.remove_object_probe_ambiguity.enabled = False
+    options.probe_options.optimizable = spec.update_probe
+    return options
+
+
+def _check(result: Reconstruction, start: Start) -> None:
+    """Refuse a result that is not finite, or that is finite but no reconstruction."""
+    for name, array in (("object", result.obj), ("probe", result.probe)):
+        bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+        if bad:
+            raise _failure(f"the {name} holds {bad} values that are not finite", result.loss)
+    first, last = result.loss[0], result.loss[-1]
+    if last > DIVERGED_LOSS_RATIO * first:
+        raise _failure(
+            f"diverged: the loss ended at {last:.3g}, above its start of {first:.3g}", result.loss
+        )
+    seen = _illuminated(start)
+    ratio = float(np.abs(result.obj[seen]).mean() / np.abs(start.obj[seen]).mean())
+    if not 1 / COLLAPSED_MAGNITUDE_RATIO < ratio < COLLAPSED_MAGNITUDE_RATIO:
+        raise _failure(
+            f"diverged: the object's mean magnitude went to {ratio:.3g} of its start", result.loss
+        )
+
+
+def _failure(reason: str, losses: Sequence[float]) -> ReconstructionError:
+    hint = "try fewer epochs, another noise_model or batching, or update_probe = false"
+    return ReconstructionError(f"{reason}; {hint}", losses)
+
+
+def _illuminated(start: Start) -> NDArray[np.bool_]:
+    """Return where on the canvas the middle half of any frame's patch lies."""
+    seen = np.zeros(start.obj.shape, dtype=bool)
+    half = max(start.probe.shape[-1] // 4, 1)
+    for y, x in np.round(start.positions_px).astype(int):
+        seen[y - half : y + half, x - half : x + half] = True
+    return seen

@@ -1,0 +1,360 @@
+"""Reconstruct one NPZ with pty-chi: the `recon` action, and `python -m fly64tasks.runner`.
+
+Checks come first and cost no import of torch; results are written last, each whole or absent.
+Exit codes: 0 done, 1 failed or diverged, 2 usage, 3 the input breaks the contract, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import hashlib
+import importlib.metadata
+import json
+import logging
+import platform
+import resource
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+import numpy as np
+
+from fly64tasks import layout
+from fly64tasks.dataset import PtychoDataset, read_dataset, write_npz
+from fly64tasks.errors import Fly64Error, ReconstructionError, StudyError
+from fly64tasks.files import replaced
+from fly64tasks.start import Start, start_of
+from fly64tasks.study import Algorithm, Geometry, ReconSpec, parse_spec
+
+EpochCallback = Callable[[int, int, float], None]
+PACKAGES = ("fly64tasks", "ptychi", "torch", "numpy")
+
+
+def run(
+    input_npz: Path,
+    output_dir: Path,
+    spec: ReconSpec,
+    *,
+    device: str = "auto",
+    on_epoch: EpochCallback = lambda epoch, num_epochs, loss: None,
+) -> dict[str, Any]:
+    """Reconstruct one set and write its results; return the run's record.
+
+    Writes ``reconstruction.npz``, ``losses.csv``, ``run.json`` and ``ptychi.log``. An input that
+    breaks the contract leaves nothing; a failed reconstruction leaves the log, the losses and a
+    ``run.json`` that says why, and no ``reconstruction.npz``.
+
+    Parameters
+    ----------
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:i``; never part of what makes a result stale.
+    on_epoch : callable
+        Called after each epoch with its number, their total and the loss.
+
+    Raises
+    ------
+    DatasetError
+        The input breaks the contract, before anything is written.
+    StudyError
+        There is no such device.
+    ReconstructionError
+        The result is not finite or diverged.
+    """
+    dataset = read_dataset(input_npz)
+    start = start_of(dataset, spec, str(input_npz))
+    geometry = geometry_of(dataset)
+    record = _record(input_npz, dataset, start, spec, geometry)
+    began = time.perf_counter()
+
+    from fly64tasks import reconstruct  # costs seconds: only for inputs that can be reconstructed
+
+    resolved = reconstruct.resolve_device(device)
+    record["device"] = {"name": resolved, "hardware": reconstruct.device_name(resolved)}
+    output_dir.mkdir(parents=True, exist_ok=True)
+    (output_dir / layout.RECONSTRUCTION).unlink(missing_ok=True)
+    losses: Sequence[float] = ()
+    try:
+        with _logging_to(output_dir / layout.LOG):
+            result = reconstruct.reconstruct(
+                start,
+                spec,
+                geometry,
+                device=resolved,
+                on_epoch=lambda epoch, loss: on_epoch(epoch, spec.num_epochs, loss),
+            )
+        losses = result.loss
+        record.update(state="done", exit_code=0, ptychi_options=result.options)
+        write_npz(
+            output_dir / layout.RECONSTRUCTION,
+            {
+                "object": result.obj,
+                "probe": result.probe,
+                "positions_px": start.positions_px,
+                "loss": np.array(losses),
+            },
+            {key: record[key] for key in ("stage", "spec", "versions", "input", "start", "set")},
+        )
+    except ReconstructionError as error:
+        losses = error.losses
+        record.update(state="failed", exit_code=error.exit_code, reason=str(error))
+        raise ReconstructionError(
+            f"{input_npz}: {error} (log: {output_dir / layout.LOG})", losses
+        ) from None
+    except KeyboardInterrupt:
+        record.update(state="interrupted", exit_code=130, reason="interrupted")
+        raise
+    finally:
+        record["seconds"] = round(time.perf_counter() - began, 3)
+        record["peak_memory_bytes"] = {
+            "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "device": reconstruct.peak_device_memory_bytes(resolved),
+        }
+        if losses:
+            record["loss"] = {"first": losses[0], "last": losses[-1], "epochs": len(losses)}
+        _write_losses(output_dir / layout.LOSSES, losses)
+        _write_json(output_dir / layout.RUN_RECORD, record)
+    return record
+
+
+def geometry_of(dataset: PtychoDataset) -> Geometry:
+    """Return the set's geometry as its metadata has it, else the assumed one.
+
+    Raises
+    ------
+    StudyError
+        The metadata hold a geometry that is not one.
+    """
+    table = dataset.metadata.get("geometry", {})
+    return parse_spec(Geometry, table if isinstance(table, dict) else {}, "_metadata.geometry")
+
+
+def _record(
+    input_npz: Path, dataset: PtychoDataset, start: Start, spec: ReconSpec, geometry: Geometry
+) -> dict[str, Any]:
+    """Return what is known of a run before it starts."""
+    with input_npz.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    keys = ("dose_photons_per_frame", "overlap_view", "split", "selection_strategy")
+    return {
+        "stage": "recon",
+        "state": "failed",
+        "exit_code": 1,
+        "reason": None,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "spec": spec.to_dict(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
+        "input": {"path": str(input_npz), "sha256": digest},
+        "start": {
+            "n_frames": len(start.frames),
+            "n_frames_in_set": len(dataset.positions_px),
+            "frame_size_px": dataset.frame_size_px,
+            "holds_counts": start.counts,
+            "intensity_scale": start.intensity_scale,
+            "canvas_shape": list(start.canvas.shape),
+            "canvas_origin_px": list(start.canvas.origin_px),
+            "frame_of_reference": start.canvas.frame,
+            "comparable_truth": dataset.is_simulated and start.canvas.frame == "object",
+            "truth_seeded": start.truth_seeded,
+        },
+        "set": {
+            "simulated": dataset.is_simulated,
+            "geometry": geometry.to_dict(),
+            **{key: dataset.metadata[key] for key in keys if key in dataset.metadata},
+        },
+    }
+
+
+@contextlib.contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Send this thread's log records and warnings to a new file, and to it alone."""
+    thread = threading.get_ident()
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(lambda record: record.thread == thread)
+    root, ptychi = logging.getLogger(), logging.getLogger("ptychi")
+    level = ptychi.level
+    ptychi.setLevel(logging.INFO)
+    # pty-chi draws its own progress bar where this logger's level is below WARNING.
+    logging.getLogger("ptychi.reconstructors.base").setLevel(logging.WARNING)
+    root.addHandler(handler)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            yield
+    finally:
+        for warning in caught:
+            logging.getLogger("ptychi").warning(
+                "%s: %s", warning.category.__name__, warning.message
+            )
+        root.removeHandler(handler)
+        handler.close()
+        ptychi.setLevel(level)
+
+
+def _write_losses(path: Path, losses: Sequence[float]) -> None:
+    with replaced(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", "loss"])
+        writer.writerows((epoch, repr(loss)) for epoch, loss in enumerate(losses, start=1))
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    with replaced(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    options = _parser().parse_args(arguments)
+    table = {
+        field.name: getattr(options, field.name)
+        for field in msgspec.structs.fields(ReconSpec)
+        if getattr(options, field.name) is not None
+    }
+    try:
+        spec = parse_spec(ReconSpec, table, "command line")
+        with _progress(options.events) as on_epoch:
+            record = run(
+                options.input_npz,
+                options.output_dir,
+                spec,
+                device=options.device,
+                on_epoch=on_epoch,
+            )
+    except Fly64Error as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
+    print(
+        f"{options.output_dir / layout.RECONSTRUCTION}: {record['start']['n_frames']} frames, "
+        f"{spec.num_epochs} epochs of {spec.algorithm} in {record['seconds']:.0f} s on "
+        f"{record['device']['name']}, loss {record['loss']['last']:.4g}"
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser: one option per field of `ReconSpec`, and where to read, write and run."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fly64tasks.runner",
+        description="Reconstruct one NPZ of the DATA-001 contract with pty-chi.",
+    )
+    parser.add_argument("--input-npz", type=Path, required=True, metavar="PATH")
+    parser.add_argument("--output-dir", type=Path, required=True, metavar="DIR")
+    helps = {
+        "algorithm": f"pty-chi reconstructor: {', '.join(get_args(Algorithm))}",
+        "num_epochs": "passes over all frames",
+        "batch_size": "frames in a minibatch",
+        "batching": "COMPACT, RANDOM or UNIFORM minibatches",
+        "noise_model": "POISSON, GAUSSIAN, or auto: POISSON for photon counts (LSQML)",
+        "momentum": "momentum acceleration gain, 0 for none (LSQML)",
+        "object_init": "ones, noise, or guess for the set's objectGuess",
+        "n_images": "use so many frames, drawn at random",
+        "subsampling_seed": "seed of that draw",
+        "seed": "seed of the reconstruction",
+    }
+    kinds = get_type_hints(ReconSpec)
+    for field in msgspec.structs.fields(ReconSpec):
+        flag = "--" + field.name.replace("_", "-")
+        if field.name == "update_probe":
+            parser.add_argument(
+                flag,
+                action=argparse.BooleanOptionalAction,
+                help="let the probe change (default: yes)",
+            )
+            continue
+        kind: type = str
+        if float in (kinds[field.name], *get_args(kinds[field.name])):
+            kind = float
+        elif int in (kinds[field.name], *get_args(kinds[field.name])):
+            kind = int
+        default = "all" if field.default is None else field.default
+        parser.add_argument(
+            flag, type=kind, metavar=kind.__name__.upper(),
+            help=f"{helps[field.name]} (default: {default})",
+        )
+    parser.add_argument(
+        "--device", default="auto", metavar="STR", help="auto, cpu, cuda or cuda:i (default: auto)"
+    )
+    parser.add_argument(
+        "--events", type=Path, metavar="PATH", help="append a JSON line per epoch to this file"
+    )
+    return parser
+
+
+@contextlib.contextmanager
+def _progress(events: Path | None) -> Iterator[EpochCallback]:
+    """Yield a callback that shows epochs: a bar with loss and ETA on a terminal, else lines."""
+    with contextlib.ExitStack() as stack:
+        shown = [stack.enter_context(_bar()) if sys.stderr.isatty() else _lines()]
+        if events is not None:
+            shown.append(stack.enter_context(_events(events)))
+
+        def on_epoch(epoch: int, num_epochs: int, loss: float) -> None:
+            for show in shown:
+                show(epoch, num_epochs, loss)
+
+        yield on_epoch
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[EpochCallback]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), "loss {task.fields[loss]:.4g}")
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        task = progress.add_task("epochs", loss=float("nan"))
+
+        def show(epoch: int, num_epochs: int, loss: float) -> None:
+            progress.update(task, completed=epoch, total=num_epochs, loss=loss)
+
+        yield show
+
+
+def _lines(every: int = 10) -> EpochCallback:
+    def show(epoch: int, num_epochs: int, loss: float) -> None:
+        if epoch % every == 0 or epoch == num_epochs:
+            print(f"epoch {epoch}/{num_epochs} loss {loss:.6g}", file=sys.stderr)
+
+    return show
+
+
+@contextlib.contextmanager
+def _events(path: Path) -> Iterator[EpochCallback]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    with path.open("a", encoding="utf-8") as file:
+
+        def show(epoch: int, num_epochs: int, loss: float) -> None:
+            event = {
+                "event": "epoch",
+                "epoch": epoch,
+                "num_epochs": num_epochs,
+                "loss": loss,
+                "seconds": round(time.perf_counter() - began, 3),
+            }
+            print(json.dumps(event), file=file, flush=True)
+
+        yield show
+
+
+if __name__ == "__main__":
+    sys.exit(main())

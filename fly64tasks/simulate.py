@@ -1,0 +1,146 @@
+"""Phase C: simulate the diffraction of every frame at one dose, split in train and test.
+
+The commands here read, call the physics in `fly64tasks.optics` and `fly64tasks.scan`, and write.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fly64tasks import optics, scan
+from fly64tasks.dataset import Base, PtychoDataset, read_base, write_base, write_dataset
+from fly64tasks.errors import DatasetError
+from fly64tasks.study import SPLITS, BaseSpec, Geometry, SimulationSpec
+
+
+def make_base(target: Path, *, spec: BaseSpec, geometry: Geometry) -> None:
+    """Write the built-in base: probe, object and scan."""
+    probe = optics.zone_plate_probe(spec, geometry)
+    base = Base(
+        object_guess=optics.synthetic_object(spec),
+        probe_guess=probe[None],
+        positions_px=scan.raster_positions(spec),
+        metadata={"stage": "base", "spec": spec.to_dict(), "geometry": geometry.to_dict()},
+    )
+    write_base(target, base)
+
+
+def simulate(
+    base_path: Path,
+    targets: dict[str, Path],
+    *,
+    dose: float,
+    spec: SimulationSpec,
+    geometry: Geometry,
+) -> None:
+    """Write the simulated train and test sets of one dose.
+
+    Parameters
+    ----------
+    base_path : Path
+        NPZ with ``objectGuess``, ``probeGuess``, ``xcoords``, ``ycoords``.
+    targets : dict
+        Path to write for each split.
+    dose : float
+        Incident photons per frame: a frame sums to the dose times the object's transmission.
+    """
+    base = read_base(base_path)
+    probe = base.probe_guess * np.sqrt(dose / (np.abs(base.probe_guess) ** 2).sum())
+    canvas = scan.canvas_of(
+        base.positions_px, probe.shape[-1], base.object_guess.shape, str(base_path)
+    )
+    if canvas.frame != "object":
+        raise DatasetError(
+            f"{base_path}: the scan lies off the object (median y, x: "
+            f"{np.median(base.positions_px, axis=0).round(1).tolist()}); expected patch centres "
+            "in the object's frame"
+        )
+    edge = optics.edge_energy(probe)
+    shifted = "probe" if edge < optics.EDGE_ENERGY_LIMIT else "object"
+    if shifted == "object":
+        warnings.warn(
+            f"{base_path}: probeGuess has {edge:.1e} of its energy in the outer two pixels, "
+            f"expected under {optics.EDGE_ENERGY_LIMIT:g}: it would wrap around, so that the object "
+            "is shifted instead, and reconstructions carry a model error of a few per cent",
+            stacklevel=2,
+        )
+    frames = scan.split_at_median(base.positions_px, spec.split_axis)
+    for index, split in enumerate(SPLITS):
+        rng = np.random.default_rng([spec.seed, int(dose), index])
+        positions = base.positions_px[frames[split]]
+        metadata: dict[str, Any] = {
+            "stage": "phase_c",
+            "simulated": True,
+            "diffraction_order": "NHW",
+            "dose_photons_per_frame": dose,
+            "split": split,
+            "spec": spec.to_dict(),
+            "geometry": geometry.to_dict(),
+            "base": base.metadata,
+            "subpixel_shift_of": shifted,
+            "probe_edge_energy": edge,
+        }
+        dataset = PtychoDataset(
+            diffraction_amplitude=simulate_amplitude(
+                probe, base.object_guess, positions, rng if spec.noise == "poisson" else None
+            ),
+            object_guess=base.object_guess.astype(np.complex64),
+            probe_guess=probe.astype(np.complex64),
+            positions_px=positions,
+            object_patches=object_patches(base.object_guess, positions, probe.shape[-1]),
+            filenames=np.array([f"frame_{i:05d}" for i in frames[split]]),
+            metadata=metadata,
+        )
+        write_dataset(targets[split], dataset)
+
+
+def simulate_amplitude(
+    probe: NDArray[np.complexfloating],
+    obj: NDArray[np.complexfloating],
+    positions_px: NDArray[np.floating],
+    rng: np.random.Generator | None,
+) -> NDArray[np.float32]:
+    """Return the diffraction amplitude of each frame, with Poisson counts where ``rng`` is given.
+
+    Parameters
+    ----------
+    probe : (modes, N, N) complex
+        In sqrt(photons) per pixel.
+    obj : (H, W) complex
+    positions_px : (n, 2) float
+        Patch centres, y first.
+    rng : numpy.random.Generator or None
+        None gives the expected amplitude, without noise.
+
+    Returns
+    -------
+    amplitude : (n, N, N) float32
+        Square root of photon counts, zero frequency centred.
+    """
+    amplitude = np.empty((len(positions_px), *probe.shape[-2:]), np.float32)
+    for frame, exit_wave in zip(
+        amplitude, optics.exit_waves(probe, obj, positions_px), strict=True
+    ):
+        intensity = optics.diffraction_intensity(exit_wave)
+        frame[:] = np.sqrt(intensity if rng is None else rng.poisson(intensity))
+    return amplitude
+
+
+def object_patches(
+    obj: NDArray[np.complexfloating], positions_px: NDArray[np.floating], size: int
+) -> NDArray[np.complex64]:
+    """Return the object patch of each frame, centred on its sub-pixel position.
+
+    Returns
+    -------
+    patches : (n, size, size) complex64
+    """
+    patches = np.empty((len(positions_px), size, size), np.complex64)
+    for patch, (y, x) in zip(patches, positions_px, strict=True):
+        patch[:] = optics.extract_patch(obj, y, x, size)
+    return patches

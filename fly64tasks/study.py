@@ -1,0 +1,325 @@
+"""The study: one frozen spec per stage, read from a TOML file, and the cases it spans.
+
+Specs hold JSON-ready values only and constructing one never touches the disk. `msgspec` checks
+types and ranges; naming the nearest known key and the offending value is ours, because an error
+that says only ``unknown field`` sends people to the source.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import msgspec
+from msgspec import Meta, Struct
+
+from fly64tasks.errors import StudyError
+
+BASELINE = "baseline"
+SPLITS = ("train", "test")
+
+Count = Annotated[int, Meta(ge=1)]
+Seed = Annotated[int, Meta(ge=0, lt=2**32)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Overlap = Annotated[float, Meta(ge=0, lt=1)]
+Fraction = Annotated[float, Meta(ge=0, lt=1)]
+Algorithm = Literal["LSQML", "PIE", "EPIE", "RPIE", "DM", "RAAR", "BH", "AD"]
+
+
+class Spec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every spec: immutable, comparable, closed to unknown keys."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec as JSON-ready builtins, keys in the order of definition."""
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built
+
+
+SpecT = TypeVar("SpecT", bound=Spec)
+
+
+class Geometry(Spec):
+    """Physical sizes of the experiment; ``assumed`` when they are not known from a measurement."""
+
+    pixel_size_m: Positive = 10e-9
+    energy_ev: Positive = 8800.0
+    assumed: bool = True
+
+    @property
+    def wavelength_m(self) -> float:
+        """Return h c / E, with h c = 1.239841984e-6 eV m (CODATA 2018)."""
+        return 1.239841984e-6 / self.energy_ev
+
+
+class BaseSpec(Spec):
+    """The built-in base: a zone-plate probe, an object and a jittered raster scan."""
+
+    probe_size_px: Annotated[int, Meta(ge=16)] = 64
+    object_size_px: Annotated[int, Meta(ge=64)] = 360
+    scan_step_px: Positive = 10.0
+    scan_jitter_px: NotNegative = 1.5
+    outermost_zone_width_m: Positive = 25e-9
+    central_stop_fraction: Fraction = 0.4
+    defocus_m: NotNegative = 57e-6
+    seed: Seed = 1
+
+
+class SimulationSpec(Spec):
+    """Phase C: diffraction of every frame at one dose, split in train and test."""
+
+    seed: Seed = 42
+    noise: Literal["poisson", "none"] = "poisson"
+    split_axis: Literal["y", "x"] = "y"
+
+
+class ViewsSpec(Spec):
+    """Phase D: which views there are and when frames count as neighbours.
+
+    ``overlap`` maps a view's name to its overlap fraction; frames of the view lie at least
+    ``(1 - overlap) * patch_size_px`` apart. ``gridsizes`` are the group sizes (a side) of the
+    baseline and of the thinned views.
+    """
+
+    overlap: dict[str, Overlap] = msgspec.field(default_factory=lambda: {"dense": 0.7, "sparse": 0.2})
+    gridsizes: tuple[Count, Count] = (1, 2)
+    neighbor_count: Count = 7
+    min_positions: Annotated[int, Meta(ge=2)] = 2
+    patch_size_px: Count | None = None
+    grouping_seed: Seed = 123
+
+    def __post_init__(self) -> None:
+        for view in self.overlap:
+            if view == BASELINE or not re.fullmatch(r"[a-z][a-z0-9]*", view):
+                raise ValueError(
+                    f"view name {view!r} can not be used; expected lower-case letters and digits, "
+                    f"and not {BASELINE!r}, which is always there"
+                )
+        group = max(self.gridsizes) ** 2
+        if self.neighbor_count < group:
+            raise ValueError(
+                f"neighbor_count is {self.neighbor_count}, expected at least gridsize^2 = {group}: "
+                "raise neighbor_count or lower gridsizes"
+            )
+
+
+class ViewSpec(Spec):
+    """One thinned view, as its task depends on it."""
+
+    view: str
+    overlap: Overlap
+    gridsize: Count
+    neighbor_count: Count
+    min_positions: Count
+    patch_size_px: Count | None
+    grouping_seed: Seed
+
+    def spacing_px(self, frame_size_px: int) -> float:
+        """Return the minimum centre spacing S = (1 - overlap) * N, in px.
+
+        >>> views = ViewsSpec()
+        >>> Study(views=views).view_spec("sparse").spacing_px(64)
+        51.2
+        """
+        return (1.0 - self.overlap) * (self.patch_size_px or frame_size_px)
+
+
+class ReconSpec(Spec):
+    """One pty-chi reconstruction; the defaults are those that measured best (docs/settings.md)."""
+
+    algorithm: Algorithm = "LSQML"
+    num_epochs: Count = 100
+    batch_size: Count = 96
+    batching: Literal["COMPACT", "RANDOM", "UNIFORM"] = "COMPACT"
+    noise_model: Literal["auto", "GAUSSIAN", "POISSON"] = "auto"
+    momentum: NotNegative = 0.5
+    object_init: Literal["ones", "noise", "guess"] = "ones"
+    update_probe: bool = True
+    n_images: Count | None = None
+    subsampling_seed: Seed = 456
+    seed: Seed = 0
+
+
+class Paths(Spec):
+    """Where a study's files lie. What you bring (``phase_c_root``, ``phase_d_root``) is looked for
+    beside the study file; what we write (``data_root``, ``artifact_root``) goes under the project
+    folder.
+    """
+
+    data_root: str = "data"
+    artifact_root: str = "reports"
+    phase_c_root: str | None = None
+    phase_d_root: str | None = None
+
+
+class Case(Struct, frozen=True):
+    """One job of the study: a dose (photons per frame), a view and a split."""
+
+    dose: float
+    view: str
+    split: str
+    gridsize: int
+
+    @property
+    def name(self) -> str:
+        """Return the case's name.
+
+        >>> Case(dose=1e3, view="dense", split="train", gridsize=2).name
+        'dose_1000_dense_train'
+        """
+        return f"{dose_name(self.dose)}_{self.view}_{self.split}"
+
+
+class Study(Spec):
+    """A dose/overlap study: what it spans and how each stage is done."""
+
+    name: str = "synthetic-fly64"
+    doses: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (1e3, 1e4, 1e5)
+    base_npz: str | None = None
+    geometry: Geometry = Geometry()
+    base: BaseSpec = BaseSpec()
+    simulation: SimulationSpec = SimulationSpec()
+    views: ViewsSpec = ViewsSpec()
+    recon: ReconSpec = ReconSpec()
+    paths: Paths = Paths()
+
+    def __post_init__(self) -> None:
+        for dose in self.doses:
+            if not (math.isfinite(dose) and dose >= 1 and dose == int(dose)):
+                raise ValueError(
+                    f"doses holds {dose:g}, expected whole numbers of photons per frame, 1 or more"
+                )
+        if len(set(self.doses)) < len(self.doses):
+            raise ValueError(f"doses holds a value twice: {list(self.doses)}; expected each once")
+
+    @property
+    def sorted_doses(self) -> tuple[float, ...]:
+        """Return the doses, ascending."""
+        return tuple(sorted(self.doses))
+
+    @property
+    def thinned_views(self) -> tuple[str, ...]:
+        """Return the views but the baseline, from much overlap to little.
+
+        >>> Study().thinned_views
+        ('dense', 'sparse')
+        """
+        overlap = self.views.overlap
+        return tuple(sorted(overlap, key=lambda view: (-overlap[view], view)))
+
+    def cases(self) -> Iterator[Case]:
+        """Yield every job: dose ascending, baseline then the thinned views, train then test.
+
+        >>> [case.name for case in Study().cases()][:3]
+        ['dose_1000_baseline_train', 'dose_1000_baseline_test', 'dose_1000_dense_train']
+        """
+        for dose in self.sorted_doses:
+            for view in (BASELINE, *self.thinned_views):
+                gridsize = self.views.gridsizes[0 if view == BASELINE else 1]
+                for split in SPLITS:
+                    yield Case(dose=float(dose), view=view, split=split, gridsize=gridsize)
+
+    def view_spec(self, view: str) -> ViewSpec:
+        """Return the spec of one thinned view."""
+        views = self.views
+        return ViewSpec(
+            view=view,
+            overlap=views.overlap[view],
+            gridsize=views.gridsizes[1],
+            neighbor_count=views.neighbor_count,
+            min_positions=views.min_positions,
+            patch_size_px=views.patch_size_px,
+            grouping_seed=views.grouping_seed,
+        )
+
+
+def dose_name(dose: float) -> str:
+    """Return the name of a dose in paths and tasks.
+
+    >>> dose_name(1e5)
+    'dose_100000'
+    """
+    return f"dose_{int(dose)}"
+
+
+def read_study(path: Path) -> Study:
+    """Read and check a study file.
+
+    Raises
+    ------
+    StudyError
+        The file can not be read, is not TOML, holds an unknown key or a value out of range.
+    """
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise StudyError(
+            f"{path}: {(error.strerror or str(error)).lower()}; expected a study file (TOML), "
+            "such as study.toml"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: not valid TOML: {error}") from None
+    return parse_spec(Study, table, str(path))
+
+
+def parse_spec(spec_type: type[SpecT], table: dict[str, Any], source: str) -> SpecT:
+    """Return the spec that a table describes; ``source`` names it in errors.
+
+    Raises
+    ------
+    StudyError
+        An unknown key (with the nearest known one) or a value of the wrong type or range.
+    """
+    _refuse_unknown_keys(spec_type, table, source, prefix="")
+    try:
+        return msgspec.convert(table, spec_type)
+    except msgspec.ValidationError as error:
+        raise StudyError(f"{source}: {_explain(str(error), table)}") from None
+
+
+def _refuse_unknown_keys(
+    spec_type: type[Spec], table: dict[str, Any], source: str, prefix: str
+) -> None:
+    fields = {field.name: field for field in msgspec.structs.fields(spec_type)}
+    for key, value in table.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
+            hint = f"did you mean {prefix + near[0]!r}?" if near else f"known: {', '.join(fields)}"
+            raise StudyError(f"{source}: unknown key {prefix + key!r}; {hint}")
+        nested = fields[key].type
+        if isinstance(nested, type) and issubclass(nested, Spec) and isinstance(value, dict):
+            _refuse_unknown_keys(nested, value, source, prefix=f"{prefix}{key}.")
+
+
+def _explain(message: str, table: dict[str, Any]) -> str:
+    """Return msgspec's message with the key first and the offending value named.
+
+    ``Expected `int` >= 1 - at `$.recon.num_epochs``` becomes
+    ``recon.num_epochs is 0, expected `int` >= 1``.
+    """
+    match = re.fullmatch(r"(.*) - at `(key in )?\$\.?(.*)`", message)
+    if match is None:
+        return message
+    reason, _, where = match.groups()
+    value: Any = table
+    for part in re.findall(r"\w+|\.\.\.", where):
+        if part == "..." or not hasattr(value, "__getitem__"):
+            break
+        try:
+            value = value[int(part) if part.isdigit() else part]
+        except (KeyError, IndexError, TypeError):
+            break
+    if not reason.startswith("Expected"):
+        return f"{where + ': ' if where else ''}{reason}"
+    return f"{where or 'the study'} is {value!r}, {reason[0].lower()}{reason[1:]}"
+
+
+def algorithms() -> tuple[str, ...]:
+    """Return the names of the pty-chi reconstructors that the runner offers."""
+    return get_args(Algorithm)

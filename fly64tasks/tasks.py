@@ -1,0 +1,207 @@
+"""Case to doit task: pure functions that open no file, and the actions that they name.
+
+Nothing here imports numpy, torch or pty-chi when it is loaded: `doit list` pays for none of them.
+Actions import their command when they run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from doit import doit_cmd, get_initial_workdir, get_var
+from doit.exceptions import InvalidDodoFile, TaskFailed
+from doit.tools import config_changed
+
+from fly64tasks import layout as names
+from fly64tasks.errors import Fly64Error, StudyError
+from fly64tasks.layout import Layout
+from fly64tasks.study import SPLITS, Case, Spec, Study, dose_name, read_study
+
+TaskDict = dict[str, Any]
+
+VARIABLES = ("study", "base_npz", "phase_c_root", "phase_d_root", "artifact_root", "device")
+
+
+def load_study() -> tuple[Study, Layout]:
+    """Return the study and layout that the command line asks for (`doit study=other.toml ...`).
+
+    Paths given there are relative to the folder that doit was called in.
+
+    Raises
+    ------
+    InvalidDodoFile
+        The study can not be used, or there is no such variable; doit prints it and exits with 3.
+    """
+    try:
+        _refuse_unknown_variables()
+        study_path = _path_variable("study") or Path("study.toml")
+        study = read_study(study_path)
+        base = _path_variable("base_npz")
+        if base is not None:
+            study = msgspec.structs.replace(study, base_npz=str(base))
+        layout = Layout.of(
+            study,
+            study_folder=study_path.parent,
+            project=Path(),
+            phase_c_root=_path_variable("phase_c_root"),
+            phase_d_root=_path_variable("phase_d_root"),
+            artifact_root=_path_variable("artifact_root"),
+        )
+    except StudyError as error:
+        raise InvalidDodoFile(str(error)) from None
+    return study, layout
+
+
+def base(study: Study, layout: Layout) -> TaskDict:
+    """Return the task that writes the built-in base."""
+    spec = study.base
+    return {
+        "actions": [(_make_base, [], {"target": layout.base, "study": study})],
+        "targets": [str(layout.base)],
+        "uptodate": [config_changed(_config(spec, study.geometry))],
+        "clean": [(_remove, [[layout.base]])],
+        "doc": (
+            f"Write the built-in base: {spec.probe_size_px} px zone-plate probe, "
+            f"{spec.object_size_px} px object, scan"
+        ),
+    }
+
+
+def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
+    """Return the task that simulates one dose."""
+    targets = {split: layout.phase_c(dose, split) for split in SPLITS}
+    return {
+        "name": dose_name(dose),
+        "actions": [
+            (_simulate, [], {"base": layout.base, "targets": targets, "dose": dose, "study": study})
+        ],
+        "file_dep": [str(layout.base)],
+        "targets": [str(path) for path in targets.values()],
+        "uptodate": [config_changed(_config(study.simulation, study.geometry, dose=dose))],
+        "clean": [(_remove, [list(targets.values())])],
+        "doc": f"Simulate diffraction at {dose:g} photons per frame, train and test",
+    }
+
+
+def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
+    """Return the task that thins one dose to one view."""
+    spec = study.view_spec(view)
+    sources = {split: layout.phase_c(dose, split) for split in SPLITS}
+    targets = {split: layout.phase_d(dose, view, split) for split in SPLITS}
+    return {
+        "name": f"{dose_name(dose)}_{view}",
+        "actions": [(_make_view, [], {"sources": sources, "targets": targets, "spec": spec})],
+        "file_dep": [str(path) for path in sources.values()],
+        "targets": [str(path) for path in targets.values()],
+        "uptodate": [config_changed(_config(spec))],
+        "clean": [(_remove, [list(targets.values())])],
+        "doc": f"Thin {dose:g} photons per frame to the {view} view, overlap {spec.overlap:g}",
+    }
+
+
+def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
+    """Return the task that reconstructs one case."""
+    source, folder = layout.dataset(case), layout.recon_dir(case)
+    targets = [folder / name for name in (names.RECONSTRUCTION, names.LOSSES, names.RUN_RECORD)]
+    spec = study.recon
+    return {
+        "name": case.name,
+        "actions": [(_reconstruct, [], {"source": source, "folder": folder, "spec": spec})],
+        "file_dep": [str(source)],
+        "targets": [str(path) for path in targets],
+        "uptodate": [config_changed(_config(spec))],
+        "clean": [(_remove, [[*targets, folder / names.LOG]])],
+        "meta": {
+            "dose": case.dose,
+            "view": case.view,
+            "split": case.split,
+            "gridsize": case.gridsize,
+        },
+        "doc": (
+            f"Reconstruct {case.dose:g} photons per frame, {case.view}, {case.split}: "
+            f"{spec.algorithm}, {spec.num_epochs} epochs"
+        ),
+    }
+
+
+def _config(*specs: Spec, **values: float) -> dict[str, Any]:
+    """Return what a stage depends on besides its files, as JSON-ready values."""
+    merged: dict[str, Any] = dict(values)
+    for spec in specs:
+        merged[type(spec).__name__] = spec.to_dict()
+    return merged
+
+
+def _refuse_unknown_variables() -> None:
+    given = getattr(doit_cmd, "_CMDLINE_VARS", None) or {}
+    for name in given:
+        if name not in VARIABLES:
+            near = difflib.get_close_matches(name, VARIABLES, n=1)
+            hint = f"did you mean {near[0]}=?" if near else f"known: {', '.join(VARIABLES)}"
+            raise StudyError(f"unknown variable {name}={given[name]}; {hint}")
+
+
+def _path_variable(name: str) -> Path | None:
+    value = get_var(name)
+    if value is None:
+        return None
+    if not value:
+        raise StudyError(f"{name}= is empty, expected a path")
+    return Path(get_initial_workdir(), Path(value).expanduser())
+
+
+def _action(function: Callable[..., None]) -> Callable[..., TaskFailed | None]:
+    """Return the function as a doit action: an error that a user can mend is one line."""
+
+    @functools.wraps(function)
+    def action(*args: Any, **kwargs: Any) -> TaskFailed | None:
+        try:
+            function(*args, **kwargs)
+        except Fly64Error as error:
+            return TaskFailed(str(error))
+        return None
+
+    return action
+
+
+@_action
+def _make_base(target: Path, study: Study) -> None:
+    from fly64tasks import simulate as command
+
+    command.make_base(target, spec=study.base, geometry=study.geometry)
+
+
+@_action
+def _simulate(base: Path, targets: dict[str, Path], dose: float, study: Study) -> None:
+    from fly64tasks import simulate as command
+
+    command.simulate(base, targets, dose=dose, spec=study.simulation, geometry=study.geometry)
+
+
+@_action
+def _make_view(sources: dict[str, Path], targets: dict[str, Path], spec: Any) -> None:
+    from fly64tasks import views as command
+
+    command.make_view(sources, targets, spec=spec)
+
+
+@_action
+def _reconstruct(source: Path, folder: Path, spec: Any) -> None:
+    from fly64tasks import runner
+
+    runner.run(source, folder, spec, device=get_var("device", "auto"))
+
+
+def _remove(paths: list[Path]) -> None:
+    """Remove files and the folders that this empties."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+    for folder in {path.parent for path in paths}:
+        while folder.is_dir() and folder != Path() and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent

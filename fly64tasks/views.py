@@ -1,0 +1,54 @@
+"""Phase D: thin the simulated sets of one dose to an overlap view."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from fly64tasks import optics, scan
+from fly64tasks.dataset import read_dataset, write_dataset
+from fly64tasks.study import ViewSpec
+
+
+def make_view(sources: dict[str, Path], targets: dict[str, Path], *, spec: ViewSpec) -> None:
+    """Write the view's sets; nothing is written unless every split keeps enough frames.
+
+    Parameters
+    ----------
+    sources, targets : dict
+        Path to read and path to write for each split.
+
+    Raises
+    ------
+    DatasetError
+        A source breaks the contract or the view keeps fewer than ``min_positions``.
+    """
+    made = {}
+    for split, source in sources.items():
+        dataset = read_dataset(source)
+        size = dataset.frame_size_px
+        thinning = scan.select_view(dataset.positions_px, spec, size, str(source))
+        n, kept = len(dataset.positions_px), len(thinning.kept)
+        view = dataset.select(thinning.kept)
+        overlap = scan.overlap_metrics(
+            view.positions_px,
+            diameter_px=optics.probe_diameter_px(dataset.probe_guess),
+            gridsize=spec.gridsize,
+            neighbor_count=spec.neighbor_count,
+        )
+        metadata = {
+            **dataset.metadata,
+            "stage": "phase_d",
+            "diffraction_order": "NHW",
+            "overlap_view": spec.view,
+            "spacing_threshold": spec.spacing_px(size),
+            "selection_strategy": thinning.strategy,
+            "n_accepted": kept,
+            "n_rejected": n - kept,
+            "acceptance_rate": kept / n,
+            "view_spec": spec.to_dict(),
+            **overlap,
+        }
+        made[split] = replace(view, metadata=metadata)
+    for split, dataset in made.items():
+        write_dataset(targets[split], dataset)
