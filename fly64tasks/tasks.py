@@ -78,7 +78,7 @@ def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
     return {
         "name": dose_name(dose),
         "actions": [
-            (_simulate, [], {"base": layout.base, "targets": targets, "dose": dose, "study": study})
+            (_simulate, [], {"base": layout.base, "outputs": targets, "dose": dose, "study": study})
         ],
         "file_dep": [str(layout.base)],
         "targets": [str(path) for path in targets.values()],
@@ -95,7 +95,7 @@ def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
     targets = {split: layout.phase_d(dose, view, split) for split in SPLITS}
     return {
         "name": f"{dose_name(dose)}_{view}",
-        "actions": [(_make_view, [], {"sources": sources, "targets": targets, "spec": spec})],
+        "actions": [(_make_view, [], {"sources": sources, "outputs": targets, "spec": spec})],
         "file_dep": [str(path) for path in sources.values()],
         "targets": [str(path) for path in targets.values()],
         "uptodate": [config_changed(_config(spec))],
@@ -177,17 +177,17 @@ def _make_base(target: Path, study: Study) -> None:
 
 
 @_action
-def _simulate(base: Path, targets: dict[str, Path], dose: float, study: Study) -> None:
+def _simulate(base: Path, outputs: dict[str, Path], dose: float, study: Study) -> None:
     from fly64tasks import simulate as command
 
-    command.simulate(base, targets, dose=dose, spec=study.simulation, geometry=study.geometry)
+    command.simulate(base, outputs, dose=dose, spec=study.simulation, geometry=study.geometry)
 
 
 @_action
-def _make_view(sources: dict[str, Path], targets: dict[str, Path], spec: Any) -> None:
+def _make_view(sources: dict[str, Path], outputs: dict[str, Path], spec: Any) -> None:
     from fly64tasks import views as command
 
-    command.make_view(sources, targets, spec=spec)
+    command.make_view(sources, outputs, spec=spec)
 
 
 @_action
