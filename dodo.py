@@ -4,7 +4,12 @@ from fly64tasks import tasks
 
 study, layout = tasks.load_study()
 
-DOIT_CONFIG = {"dep_file": str(layout.state), "backend": "json", "verbosity": 2, "sort": "definition"}
+DOIT_CONFIG = {
+    "dep_file": str(layout.state),
+    "backend": "json",
+    "verbosity": 2,
+    "sort": "definition",
+}
 
 
 def task_base():

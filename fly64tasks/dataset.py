@@ -101,7 +101,11 @@ def read_dataset(path: Path) -> PtychoDataset:
     DatasetError
         One line: the file, what was found, what the contract expects.
     """
-    arrays = _Archive(path)
+    with _Archive(path) as arrays:
+        return _dataset(arrays)
+
+
+def _dataset(arrays: _Archive) -> PtychoDataset:
     metadata = arrays.metadata()
     positions = arrays.positions()
     n = len(positions)
@@ -145,8 +149,8 @@ def read_base(path: Path) -> Base:
     DatasetError
         As `read_dataset`.
     """
-    arrays = _Archive(path)
-    return Base(_object(arrays), _probe(arrays), arrays.positions(), arrays.metadata())
+    with _Archive(path) as arrays:
+        return Base(_object(arrays), _probe(arrays), arrays.positions(), arrays.metadata())
 
 
 def write_dataset(path: Path, dataset: PtychoDataset) -> None:
@@ -221,6 +225,8 @@ class _Archive:
             with path.open("rb") as file:
                 if file.read(2) != b"PK":
                     raise DatasetError(f"{path}: not an NPZ (zip) file; expected one of DATA-001")
+            if not zipfile.is_zipfile(path):
+                raise zipfile.BadZipFile("its zip directory is missing")
             self._npz = np.load(path, allow_pickle=False)
         except OSError as error:
             raise DatasetError(
@@ -230,6 +236,12 @@ class _Archive:
             raise DatasetError(
                 f"{path}: damaged or truncated NPZ ({error}); write it again"
             ) from None
+
+    def __enter__(self) -> _Archive:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._npz.close()
 
     def __contains__(self, key: str) -> bool:
         return key in self._npz.files
@@ -377,6 +389,7 @@ def _squeeze_single_mode(probe: NDArray[Any]) -> NDArray[Any]:
 
 def _is_ours(path: Path) -> bool:
     try:
-        return _Archive(path).metadata().get("writer") == WRITER
+        with _Archive(path) as arrays:
+            return arrays.metadata().get("writer") == WRITER
     except DatasetError:
         return False

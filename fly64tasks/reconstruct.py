@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,6 @@ _OPTIONS: dict[str, Any] = {
     "EPIE": api.EPIEOptions,
     "RPIE": api.RPIEOptions,
     "DM": api.DMOptions,
-    "RAAR": api.RAAROptions,
     "BH": api.BHOptions,
     "AD": api.AutodiffPtychographyOptions,
 }
@@ -73,9 +73,7 @@ def resolve_device(name: str) -> str:
     if name != "auto" and (kind != "cuda" or (":" in name and not index.isdecimal())):
         raise StudyError(f"device {name!r} is unknown, expected auto, cpu, cuda or cuda:0, ...")
     if int(index or 0) >= count:
-        raise StudyError(
-            f"device {name!r} asked for, found {count} CUDA devices; use auto or cpu"
-        )
+        raise StudyError(f"device {name!r} asked for, found {count} CUDA devices; use auto or cpu")
     return f"cuda:{index or 0}"
 
 
@@ -111,7 +109,10 @@ def reconstruct(
     ReconstructionError
         The result is not finite, or finite and diverged.
     """
+    spec = spec.resolved()
     with _ONE_AT_A_TIME:
+        # A second thread gains a quarter on an idle machine and loses tenfold on a busy one.
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
         if device.startswith("cuda"):
             torch.cuda.set_device(device)
         options = ptychi_options(start, spec, geometry, device)
@@ -119,7 +120,8 @@ def reconstruct(
         losses: list[float] = []
         with PtychographyTask(
             options,
-            diffraction_data=start.intensity,
+            # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
+            diffraction_data=np.fft.ifftshift(start.intensity, axes=(-2, -1)),
             object_data=start.obj[None],
             # pty-chi's transform is not normalised: its probe is 1/N of the unitary one.
             probe_data=(start.probe / n)[None],
@@ -143,54 +145,65 @@ def reconstruct(
         loss=tuple(losses),
         options=options.get_dict(),
     )
-    _check(result, start)
+    _check(result, start, spec)
     return result
 
 
 def ptychi_options(start: Start, spec: ReconSpec, geometry: Geometry, device: str) -> Any:
-    """Return pty-chi's options for a start.
+    """Return pty-chi's options for a start and a resolved spec.
 
     With the position origin at -1/2 px for even N (0 for odd N), pixel ``N // 2`` of a frame's
     patch lies at its position in the object array, which is the frame that the set's coordinates
-    are given in (docs/decisions/0005-one-pixel-frame.md).
+    are given in (docs/decisions/0004-one-pixel-frame.md).
     """
     options = _OPTIONS[spec.algorithm]()
+    n = start.probe.shape[-1]
+    batch_size = min(spec.batch_size or 1, len(start.frames))
+
     reconstructor = options.reconstructor_options
     reconstructor.num_epochs = spec.num_epochs
-    reconstructor.batch_size = min(spec.batch_size, len(start.frames))
-    reconstructor.batching_mode = api.BatchingModes[spec.batching]
+    reconstructor.batch_size = batch_size
+    reconstructor.batching_mode = api.BatchingModes[spec.batching or "RANDOM"]
     reconstructor.random_seed = spec.seed
-    reconstructor.default_device = (
-        api.Devices.GPU if device.startswith("cuda") else api.Devices.CPU
-    )
+    reconstructor.default_device = api.Devices.GPU if device.startswith("cuda") else api.Devices.CPU
+
+    options.data_options.wavelength_m = geometry.wavelength_m
+    options.data_options.fft_shift = False
+    obj, probe = options.object_options, options.probe_options
+    obj.pixel_size_m = geometry.pixel_size_m
+    obj.determine_position_origin_coords_by = api.ObjectPosOriginCoordsMethods.SPECIFIED
+    obj.position_origin_coords = [-0.5, -0.5] if n % 2 == 0 else [0.0, 0.0]
+    # Scaled to the mean frame already; on a scan within one pixel it turns everything NaN.
+    obj.remove_object_probe_ambiguity.enabled = False
+    probe.optimizable = bool(spec.update_probe)
+
     if spec.algorithm == "LSQML":
-        automatic = "POISSON" if start.counts else "GAUSSIAN"
-        model = automatic if spec.noise_model == "auto" else spec.noise_model
-        reconstructor.noise_model = api.NoiseModels[model]
+        reconstructor.noise_model = api.NoiseModels[spec.noise_model]
         reconstructor.momentum_acceleration_gain = spec.momentum
         reconstructor.rescale_probe_intensity_in_first_epoch = False
         reconstructor.solve_step_sizes_only_using_first_probe_mode = False
-
-    options.data_options.wavelength_m = geometry.wavelength_m
-    options.data_options.fft_shift = True
-    obj = options.object_options
-    obj.pixel_size_m = geometry.pixel_size_m
-    obj.determine_position_origin_coords_by = api.ObjectPosOriginCoordsMethods.SPECIFIED
-    obj.position_origin_coords = [-0.5, -0.5] if start.probe.shape[-1] % 2 == 0 else [0.0, 0.0]
-    # Scaled to the mean frame already; on a scan within one pixel it turns everything NaN.
-    obj.remove_object_probe_ambiguity.enabled = False
-    options.probe_options.optimizable = spec.update_probe
+    elif spec.algorithm == "DM":
+        reconstructor.chunk_length = batch_size
+        obj.amplitude_clamp_limit = 2.0
+    elif spec.algorithm == "BH":
+        reconstructor.method = "CG" if batch_size == len(start.frames) else "GD"
+        probe.rho = 0.1
+    elif spec.algorithm == "AD":
+        obj.optimizer = probe.optimizer = api.Optimizers.ADAM
+        obj.step_size = 0.01
+        probe.step_size = 0.1 * float(np.sqrt(np.mean(np.abs(start.probe) ** 2))) / n
     return options
 
 
-def _check(result: Reconstruction, start: Start) -> None:
+def _check(result: Reconstruction, start: Start, spec: ReconSpec) -> None:
     """Refuse a result that is not finite, or that is finite but no reconstruction."""
     for name, array in (("object", result.obj), ("probe", result.probe)):
         bad = array.size - int(np.count_nonzero(np.isfinite(array)))
         if bad:
             raise _failure(f"the {name} holds {bad} values that are not finite", result.loss)
     first, last = result.loss[0], result.loss[-1]
-    if last > DIVERGED_LOSS_RATIO * first:
+    # DM's loss is the change of the exit waves, which need not be largest at first.
+    if spec.algorithm != "DM" and last > DIVERGED_LOSS_RATIO * first:
         raise _failure(
             f"diverged: the loss ended at {last:.3g}, above its start of {first:.3g}", result.loss
         )

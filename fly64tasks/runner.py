@@ -22,17 +22,17 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from fly64tasks import layout
 from fly64tasks.dataset import PtychoDataset, read_dataset, write_npz
-from fly64tasks.errors import Fly64Error, ReconstructionError, StudyError
+from fly64tasks.errors import DatasetError, Fly64Error, ReconstructionError, StudyError
 from fly64tasks.files import replaced
 from fly64tasks.start import Start, start_of
-from fly64tasks.study import Algorithm, Geometry, ReconSpec, parse_spec
+from fly64tasks.study import Geometry, ReconSpec, algorithms, parse_spec
 
 EpochCallback = Callable[[int, int, float], None]
 PACKAGES = ("fly64tasks", "ptychi", "torch", "numpy")
@@ -68,9 +68,10 @@ def run(
     ReconstructionError
         The result is not finite or diverged.
     """
+    spec = spec.resolved()
     dataset = read_dataset(input_npz)
     start = start_of(dataset, spec, str(input_npz))
-    geometry = geometry_of(dataset)
+    geometry = geometry_of(dataset, str(input_npz))
     record = _record(input_npz, dataset, start, spec, geometry)
     began = time.perf_counter()
 
@@ -124,16 +125,19 @@ def run(
     return record
 
 
-def geometry_of(dataset: PtychoDataset) -> Geometry:
+def geometry_of(dataset: PtychoDataset, name: str) -> Geometry:
     """Return the set's geometry as its metadata has it, else the assumed one.
 
     Raises
     ------
-    StudyError
+    DatasetError
         The metadata hold a geometry that is not one.
     """
     table = dataset.metadata.get("geometry", {})
-    return parse_spec(Geometry, table if isinstance(table, dict) else {}, "_metadata.geometry")
+    try:
+        return parse_spec(Geometry, table, f"{name}: _metadata.geometry")
+    except StudyError as error:
+        raise DatasetError(str(error)) from None
 
 
 def _record(
@@ -223,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(options, field.name) is not None
     }
     try:
-        spec = parse_spec(ReconSpec, table, "command line")
+        spec = parse_spec(ReconSpec, table, "command line", as_text=True)
         with _progress(options.events) as on_epoch:
             record = run(
                 options.input_npz,
@@ -258,39 +262,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--input-npz", type=Path, required=True, metavar="PATH")
     parser.add_argument("--output-dir", type=Path, required=True, metavar="DIR")
     helps = {
-        "algorithm": f"pty-chi reconstructor: {', '.join(get_args(Algorithm))}",
+        "algorithm": f"pty-chi reconstructor: {', '.join(algorithms())}",
         "num_epochs": "passes over all frames",
         "batch_size": "frames in a minibatch",
         "batching": "COMPACT, RANDOM or UNIFORM minibatches",
-        "noise_model": "POISSON, GAUSSIAN, or auto: POISSON for photon counts (LSQML)",
+        "update_probe": "true or false: let the probe change",
+        "noise_model": "GAUSSIAN or POISSON (LSQML)",
         "momentum": "momentum acceleration gain, 0 for none (LSQML)",
         "object_init": "ones, noise, or guess for the set's objectGuess",
         "n_images": "use so many frames, drawn at random",
         "subsampling_seed": "seed of that draw",
         "seed": "seed of the reconstruction",
     }
-    kinds = get_type_hints(ReconSpec)
     for field in msgspec.structs.fields(ReconSpec):
         flag = "--" + field.name.replace("_", "-")
-        if field.name == "update_probe":
-            parser.add_argument(
-                flag,
-                action=argparse.BooleanOptionalAction,
-                help="let the probe change (default: yes)",
-            )
-            continue
-        kind: type = str
-        if float in (kinds[field.name], *get_args(kinds[field.name])):
-            kind = float
-        elif int in (kinds[field.name], *get_args(kinds[field.name])):
-            kind = int
-        default = "all" if field.default is None else field.default
-        parser.add_argument(
-            flag, type=kind, metavar=kind.__name__.upper(),
-            help=f"{helps[field.name]} (default: {default})",
-        )
+        if field.default is not None:
+            default = field.default
+        else:
+            default = "all" if field.name == "n_images" else "what suits the algorithm"
+        parser.add_argument(flag, metavar="VALUE", help=f"{helps[field.name]} (default: {default})")
     parser.add_argument(
-        "--device", default="auto", metavar="STR", help="auto, cpu, cuda or cuda:i (default: auto)"
+        "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:i (default: auto)"
     )
     parser.add_argument(
         "--events", type=Path, metavar="PATH", help="append a JSON line per epoch to this file"

@@ -80,7 +80,9 @@ def thin(positions_px: FloatArray, spacing_px: float) -> Thinning:
     return Thinning(np.sort(kept), strategy)
 
 
-def select_view(positions_px: FloatArray, spec: ViewSpec, frame_size_px: int, name: str) -> Thinning:
+def select_view(
+    positions_px: FloatArray, spec: ViewSpec, frame_size_px: int, name: str
+) -> Thinning:
     """Return the frames of a view, at least ``min_positions`` of them.
 
     Raises

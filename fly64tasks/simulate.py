@@ -5,7 +5,7 @@ The commands here read, call the physics in `fly64tasks.optics` and `fly64tasks.
 
 from __future__ import annotations
 
-import warnings
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from fly64tasks import optics, scan
 from fly64tasks.dataset import Base, PtychoDataset, read_base, write_base, write_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.study import SPLITS, BaseSpec, Geometry, SimulationSpec
+
+
+logger = logging.getLogger(__name__)
 
 
 def make_base(target: Path, *, spec: BaseSpec, geometry: Geometry) -> None:
@@ -63,11 +66,13 @@ def simulate(
     edge = optics.edge_energy(probe)
     shifted = "probe" if edge < optics.EDGE_ENERGY_LIMIT else "object"
     if shifted == "object":
-        warnings.warn(
-            f"{base_path}: probeGuess has {edge:.1e} of its energy in the outer two pixels, "
-            f"expected under {optics.EDGE_ENERGY_LIMIT:g}: it would wrap around, so that the object "
-            "is shifted instead, and reconstructions carry a model error of a few per cent",
-            stacklevel=2,
+        logger.warning(
+            "%s: probeGuess has %.1e of its energy in the outer two pixels, expected under %g: it "
+            "would wrap around, so that the object is shifted instead, and reconstructions carry a "
+            "model error of a few per cent",
+            base_path,
+            edge,
+            optics.EDGE_ENERGY_LIMIT,
         )
     frames = scan.split_at_median(base.positions_px, spec.split_axis)
     for index, split in enumerate(SPLITS):

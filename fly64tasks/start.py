@@ -117,7 +117,8 @@ def holds_counts(intensity: NDArray[np.floating]) -> bool:
     False
     """
     telling = intensity[intensity < 1e5]
-    return bool(telling.any() and np.abs(telling - np.round(telling)).max() < 0.05)
+    whole = np.round(telling)
+    return bool(whole.any() and np.abs(telling - whole).max() < 0.05)
 
 
 def _first_object(

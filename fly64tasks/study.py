@@ -25,11 +25,12 @@ SPLITS = ("train", "test")
 
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**32)]
-Positive = Annotated[float, Meta(gt=0)]
-NotNegative = Annotated[float, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0, le=1e300)]
+NotNegative = Annotated[float, Meta(ge=0, le=1e300)]
 Overlap = Annotated[float, Meta(ge=0, lt=1)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
-Algorithm = Literal["LSQML", "PIE", "EPIE", "RPIE", "DM", "RAAR", "BH", "AD"]
+Algorithm = Literal["LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
+Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
 
 
 class Spec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -86,7 +87,9 @@ class ViewsSpec(Spec):
     baseline and of the thinned views.
     """
 
-    overlap: dict[str, Overlap] = msgspec.field(default_factory=lambda: {"dense": 0.7, "sparse": 0.2})
+    overlap: dict[str, Overlap] = msgspec.field(
+        default_factory=lambda: {"dense": 0.7, "sparse": 0.2}
+    )
     gridsizes: tuple[Count, Count] = (1, 2)
     neighbor_count: Count = 7
     min_positions: Annotated[int, Meta(ge=2)] = 2
@@ -130,19 +133,51 @@ class ViewSpec(Spec):
 
 
 class ReconSpec(Spec):
-    """One pty-chi reconstruction; the defaults are those that measured best (docs/settings.md)."""
+    """One pty-chi reconstruction; the defaults are those that measured best (docs/settings.md).
+
+    ``batch_size``, ``batching`` and ``update_probe`` are what suits the algorithm where they are
+    None (`resolved`).
+    """
 
     algorithm: Algorithm = "LSQML"
     num_epochs: Count = 100
-    batch_size: Count = 96
-    batching: Literal["COMPACT", "RANDOM", "UNIFORM"] = "COMPACT"
-    noise_model: Literal["auto", "GAUSSIAN", "POISSON"] = "auto"
+    batch_size: Count | None = None
+    batching: Batching | None = None
+    noise_model: Literal["GAUSSIAN", "POISSON"] = "GAUSSIAN"
     momentum: NotNegative = 0.5
     object_init: Literal["ones", "noise", "guess"] = "ones"
-    update_probe: bool = True
+    update_probe: bool | None = None
     n_images: Count | None = None
     subsampling_seed: Seed = 456
     seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        if self.algorithm == "PIE" and self.update_probe and self.batch_size != 1:
+            raise ValueError(
+                "update_probe is true, expected false for PIE with batch_size other than 1, where "
+                "pty-chi 2.2 fails: set batch_size to 1 or use EPIE"
+            )
+
+    def resolved(self) -> ReconSpec:
+        """Return the spec with every choice made.
+
+        >>> ReconSpec(algorithm="PIE").resolved().update_probe
+        False
+        """
+        suited = _SUITED[self.algorithm]
+        chosen = {key: value for key, value in suited.items() if getattr(self, key) is None}
+        return msgspec.structs.replace(self, **chosen)
+
+
+_SUITED: dict[str, dict[str, Any]] = {
+    "LSQML": {"batch_size": 96, "batching": "COMPACT", "update_probe": True},
+    "PIE": {"batch_size": 16, "batching": "RANDOM", "update_probe": False},
+    "EPIE": {"batch_size": 16, "batching": "RANDOM", "update_probe": True},
+    "RPIE": {"batch_size": 16, "batching": "RANDOM", "update_probe": True},
+    "DM": {"batch_size": 96, "batching": "RANDOM", "update_probe": True},
+    "BH": {"batch_size": 100_000, "batching": "RANDOM", "update_probe": True},
+    "AD": {"batch_size": 96, "batching": "RANDOM", "update_probe": True},
+}
 
 
 class Paths(Spec):
@@ -268,17 +303,22 @@ def read_study(path: Path) -> Study:
     return parse_spec(Study, table, str(path))
 
 
-def parse_spec(spec_type: type[SpecT], table: dict[str, Any], source: str) -> SpecT:
+def parse_spec(
+    spec_type: type[SpecT], table: dict[str, Any], source: str, *, as_text: bool = False
+) -> SpecT:
     """Return the spec that a table describes; ``source`` names it in errors.
+
+    ``as_text`` takes numbers and truth values written as text, as a command line gives them.
 
     Raises
     ------
     StudyError
         An unknown key (with the nearest known one) or a value of the wrong type or range.
     """
-    _refuse_unknown_keys(spec_type, table, source, prefix="")
+    if isinstance(table, dict):
+        _refuse_unknown_keys(spec_type, table, source, prefix="")
     try:
-        return msgspec.convert(table, spec_type)
+        return msgspec.convert(table, spec_type, strict=not as_text)
     except msgspec.ValidationError as error:
         raise StudyError(f"{source}: {_explain(str(error), table)}") from None
 

@@ -108,7 +108,7 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     """Return the task that reconstructs one case."""
     source, folder = layout.dataset(case), layout.recon_dir(case)
     targets = [folder / name for name in (names.RECONSTRUCTION, names.LOSSES, names.RUN_RECORD)]
-    spec = study.recon
+    spec = study.recon.resolved()
     return {
         "name": case.name,
         "actions": [(_reconstruct, [], {"source": source, "folder": folder, "spec": spec})],

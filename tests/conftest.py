@@ -1,0 +1,81 @@
+"""A study small enough to run for real in seconds, and the files it reads."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fly64tasks.dataset import PtychoDataset, read_dataset
+from fly64tasks.simulate import make_base, simulate
+from fly64tasks.study import BaseSpec, Geometry, SimulationSpec
+
+PROJECT = Path(__file__).parent.parent
+
+SMALL_BASE = BaseSpec(
+    probe_size_px=32, object_size_px=112, scan_step_px=5.0, scan_jitter_px=0.8, defocus_m=18e-6
+)
+
+SMALL_STUDY = """
+doses = [1e3, 1e4]
+
+[base]
+probe_size_px = 32
+object_size_px = 112
+scan_step_px = 5.0
+scan_jitter_px = 0.8
+defocus_m = 18e-6
+
+[recon]
+num_epochs = 3
+"""
+
+
+@pytest.fixture(scope="session")
+def small_sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Simulated train and test sets: 1e4 photons, 32 px frames."""
+    folder = tmp_path_factory.mktemp("small")
+    make_base(folder / "base.npz", spec=SMALL_BASE, geometry=Geometry())
+    targets = {split: folder / f"patched_{split}.npz" for split in ("train", "test")}
+    simulate(folder / "base.npz", targets, dose=1e4, spec=SimulationSpec(), geometry=Geometry())
+    return targets
+
+
+@pytest.fixture
+def small_set(small_sets: dict[str, Path]) -> PtychoDataset:
+    """The simulated train set."""
+    return read_dataset(small_sets["train"])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project folder of its own (a name with a blank and an umlaut) with the small study."""
+    folder = tmp_path / "Süß study"
+    folder.mkdir()
+    shutil.copy(PROJECT / "dodo.py", folder)
+    (folder / "study.toml").write_text(SMALL_STUDY, "utf-8")
+    return folder
+
+
+@pytest.fixture
+def payload(tmp_path: Path) -> Path:
+    """Eight frames of noise with all positions within a pixel: the old scripts gave NaN."""
+    rng = np.random.default_rng(123)
+
+    def random_complex(*shape: int) -> np.ndarray:
+        real = rng.random(shape)
+        return (real + 1j * rng.random(shape)).astype(np.complex64)
+
+    path = tmp_path / "payload.npz"
+    np.savez(
+        path,
+        diffraction=rng.random((8, 64, 64), dtype=np.float32),
+        objectGuess=random_complex(128, 128),
+        probeGuess=random_complex(64, 64),
+        Y=random_complex(8, 128, 128),
+        xcoords=rng.random(8),
+        ycoords=rng.random(8),
+    )
+    return path

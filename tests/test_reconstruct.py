@@ -1,0 +1,160 @@
+"""Real pty-chi on real small sets: the shared pixel frame, the start, and what must fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fly64tasks import metrics
+from fly64tasks.dataset import PtychoDataset, read_dataset
+from fly64tasks.errors import StudyError
+from fly64tasks.optics import synthetic_object, zone_plate_probe
+from fly64tasks.reconstruct import Reconstruction, reconstruct, resolve_device
+from fly64tasks.scan import raster_positions
+from fly64tasks.simulate import simulate_amplitude
+from fly64tasks.start import Start, start_of
+from fly64tasks.study import BaseSpec, Geometry, ReconSpec, algorithms, parse_spec
+
+
+def simulated(size: int = 32, dose: float = 1e4, seed: int | None = None) -> PtychoDataset:
+    """Return a set of ``size`` px frames, without noise unless there is a seed."""
+    spec = BaseSpec(
+        probe_size_px=size,
+        object_size_px=96,
+        scan_step_px=5.0,
+        scan_jitter_px=0.8,
+        defocus_m=18e-6,
+    )
+    probe = zone_plate_probe(spec, Geometry())[None] * np.sqrt(dose)
+    obj, positions = synthetic_object(spec), raster_positions(spec)
+    rng = None if seed is None else np.random.default_rng(seed)
+    return PtychoDataset(
+        diffraction_amplitude=simulate_amplitude(probe, obj, positions, rng),
+        object_guess=obj.astype(np.complex64),
+        probe_guess=probe.astype(np.complex64),
+        positions_px=positions,
+        metadata={"simulated": True},
+    )
+
+
+def run(dataset: PtychoDataset, **settings: object) -> tuple[Start, Reconstruction]:
+    spec = ReconSpec(**settings)  # type: ignore[arg-type]
+    start = start_of(dataset, spec, "set")
+    return start, reconstruct(start, spec, Geometry())
+
+
+def error_of(dataset: PtychoDataset, start: Start, result: Reconstruction) -> float:
+    truth = dataset.object_guess.astype(complex)
+    region = metrics.illuminated_region(start.probe, start.positions_px, truth.shape)
+    aligned = metrics.align(result.obj.astype(complex), truth, region)
+    assert max(np.abs(aligned.shift_px)) < 0.2
+    return metrics.complex_nrmse(aligned.obj, truth, region)
+
+
+@pytest.mark.parametrize("size", [32, 33])
+def test_simulation_and_ptychi_agree_on_where_a_frame_lies(size: int):
+    """Given the truth, pty-chi predicts our noiseless frames: even and odd N, sub-pixel scan."""
+    dataset = simulated(size)
+    truth = start_of(dataset, ReconSpec(object_init="guess"), "set")
+    start = replace(truth, probe=dataset.probe_guess * np.float32(np.sqrt(truth.intensity_scale)))
+    spec = ReconSpec(num_epochs=1, momentum=0.0, noise_model="GAUSSIAN")
+    loss = reconstruct(start, spec, Geometry()).loss[0]
+    per_frame = start.intensity.sum(axis=(1, 2)).mean()
+    assert loss < 1e-9 * per_frame / size**2
+
+
+def test_noiseless_set_reconstructs_to_the_truth():
+    dataset = simulated()
+    start, result = run(dataset, num_epochs=150)
+    assert result.loss[-1] < 0.05 * result.loss[0]
+    assert error_of(dataset, start, result) < 0.02
+
+
+def test_more_photons_give_less_error():
+    errors = []
+    for dose in (1e3, 1e4, 1e5):
+        dataset = simulated(dose=dose, seed=1)
+        errors.append(error_of(dataset, *run(dataset, num_epochs=60)))
+    assert errors[0] > 1.3 * errors[1] > 1.3**2 * errors[2]
+
+
+def test_object_never_starts_from_the_truth(small_set: PtychoDataset):
+    """Garbage for ``objectGuess`` gives the same reconstruction, bit for bit."""
+    rng = np.random.default_rng(0)
+    shape = small_set.object_guess.shape
+    garbage = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+    _, result = run(small_set, num_epochs=4)
+    _, other = run(replace(small_set, object_guess=garbage), num_epochs=4)
+    assert np.array_equal(result.obj, other.obj)
+    assert np.array_equal(result.probe, other.probe)
+    assert result.loss == other.loss
+
+
+def test_probe_comes_back_in_the_scale_of_the_set(small_set: PtychoDataset):
+    _, result = run(small_set, num_epochs=10)
+    power = np.sum(np.abs(small_set.probe_guess) ** 2)
+    assert np.sum(np.abs(result.probe) ** 2) == pytest.approx(power, rel=0.3)
+
+
+def test_probe_can_be_held(small_set: PtychoDataset):
+    start, result = run(small_set, num_epochs=3, update_probe=False)
+    assert np.allclose(result.probe, start.probe, rtol=1e-5, atol=1e-5)
+
+
+def test_modes_are_all_reconstructed(small_set: PtychoDataset):
+    two = np.concatenate([small_set.probe_guess, 0.1 * small_set.probe_guess[:, ::-1]])
+    _, result = run(replace(small_set, probe_guess=two), num_epochs=3)
+    assert result.probe.shape == (2, 32, 32)
+    assert np.isfinite(result.probe).all()
+
+
+def test_positions_within_a_pixel_give_finite_arrays(payload):
+    dataset = read_dataset(payload)
+    start, result = run(dataset, num_epochs=100)
+    assert start.canvas.frame == "scan"
+    assert np.isfinite(result.obj).all()
+    assert np.isfinite(result.probe).all()
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "error"),
+    [
+        ("LSQML", 0.1),
+        ("PIE", 0.1),
+        ("EPIE", 0.2),
+        ("RPIE", 0.2),
+        ("DM", 0.6),  # its iterates wander on noisy counts
+        ("BH", 0.1),
+        ("AD", 0.15),
+    ],
+)
+def test_algorithm_reconstructs_with_the_settings_that_suit_it(algorithm: str, error: float):
+    dataset = simulated(seed=1)
+    start, result = run(dataset, algorithm=algorithm, num_epochs=30)
+    truth = dataset.object_guess.astype(complex)
+    region = metrics.illuminated_region(start.probe, start.positions_px, truth.shape)
+    aligned = metrics.align(result.obj.astype(complex), truth, region)
+    assert metrics.complex_nrmse(aligned.obj, truth, region) < error
+
+
+def test_every_algorithm_offered_is_tested():
+    (mark,) = test_algorithm_reconstructs_with_the_settings_that_suit_it.pytestmark
+    assert [name for name, _ in mark.args[1]] == list(algorithms())
+
+
+def test_pie_with_a_free_probe_is_refused_where_ptychi_fails():
+    with pytest.raises(StudyError, match="update_probe is true, expected false for PIE"):
+        parse_spec(ReconSpec, {"algorithm": "PIE", "update_probe": True}, "study.toml")
+
+
+def test_two_epochs_at_once_are_two_of_more(small_set: PtychoDataset):
+    losses = [run(small_set, num_epochs=n)[1].loss for n in (2, 4)]
+    assert losses[0] == losses[1][:2]
+
+
+@pytest.mark.parametrize("name", ["cuda:", "cuda:x", "gpu", "cuda:99", ""])
+def test_device_that_is_not_there_is_refused(name: str):
+    with pytest.raises(StudyError, match=r"device .* (is unknown|asked for)"):
+        resolve_device(name)

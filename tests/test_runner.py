@@ -1,0 +1,202 @@
+"""The command line for real: what it writes, says and returns."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fly64tasks import runner
+from fly64tasks.errors import ReconstructionError
+from fly64tasks.study import ReconSpec
+
+
+DIVERGING = ReconSpec(algorithm="RPIE", batch_size=96, num_epochs=8)
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fly64tasks.runner", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_run_writes_everything_and_says_what_it_did(small_sets: dict[str, Path], tmp_path: Path):
+    output = tmp_path / "Ergebnis äöü"
+    done = command(
+        "--input-npz", small_sets["train"], "--output-dir", output, "--num-epochs", 12,
+        "--device", "cpu", "--events", tmp_path / "events.jsonl",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "128 frames, 12 epochs of LSQML" in done.stdout
+    assert "epoch 10/12 loss " in done.stderr
+    assert sorted(path.name for path in output.iterdir()) == [
+        "losses.csv",
+        "ptychi.log",
+        "reconstruction.npz",
+        "run.json",
+    ]
+
+    with np.load(output / "reconstruction.npz", allow_pickle=False) as result:
+        assert result["object"].shape == (112, 112)
+        assert result["object"].dtype == np.complex64
+        assert result["probe"].shape == (1, 32, 32)
+        assert result["positions_px"].shape == (128, 2)
+        assert result["loss"].shape == (12,)
+        assert np.isfinite(result["object"]).all()
+        metadata = json.loads(str(result["_metadata"]))
+    assert metadata["spec"]["num_epochs"] == 12
+    assert metadata["start"]["frame_of_reference"] == "object"
+    assert metadata["set"]["geometry"]["assumed"] is True
+
+    record = json.loads((output / "run.json").read_text("utf-8"))
+    assert record["state"] == "done"
+    assert record["exit_code"] == 0
+    assert record["device"]["name"] == "cpu"
+    assert record["seconds"] > 0
+    assert record["peak_memory_bytes"]["process"] > 10**8
+    assert record["start"]["truth_seeded"] is False
+    assert record["set"]["dose_photons_per_frame"] == 1e4
+    assert set(record["versions"]) == {"python", "fly64tasks", "ptychi", "torch", "numpy"}
+    assert len(record["input"]["sha256"]) == 64
+    assert record["ptychi_options"]["reconstructor_options"]["batching_mode"] == "compact"
+
+    with (output / "losses.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == [str(i) for i in range(1, 13)]
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [event["epoch"] for event in events] == list(range(1, 13))
+    assert events[-1]["loss"] == float(rows[-1]["loss"])
+    assert "ptychi" in (output / "ptychi.log").read_text()
+
+
+def test_payload_that_gave_nan_gives_finite_arrays(payload: Path, tmp_path: Path):
+    done = command("--input-npz", payload, "--output-dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "out" / "reconstruction.npz") as result:
+        assert np.isfinite(result["object"]).all()
+        assert np.isfinite(result["probe"]).all()
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["start"]["comparable_truth"] is False
+    assert record["start"]["frame_of_reference"] == "scan"
+    assert record["loss"]["epochs"] == 100
+
+
+def test_truth_for_a_start_is_marked(small_sets: dict[str, Path], tmp_path: Path):
+    spec = ReconSpec(num_epochs=1, object_init="guess")
+    record = runner.run(small_sets["train"], tmp_path, spec, device="cpu")
+    assert record["start"]["truth_seeded"] is True
+
+
+def test_same_seed_gives_the_same_file(small_sets: dict[str, Path], tmp_path: Path):
+    for name in ("a", "b"):
+        runner.run(small_sets["train"], tmp_path / name, ReconSpec(num_epochs=2), device="cpu")
+    first, again = ((tmp_path / name / "reconstruction.npz").read_bytes() for name in "ab")
+    assert first == again
+
+
+def test_diverged_run_fails_and_leaves_no_reconstruction(
+    small_sets: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    runner.run(small_sets["train"], tmp_path, ReconSpec(num_epochs=1), device="cpu")
+    assert (tmp_path / "reconstruction.npz").exists()
+    code = runner.main(
+        [
+            "--input-npz", str(small_sets["train"]), "--output-dir", str(tmp_path),
+            "--algorithm", "RPIE", "--batch-size", "96", "--num-epochs", "8",
+        ]
+    )  # fmt: skip
+    error = capsys.readouterr().err
+    assert code == 1
+    assert "diverged" in error
+    assert str(tmp_path / "ptychi.log") in error
+    assert not (tmp_path / "reconstruction.npz").exists()
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["state"] == "failed"
+    assert "diverged" in record["reason"]
+    assert len((tmp_path / "losses.csv").read_text().splitlines()) == 9
+
+
+def test_failure_is_an_error_that_names_the_input(small_sets: dict[str, Path], tmp_path: Path):
+    with pytest.raises(ReconstructionError, match=r"patched_train.npz: diverged"):
+        runner.run(small_sets["train"], tmp_path, DIVERGING, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--num-epochs", "0"], "command line: num_epochs is '0', expected `int` >= 1"),
+        (["--algorithm", "MAGIC"], "algorithm is 'MAGIC'|Invalid enum value 'MAGIC'"),
+        (["--device", "tpu"], "device 'tpu' is unknown, expected auto, cpu, cuda or cuda:0"),
+        (["--num-epochs", "many"], "num_epochs is 'many', expected `int`"),
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_usage_error_exits_with_2_and_leaves_nothing(
+    small_sets: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+):
+    required = ["--input-npz", str(small_sets["train"]), "--output-dir", str(tmp_path / "out")]
+    try:
+        code = runner.main([*required, *arguments])
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    assert code == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_interrupt_exits_with_130_and_leaves_no_reconstruction(
+    small_sets: dict[str, Path], tmp_path: Path
+):
+    events, output = tmp_path / "events.jsonl", tmp_path / "out"
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "fly64tasks.runner", "--input-npz", str(small_sets["train"]),
+            "--output-dir", str(output), "--num-epochs", "100000", "--events", str(events),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (events.exists() and events.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.endswith("error: interrupted\n")
+    assert "Traceback" not in error
+    assert json.loads((output / "run.json").read_text())["state"] == "interrupted"
+    assert not (output / "reconstruction.npz").exists()
+
+
+def test_help_names_every_option_without_importing_torch():
+    code = "import sys, fly64tasks.runner as r\ntry: r.main(['--help'])\nexcept SystemExit: pass\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code + "assert 'torch' not in sys.modules"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for option in (
+        "--algorithm",
+        "--num-epochs",
+        "--n-images",
+        "--batch-size",
+        "--device",
+        "--seed",
+    ):
+        assert option in done.stdout

@@ -1,0 +1,131 @@
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL_BASE
+
+from fly64tasks.dataset import PtychoDataset, read_dataset
+from fly64tasks.errors import DatasetError
+from fly64tasks.optics import exit_waves, zone_plate_probe
+from fly64tasks.simulate import make_base, simulate, simulate_amplitude
+from fly64tasks.study import Geometry, SimulationSpec
+
+
+def small_simulation(folder: Path, dose: float = 1e3, **spec: object) -> dict[str, Path]:
+    make_base(folder / "base.npz", spec=SMALL_BASE, geometry=Geometry())
+    targets = {split: folder / f"{split}.npz" for split in ("train", "test")}
+    simulate(
+        folder / "base.npz",
+        targets,
+        dose=dose,
+        spec=SimulationSpec(**spec),  # type: ignore[arg-type]
+        geometry=Geometry(),
+    )
+    return targets
+
+
+@pytest.mark.parametrize("dose", [1e3, 1e5])
+def test_mean_counts_are_the_dose_times_the_transmission(tmp_path: Path, dose: float):
+    dataset = read_dataset(small_simulation(tmp_path, dose)["train"])
+    waves = exit_waves(dataset.probe_guess, dataset.object_guess, dataset.positions_px)
+    transmitted = np.array([np.sum(np.abs(wave) ** 2) for wave in waves])
+    assert np.sum(np.abs(dataset.probe_guess) ** 2) == pytest.approx(dose, rel=1e-5)
+    assert 0.3 * dose < transmitted.mean() < dose
+    counted = (dataset.diffraction_amplitude.astype(float) ** 2).sum(axis=(1, 2))
+    error_of_mean = np.sqrt(transmitted.mean() / len(counted))
+    assert abs(counted.mean() - transmitted.mean()) < 4 * error_of_mean
+
+
+def test_counts_are_whole_and_scatter_as_poisson(tmp_path: Path):
+    noisy = read_dataset(small_simulation(tmp_path)["train"])
+    (tmp_path / "clean").mkdir()
+    clean = read_dataset(small_simulation(tmp_path / "clean", noise="none")["train"])
+    counts = noisy.diffraction_amplitude.astype(float) ** 2
+    expected = clean.diffraction_amplitude.astype(float) ** 2
+    assert np.abs(counts - np.round(counts)).max() < 1e-3
+    bright = expected > 0.5
+    chi_squared = ((counts - expected)[bright] ** 2 / expected[bright]).mean()
+    assert chi_squared == pytest.approx(1, abs=0.03)
+
+
+def test_train_and_test_share_no_position_and_no_frame_name(small_sets: dict[str, Path]):
+    train, test = (read_dataset(small_sets[split]) for split in ("train", "test"))
+    assert train.positions_px[:, 0].max() < test.positions_px[:, 0].min()
+    assert train.filenames is not None
+    assert test.filenames is not None
+    assert not set(train.filenames) & set(test.filenames)
+
+
+def test_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path):
+    for name, seed in (("a", 42), ("b", 42), ("c", 43)):
+        (tmp_path / name).mkdir()
+        small_simulation(tmp_path / name, seed=seed)
+    first, again, other = ((tmp_path / n / "train.npz").read_bytes() for n in "abc")
+    assert first == again
+    assert first != other
+
+
+def test_doses_and_splits_draw_noise_of_their_own():
+    probe = zone_plate_probe(SMALL_BASE, Geometry())[None] * 30
+    obj = np.ones((64, 64), complex)
+    positions = np.array([[32.0, 32.0]])
+    draws = [
+        simulate_amplitude(probe, obj, positions, np.random.default_rng([42, dose, split]))
+        for dose in (1000, 10000)
+        for split in (0, 1)
+    ]
+    assert len({draw.tobytes() for draw in draws}) == 4
+
+
+def test_metadata_says_how_the_set_was_made(small_set: PtychoDataset):
+    metadata = small_set.metadata
+    assert metadata["writer"] == "fly64tasks"
+    assert metadata["dose_photons_per_frame"] == 1e4
+    assert metadata["spec"]["seed"] == 42
+    assert metadata["geometry"]["assumed"] is True
+    assert metadata["subpixel_shift_of"] == "probe"
+    assert metadata["base"]["spec"]["seed"] == 1
+    json.dumps(metadata, allow_nan=False)
+
+
+def test_patches_are_the_object_around_each_position(small_set: PtychoDataset):
+    assert small_set.object_patches is not None
+    assert small_set.object_patches.shape == (len(small_set.positions_px), 32, 32)
+    y, x = np.round(small_set.positions_px[5]).astype(int)
+    near = small_set.object_guess[y, x]
+    assert abs(small_set.object_patches[5, 16, 16] - near) < 0.3
+
+
+def write_base(path: Path, probe: np.ndarray, positions: np.ndarray) -> Path:
+    np.savez(
+        path,
+        objectGuess=np.ones((64, 64), complex),
+        probeGuess=probe,
+        xcoords=positions[:, 1],
+        ycoords=positions[:, 0],
+    )
+    return path
+
+
+GRID = np.column_stack([a.ravel() for a in np.meshgrid([24.0, 30.3, 36], [24.0, 30, 36.8])])
+
+
+def test_probe_that_wraps_around_is_said_and_the_object_shifted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    base = write_base(tmp_path / "base.npz", np.ones((16, 16), complex), GRID)
+    targets = {split: tmp_path / f"{split}.npz" for split in ("train", "test")}
+    with caplog.at_level(logging.WARNING):
+        simulate(base, targets, dose=1e3, spec=SimulationSpec(), geometry=Geometry())
+    assert "the object is shifted instead" in caplog.text
+    assert read_dataset(targets["train"]).metadata["subpixel_shift_of"] == "object"
+
+
+def test_base_with_a_scan_off_its_object_is_refused_and_nothing_written(tmp_path: Path):
+    base = write_base(tmp_path / "base.npz", np.ones((16, 16), complex), GRID - 30)
+    targets = {split: tmp_path / f"{split}.npz" for split in ("train", "test")}
+    with pytest.raises(DatasetError, match=r"base.npz: the scan lies off the object"):
+        simulate(base, targets, dose=1e3, spec=SimulationSpec(), geometry=Geometry())
+    assert [p.name for p in tmp_path.iterdir()] == ["base.npz"]

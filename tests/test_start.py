@@ -1,0 +1,62 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fly64tasks.dataset import PtychoDataset
+from fly64tasks.errors import DatasetError
+from fly64tasks.start import ASSUMED_PHOTONS_PER_FRAME, start_of
+from fly64tasks.study import ReconSpec
+
+
+def test_object_starts_from_ones_on_the_truth_s_canvas(small_set: PtychoDataset):
+    start = start_of(small_set, ReconSpec(), "set")
+    assert start.obj.shape == small_set.object_guess.shape
+    assert (start.obj == 1).all()
+    assert not start.truth_seeded
+
+
+def test_truth_enters_only_when_asked_for_and_is_marked(small_set: PtychoDataset):
+    start = start_of(small_set, ReconSpec(object_init="guess"), "set")
+    assert np.array_equal(start.obj, small_set.object_guess)
+    assert start.truth_seeded
+    measured = replace(small_set, metadata={})
+    assert not start_of(measured, ReconSpec(object_init="guess"), "set").truth_seeded
+
+
+def test_counts_are_kept_and_the_probe_is_scaled_to_the_mean_frame(small_set: PtychoDataset):
+    dim = replace(small_set, probe_guess=small_set.probe_guess * 1e-3)
+    start = start_of(dim, ReconSpec(), "set")
+    assert start.counts
+    assert start.intensity_scale == 1
+    assert np.allclose(start.intensity, np.round(start.intensity), atol=1e-2)
+    mean_photons = start.intensity.sum(axis=(1, 2)).mean()
+    assert np.sum(np.abs(start.probe) ** 2) == pytest.approx(mean_photons, rel=1e-4)
+
+
+@pytest.mark.parametrize("factor", [1e-4, 7.3])
+def test_normalised_set_is_brought_to_a_stated_scale(small_set: PtychoDataset, factor: float):
+    normalised = replace(
+        small_set, diffraction_amplitude=small_set.diffraction_amplitude * np.float32(factor)
+    )
+    start = start_of(normalised, ReconSpec(), "set")
+    assert not start.counts
+    assert start.intensity.sum(axis=(1, 2)).mean() == pytest.approx(ASSUMED_PHOTONS_PER_FRAME)
+
+
+def test_subset_is_drawn_by_its_seed_and_stays_in_order(small_set: PtychoDataset):
+    start = start_of(small_set, ReconSpec(n_images=10), "set")
+    assert len(start.frames) == len(set(start.frames)) == 10
+    assert (np.diff(start.frames) > 0).all()
+    assert np.array_equal(start.positions_px, small_set.positions_px[start.frames])
+    other = start_of(small_set, ReconSpec(n_images=10, subsampling_seed=1), "set")
+    assert not np.array_equal(start.frames, other.frames)
+
+
+def test_guess_needs_a_scan_in_the_object_s_frame(small_set: PtychoDataset):
+    centred = replace(
+        small_set, positions_px=small_set.positions_px - small_set.positions_px.mean(axis=0)
+    )
+    assert start_of(centred, ReconSpec(), "set").canvas.frame == "scan"
+    with pytest.raises(DatasetError, match="object_init 'guess' needs positions in the frame"):
+        start_of(centred, ReconSpec(object_init="guess"), "set")

@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import pytest
+
+from conftest import PROJECT
+
+from fly64tasks.errors import StudyError
+from fly64tasks.study import ReconSpec, Study, parse_spec, read_study
+
+
+def test_default_study_has_eighteen_cases_in_order():
+    names = [case.name for case in Study().cases()]
+    assert len(names) == 18
+    assert names[:7] == [
+        "dose_1000_baseline_train",
+        "dose_1000_baseline_test",
+        "dose_1000_dense_train",
+        "dose_1000_dense_test",
+        "dose_1000_sparse_train",
+        "dose_1000_sparse_test",
+        "dose_10000_baseline_train",
+    ]
+
+
+def test_study_file_of_the_project_says_what_the_defaults_are():
+    assert read_study(PROJECT / "study.toml") == Study()
+
+
+def test_full_size_study_reads():
+    study = read_study(PROJECT / "studies" / "fly64.toml")
+    assert study.geometry.assumed
+    assert study.base_npz is not None
+
+
+def test_doses_are_ascending_whatever_the_order_in_the_file():
+    cases = list(Study(doses=(1e5, 1e3)).cases())
+    assert [case.dose for case in cases[::6]] == [1e3, 1e5]
+
+
+def test_views_go_from_much_overlap_to_little():
+    study = parse_spec(Study, {"views": {"overlap": {"sparse": 0.2, "mid": 0.5, "dense": 0.7}}}, "")
+    assert study.thinned_views == ("dense", "mid", "sparse")
+
+
+def test_baseline_is_a_group_of_one_and_thinned_views_are_of_four():
+    gridsizes = {case.view: case.gridsize for case in Study().cases()}
+    assert gridsizes == {"baseline": 1, "dense": 2, "sparse": 2}
+
+
+def test_spec_is_json_ready():
+    assert ReconSpec().to_dict()["num_epochs"] == 100
+
+
+BROKEN_STUDIES = {
+    "unknown key": (
+        "[recon]\nnum_epoch = 3",
+        r"unknown key 'recon.num_epoch'; did you mean 'recon.num_epochs'\?",
+    ),
+    "unknown table": ("[reconn]\nseed = 1", r"unknown key 'reconn'; did you mean 'recon'\?"),
+    "unknown without near": ("zzz = 1", r"unknown key 'zzz'; known: name, doses"),
+    "negative dose": ("doses = [-1e3]", r"doses\[0\]|doses.* is -1000"),
+    "zero dose": ("doses = [0]", r"is 0, expected `float` > 0"),
+    "fraction of a photon": ("doses = [0.5]", "doses holds 0.5, expected whole numbers"),
+    "infinite dose": ("doses = [inf]", "is inf, expected `float` <= "),
+    "NaN dose": ("doses = [nan]", "expected"),
+    "no dose": ("doses = []", "is \\[\\], expected `array` of length >= 1"),
+    "dose twice": ("doses = [1e3, 1000]", "doses holds a value twice"),
+    "K below C": (
+        "[views]\nneighbor_count = 3",
+        r"neighbor_count is 3, expected at least gridsize\^2 = 4",
+    ),
+    "overlap of one": ("[views]\noverlap = { dense = 1.0 }", "expected `float` < 1"),
+    "negative overlap": ("[views]\noverlap = { dense = -0.1 }", "expected `float` >= 0"),
+    "view named baseline": ("[views]\noverlap = { baseline = 0.5 }", "view name 'baseline'"),
+    "view name with a slash": ('[views]\noverlap = { "../x" = 0.5 }', "view name '../x'"),
+    "one position is enough": ("[views]\nmin_positions = 1", "expected `int` >= 2"),
+    "no epochs": ("[recon]\nnum_epochs = 0", "recon.num_epochs is 0, expected `int` >= 1"),
+    "epochs as text": (
+        '[recon]\nnum_epochs = "100"',
+        "recon.num_epochs is '100', expected `int`, got `str`",
+    ),
+    "epochs as a fraction": ("[recon]\nnum_epochs = 1.5", "recon.num_epochs is 1.5"),
+    "unknown algorithm": ('[recon]\nalgorithm = "MAGIC"', "recon.algorithm.*'MAGIC'"),
+    "negative momentum": ("[recon]\nmomentum = -1.0", "recon.momentum is -1.0"),
+    "infinite momentum": ("[recon]\nmomentum = inf", "recon.momentum is inf"),
+    "negative seed": ("[simulation]\nseed = -1", "simulation.seed is -1, expected `int` >= 0"),
+    "recon is no table": ("recon = 3", "recon is 3, expected `object`"),
+    "not TOML": ("doses = [1e3", "not valid TOML"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BROKEN_STUDIES.values(), ids=BROKEN_STUDIES.keys())
+def test_broken_study_is_refused_in_one_line(tmp_path: Path, text: str, message: str):
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    with pytest.raises(StudyError, match=message) as caught:
+        read_study(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_study_file_is_named(tmp_path: Path):
+    with pytest.raises(StudyError, match=r"absent.toml: no such file"):
+        read_study(tmp_path / "absent.toml")
