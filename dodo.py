@@ -1,37 +1,39 @@
-"""The study as a task graph: `doit list --all`, `doit -n`, `doit run recon:...`, `doit`."""
+"""The study as a task graph: `doit list`, `doit -n`, `doit run recon:...`, `doit`."""
 
 from fly64tasks import tasks
 
 study, layout = tasks.load_study()
 
 DOIT_CONFIG = {
+    "backend": "journal",
     "dep_file": str(layout.state),
-    "backend": "json",
-    "verbosity": 2,
-    "sort": "definition",
+    "manifest_dir": str(layout.artifact_root),
+    "describe": tasks.describe,
+    "verbosity": 1,
 }
 
+if layout.makes_base:
 
-def task_base():
-    """Write the built-in base: probe, object and scan."""
-    if layout.makes_base:
+    def task_base():
+        """Write the built-in base: probe, object and scan."""
         return tasks.base(study, layout)
 
 
-def task_simulate():
-    """Simulate the diffraction of every frame at each dose (Phase C)."""
-    if layout.makes_phase_c:
-        return (tasks.simulate(study, layout, dose) for dose in study.sorted_doses)
+if layout.makes_phase_c:
+
+    def task_simulate():
+        """Simulate the diffraction of every frame at each dose (Phase C)."""
+        for dose in study.sorted_doses:
+            yield tasks.simulate(study, layout, dose)
 
 
-def task_views():
-    """Thin each dose to the overlap views (Phase D)."""
-    if layout.makes_phase_d:
-        return (
-            tasks.views(study, layout, dose, view)
-            for dose in study.sorted_doses
-            for view in study.thinned_views
-        )
+if layout.makes_phase_d:
+
+    def task_views():
+        """Thin each dose to the overlap views (Phase D)."""
+        for dose in study.sorted_doses:
+            for view in study.thinned_views:
+                yield tasks.views(study, layout, dose, view)
 
 
 def task_recon():

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError
-from fly64tasks.files import replaced
 
 WRITER = "fly64tasks"
 
@@ -55,7 +55,7 @@ class PtychoDataset:
     @property
     def frame_size_px(self) -> int:
         """Return N, the width of a diffraction frame."""
-        return self.diffraction_amplitude.shape[-1]
+        return int(self.diffraction_amplitude.shape[-1])
 
     @property
     def is_simulated(self) -> bool:
@@ -204,7 +204,7 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]], metadata: dict[str, A
         )
     text = json.dumps({"writer": WRITER, **metadata}, ensure_ascii=False)
     with replaced(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays, _metadata=np.array(text))  # type: ignore[arg-type]
+        np.savez(file, allow_pickle=False, **arrays, _metadata=np.array(text))
 
 
 def size_text(shape: tuple[int, ...]) -> str:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 class Fly64Error(Exception):
     """What came, what was expected and what to do, in one line.
 
-    ``exit_code`` is what `python -m fly64tasks.runner` returns for it.
+    ``exit_code`` is what `python -m fly64tasks.runner` returns for it; ``task_error`` tells doit's
+    reporter that one line says it all.
     """
 
     exit_code = 1
+    task_error = True
 
 
 class StudyError(Fly64Error):

@@ -54,7 +54,7 @@ class Layout:
             phase_c_root=own_c or data / "phase_c",
             phase_d_root=own_d or data / "phase_d",
             artifact_root=artifact_root or project / paths.artifact_root,
-            makes_base=study.base_npz is None,
+            makes_base=study.base_npz is None and own_c is None,
             makes_phase_c=own_c is None,
             makes_phase_d=own_d is None,
         )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ComplexArray = NDArray[np.complexfloating]
-FloatArray = NDArray[np.floating]
+FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 

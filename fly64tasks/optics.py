@@ -18,7 +18,7 @@ from scipy.special import erf
 from fly64tasks.study import BaseSpec, Geometry
 
 ComplexArray = NDArray[np.complexfloating]
-FloatArray = NDArray[np.floating]
+FloatArray = NDArray[np.float64]
 
 EDGE_ENERGY_LIMIT = 1e-4
 
@@ -111,10 +111,10 @@ def synthetic_object(spec: BaseSpec) -> ComplexArray:
         second += rng.uniform(0.3, 1.0) * (
             _soft_step(width / 2 - across) * _soft_step(4 * width - along)
         )
-    radius, angle = np.hypot(y - size / 2, x - size / 2), np.arctan2(y - size / 2, x - size / 2)
-    star_radius = size / 8
-    spokes = np.sin(18 * angle) * radius / 18
-    second += _soft_step(spokes) * _soft_step(star_radius - radius) * _soft_step(radius - 6)
+    dy, dx = y - size / 2, x - size / 2
+    radius = np.hypot(dy, dx)
+    spokes = np.sin(18 * np.arctan2(dy, dx)) * radius / 18
+    second += _soft_step(spokes) * _soft_step(size / 8 - radius) * _soft_step(radius - 6)
 
     k = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None, :])
     k[0, 0] = np.inf
@@ -241,4 +241,4 @@ def _interpolation_matrix(length: int, start: float, count: int) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         kernel = numerator / (length * denominator)
     kernel[np.isclose(distance % length, 0) | np.isclose(distance % length, length)] = 1.0
-    return kernel
+    return np.asarray(kernel)

@@ -111,14 +111,14 @@ def reconstruct(
     """
     spec = spec.resolved()
     with _ONE_AT_A_TIME:
-        # A second thread gains a quarter on an idle machine and loses tenfold on a busy one.
+        # Batches are small: a second thread gains little, and loses much on a busy machine.
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
         if device.startswith("cuda"):
             torch.cuda.set_device(device)
         options = ptychi_options(start, spec, geometry, device)
         n = start.probe.shape[-1]
         losses: list[float] = []
-        with PtychographyTask(
+        task = PtychographyTask(
             options,
             # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
             diffraction_data=np.fft.ifftshift(start.intensity, axes=(-2, -1)),
@@ -127,18 +127,20 @@ def reconstruct(
             probe_data=(start.probe / n)[None],
             probe_position_y_px=start.positions_px[:, 0].astype(np.float32),
             probe_position_x_px=start.positions_px[:, 1].astype(np.float32),
-        ) as task:
+        )
+        reconstructor: Any = task.reconstructor
+        with task:
             for epoch in range(1, spec.num_epochs + 1):
                 try:
                     task.run(1)
-                except torch.linalg.LinAlgError as error:
+                except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
                     raise _failure(f"pty-chi failed in epoch {epoch}: {error}", losses) from None
-                losses.append(float(task.reconstructor.loss_tracker.table["loss"].iloc[-1]))
+                losses.append(float(reconstructor.loss_tracker.table["loss"].iloc[-1]))
                 on_epoch(epoch, losses[-1])
                 if not np.isfinite(losses[-1]):
                     raise _failure(f"the loss is not finite after epoch {epoch}", losses)
-            obj = task.get_data_to_cpu("object", as_numpy=True)[0]
-            probe = task.get_data_to_cpu("probe", as_numpy=True)[0]
+            obj = task.get_data("object")[0].cpu().numpy()
+            probe = task.get_data("probe")[0].cpu().numpy()
     result = Reconstruction(
         obj=obj.astype(np.complex64),
         probe=(probe * (n / np.sqrt(start.intensity_scale))).astype(np.complex64),

@@ -29,8 +29,8 @@ import numpy as np
 
 from fly64tasks import layout
 from fly64tasks.dataset import PtychoDataset, read_dataset, write_npz
+from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError, Fly64Error, ReconstructionError, StudyError
-from fly64tasks.files import replaced
 from fly64tasks.start import Start, start_of
 from fly64tasks.study import Geometry, ReconSpec, algorithms, parse_spec
 
@@ -146,7 +146,13 @@ def _record(
     """Return what is known of a run before it starts."""
     with input_npz.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    keys = ("dose_photons_per_frame", "overlap_view", "split", "selection_strategy")
+    keys = (
+        "dose_photons_per_frame",
+        "overlap_view",
+        "split",
+        "selection_strategy",
+        "acceptance_rate",
+    )
     return {
         "stage": "recon",
         "state": "failed",

@@ -15,7 +15,7 @@ from scipy.spatial import KDTree
 from fly64tasks.errors import DatasetError
 from fly64tasks.study import BaseSpec, ViewSpec
 
-FloatArray = NDArray[np.floating]
+FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer]
 
 ISOLATION_LIMIT = 4
@@ -95,8 +95,9 @@ def select_view(
     if len(thinning.kept) < spec.min_positions:
         raise DatasetError(
             f"{name}: view {spec.view!r} keeps {len(thinning.kept)} of {len(positions_px)} "
-            f"positions at a minimum spacing of {spacing:g} px (overlap {spec.overlap:g}), expected "
-            f"at least {spec.min_positions} (min_positions); raise the overlap or scan a wider area"
+            f"positions at a minimum spacing of {spacing:g} px (overlap {spec.overlap:g}), "
+            f"expected at least {spec.min_positions} (min_positions); raise the overlap or scan "
+            "a wider area"
         )
     return thinning
 
@@ -142,14 +143,15 @@ def overlap_metrics(
     tree = KDTree(unique)
     neighbor_overlap = None
     if k >= 1:
-        distance = tree.query(unique, k=k + 1)[0][:, 1:]
+        distance = np.asarray(tree.query(unique, k=k + 1)[0])[:, 1:]
         neighbor_overlap = float(disc_overlap(distance, diameter_px).mean())
 
     member_overlap = group_overlap = None
     if n < group_size:
         notes.append(f"{n} positions form no group of {group_size} (gridsize {gridsize})")
     else:
-        members = tree.query(unique, k=list(range(1, group_size + 1)))[1]
+        nearest = list(range(1, group_size + 1))
+        members = np.asarray(tree.query(unique, k=nearest)[1])
         if group_size > 1:
             member_overlap = float(np.mean([_pairwise(unique[m], diameter_px) for m in members]))
         centres = unique[members].mean(axis=1)
@@ -213,7 +215,7 @@ def canvas_of(
             f"{name}: {n} scan position, expected at least 2: one frame fixes neither object nor "
             "probe"
         )
-    distance = KDTree(positions_px).query(positions_px, k=2)[0][:, 1]
+    distance = np.asarray(KDTree(positions_px).query(positions_px, k=2)[0])[:, 1]
     worst = int(distance.argmax())
     if distance[worst] > ISOLATION_LIMIT * frame_size_px:
         y, x = positions_px[worst]
@@ -247,5 +249,4 @@ def _patches_inside(
     """Return which positions have their whole patch inside the object."""
     start = np.round(positions_px) - frame_size_px // 2
     fits = (start >= 0) & (start + frame_size_px <= np.array(object_shape))
-    inside: NDArray[np.bool_] = fits.all(axis=1)
-    return inside
+    return np.asarray(fits.all(axis=1))

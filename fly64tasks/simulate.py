@@ -17,7 +17,6 @@ from fly64tasks.dataset import Base, PtychoDataset, read_base, write_base, write
 from fly64tasks.errors import DatasetError
 from fly64tasks.study import SPLITS, BaseSpec, Geometry, SimulationSpec
 
-
 logger = logging.getLogger(__name__)
 
 
@@ -107,7 +106,7 @@ def simulate(
 def simulate_amplitude(
     probe: NDArray[np.complexfloating],
     obj: NDArray[np.complexfloating],
-    positions_px: NDArray[np.floating],
+    positions_px: NDArray[np.float64],
     rng: np.random.Generator | None,
 ) -> NDArray[np.float32]:
     """Return the diffraction amplitude of each frame, with Poisson counts where ``rng`` is given.
@@ -137,7 +136,7 @@ def simulate_amplitude(
 
 
 def object_patches(
-    obj: NDArray[np.complexfloating], positions_px: NDArray[np.floating], size: int
+    obj: NDArray[np.complexfloating], positions_px: NDArray[np.float64], size: int
 ) -> NDArray[np.complex64]:
     """Return the object patch of each frame, centred on its sub-pixel position.
 

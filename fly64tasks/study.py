@@ -45,7 +45,7 @@ class Spec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 SpecT = TypeVar("SpecT", bound=Spec)
 
 
-class Geometry(Spec):
+class Geometry(Spec, frozen=True):
     """Physical sizes of the experiment; ``assumed`` when they are not known from a measurement."""
 
     pixel_size_m: Positive = 10e-9
@@ -58,7 +58,7 @@ class Geometry(Spec):
         return 1.239841984e-6 / self.energy_ev
 
 
-class BaseSpec(Spec):
+class BaseSpec(Spec, frozen=True):
     """The built-in base: a zone-plate probe, an object and a jittered raster scan."""
 
     probe_size_px: Annotated[int, Meta(ge=16)] = 64
@@ -71,7 +71,7 @@ class BaseSpec(Spec):
     seed: Seed = 1
 
 
-class SimulationSpec(Spec):
+class SimulationSpec(Spec, frozen=True):
     """Phase C: diffraction of every frame at one dose, split in train and test."""
 
     seed: Seed = 42
@@ -79,7 +79,7 @@ class SimulationSpec(Spec):
     split_axis: Literal["y", "x"] = "y"
 
 
-class ViewsSpec(Spec):
+class ViewsSpec(Spec, frozen=True):
     """Phase D: which views there are and when frames count as neighbours.
 
     ``overlap`` maps a view's name to its overlap fraction; frames of the view lie at least
@@ -111,7 +111,7 @@ class ViewsSpec(Spec):
             )
 
 
-class ViewSpec(Spec):
+class ViewSpec(Spec, frozen=True):
     """One thinned view, as its task depends on it."""
 
     view: str
@@ -132,7 +132,7 @@ class ViewSpec(Spec):
         return (1.0 - self.overlap) * (self.patch_size_px or frame_size_px)
 
 
-class ReconSpec(Spec):
+class ReconSpec(Spec, frozen=True):
     """One pty-chi reconstruction; the defaults are those that measured best (docs/settings.md).
 
     ``batch_size``, ``batching`` and ``update_probe`` are what suits the algorithm where they are
@@ -180,7 +180,7 @@ _SUITED: dict[str, dict[str, Any]] = {
 }
 
 
-class Paths(Spec):
+class Paths(Spec, frozen=True):
     """Where a study's files lie. What you bring (``phase_c_root``, ``phase_d_root``) is looked for
     beside the study file; what we write (``data_root``, ``artifact_root``) goes under the project
     folder.
@@ -210,7 +210,7 @@ class Case(Struct, frozen=True):
         return f"{dose_name(self.dose)}_{self.view}_{self.split}"
 
 
-class Study(Spec):
+class Study(Spec, frozen=True):
     """A dose/overlap study: what it spans and how each stage is done."""
 
     name: str = "synthetic-fly64"

@@ -7,20 +7,30 @@ Actions import their command when they run.
 from __future__ import annotations
 
 import difflib
-import functools
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from doit import doit_cmd, get_initial_workdir, get_var
-from doit.exceptions import InvalidDodoFile, TaskFailed
-from doit.tools import config_changed
+from doit.exceptions import InvalidDodoFile
 
 from fly64tasks import layout as names
-from fly64tasks.errors import Fly64Error, StudyError
+from fly64tasks.doitext import progress
+from fly64tasks.doitext.spec import SpecUnchanged
+from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.layout import Layout
-from fly64tasks.study import SPLITS, Case, Spec, Study, dose_name, read_study
+from fly64tasks.study import (
+    BASELINE,
+    SPLITS,
+    Case,
+    ReconSpec,
+    Spec,
+    Study,
+    ViewSpec,
+    dose_name,
+    read_study,
+)
 
 TaskDict = dict[str, Any]
 
@@ -63,7 +73,7 @@ def base(study: Study, layout: Layout) -> TaskDict:
     return {
         "actions": [(_make_base, [], {"target": layout.base, "study": study})],
         "targets": [str(layout.base)],
-        "uptodate": [config_changed(_config(spec, study.geometry))],
+        "uptodate": [SpecUnchanged(_config(spec, study.geometry))],
         "clean": [(_remove, [[layout.base]])],
         "doc": (
             f"Write the built-in base: {spec.probe_size_px} px zone-plate probe, "
@@ -82,7 +92,7 @@ def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
         ],
         "file_dep": [str(layout.base)],
         "targets": [str(path) for path in targets.values()],
-        "uptodate": [config_changed(_config(study.simulation, study.geometry, dose=dose))],
+        "uptodate": [SpecUnchanged(_config(study.simulation, study.geometry, dose=dose))],
         "clean": [(_remove, [list(targets.values())])],
         "doc": f"Simulate diffraction at {dose:g} photons per frame, train and test",
     }
@@ -98,7 +108,7 @@ def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
         "actions": [(_make_view, [], {"sources": sources, "outputs": targets, "spec": spec})],
         "file_dep": [str(path) for path in sources.values()],
         "targets": [str(path) for path in targets.values()],
-        "uptodate": [config_changed(_config(spec))],
+        "uptodate": [SpecUnchanged(_config(spec))],
         "clean": [(_remove, [list(targets.values())])],
         "doc": f"Thin {dose:g} photons per frame to the {view} view, overlap {spec.overlap:g}",
     }
@@ -109,23 +119,58 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     source, folder = layout.dataset(case), layout.recon_dir(case)
     targets = [folder / name for name in (names.RECONSTRUCTION, names.LOSSES, names.RUN_RECORD)]
     spec = study.recon.resolved()
+    meta = {
+        "dose": case.dose,
+        "view": case.view,
+        "split": case.split,
+        "gridsize": case.gridsize,
+        "record": str(folder / names.RUN_RECORD),
+        "log": str(folder / names.LOG),
+        "algorithm": spec.algorithm,
+        "num_epochs": spec.num_epochs,
+        "output_dir": str(folder),
+    }
+    made_by_us = layout.makes_phase_c if case.view == BASELINE else layout.makes_phase_d
+    if not made_by_us:
+        meta["check_inputs"] = partial(_problems, source, spec)
+        if case.view != BASELINE:
+            meta["optional"] = "phase_d"
+    arguments = {"task_name": f"recon:{case.name}", "source": source, "folder": folder}
     return {
         "name": case.name,
-        "actions": [(_reconstruct, [], {"source": source, "folder": folder, "spec": spec})],
+        "actions": [(_reconstruct, [], {**arguments, "spec": spec})],
         "file_dep": [str(source)],
         "targets": [str(path) for path in targets],
-        "uptodate": [config_changed(_config(spec))],
+        "uptodate": [SpecUnchanged(_config(spec))],
         "clean": [(_remove, [[*targets, folder / names.LOG]])],
-        "meta": {
-            "dose": case.dose,
-            "view": case.view,
-            "split": case.split,
-            "gridsize": case.gridsize,
-        },
+        "meta": meta,
         "doc": (
             f"Reconstruct {case.dose:g} photons per frame, {case.view}, {case.split}: "
             f"{spec.algorithm}, {spec.num_epochs} epochs"
         ),
+    }
+
+
+def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what the manifest says of a job besides what doit knows.
+
+    Parameters
+    ----------
+    task : doit.task.Task
+    record : dict or None
+        The job's ``run.json``, None where there is none.
+    """
+    record = record or {}
+    found = record.get("set", {})
+    return {
+        "algorithm": task.meta["algorithm"],
+        "num_epochs": task.meta["num_epochs"],
+        "output_dir": task.meta["output_dir"],
+        "return_code": record.get("exit_code"),
+        "device": record.get("device", {}).get("name"),
+        "input": record.get("input"),
+        "selection_strategy": found.get("selection_strategy"),
+        "acceptance_rate": found.get("acceptance_rate"),
     }
 
 
@@ -155,46 +200,43 @@ def _path_variable(name: str) -> Path | None:
     return Path(get_initial_workdir(), Path(value).expanduser())
 
 
-def _action(function: Callable[..., None]) -> Callable[..., TaskFailed | None]:
-    """Return the function as a doit action: an error that a user can mend is one line."""
-
-    @functools.wraps(function)
-    def action(*args: Any, **kwargs: Any) -> TaskFailed | None:
-        try:
-            function(*args, **kwargs)
-        except Fly64Error as error:
-            return TaskFailed(str(error))
-        return None
-
-    return action
-
-
-@_action
 def _make_base(target: Path, study: Study) -> None:
     from fly64tasks import simulate as command
 
     command.make_base(target, spec=study.base, geometry=study.geometry)
 
 
-@_action
 def _simulate(base: Path, outputs: dict[str, Path], dose: float, study: Study) -> None:
     from fly64tasks import simulate as command
 
     command.simulate(base, outputs, dose=dose, spec=study.simulation, geometry=study.geometry)
 
 
-@_action
-def _make_view(sources: dict[str, Path], outputs: dict[str, Path], spec: Any) -> None:
+def _make_view(sources: dict[str, Path], outputs: dict[str, Path], spec: ViewSpec) -> None:
     from fly64tasks import views as command
 
     command.make_view(sources, outputs, spec=spec)
 
 
-@_action
-def _reconstruct(source: Path, folder: Path, spec: Any) -> None:
+def _reconstruct(task_name: str, source: Path, folder: Path, spec: ReconSpec) -> None:
     from fly64tasks import runner
 
-    runner.run(source, folder, spec, device=get_var("device", "auto"))
+    def on_epoch(epoch: int, num_epochs: int, loss: float) -> None:
+        progress.report(task_name, epoch, num_epochs, loss=loss)
+
+    runner.run(source, folder, spec, device=get_var("device", "auto"), on_epoch=on_epoch)
+
+
+def _problems(source: Path, spec: ReconSpec) -> list[str]:
+    """Return what keeps a set of the user's from being reconstructed, before anything runs."""
+    from fly64tasks.dataset import read_dataset
+    from fly64tasks.start import start_of
+
+    try:
+        start_of(read_dataset(source), spec, str(source))
+    except DatasetError as error:
+        return [str(error)]
+    return []
 
 
 def _remove(paths: list[Path]) -> None:

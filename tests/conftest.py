@@ -7,30 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_study import PROJECT, SMALL_BASE, SMALL_STUDY
 
 from fly64tasks.dataset import PtychoDataset, read_dataset
 from fly64tasks.simulate import make_base, simulate
-from fly64tasks.study import BaseSpec, Geometry, SimulationSpec
-
-PROJECT = Path(__file__).parent.parent
-
-SMALL_BASE = BaseSpec(
-    probe_size_px=32, object_size_px=112, scan_step_px=5.0, scan_jitter_px=0.8, defocus_m=18e-6
-)
-
-SMALL_STUDY = """
-doses = [1e3, 1e4]
-
-[base]
-probe_size_px = 32
-object_size_px = 112
-scan_step_px = 5.0
-scan_jitter_px = 0.8
-defocus_m = 18e-6
-
-[recon]
-num_epochs = 3
-"""
+from fly64tasks.study import Geometry, SimulationSpec
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,10 @@ from fly64tasks.study import Case, Paths, Study
 CASE = Case(dose=1e3, view="dense", split="train", gridsize=2)
 
 
-def layout(study: Study = Study(), **roots: Path) -> Layout:
+DEFAULT = Study()
+
+
+def layout(study: Study = DEFAULT, **roots: Path) -> Layout:
     return Layout.of(study, study_folder=Path("/studies"), project=Path("/p"), **roots)
 
 
@@ -24,6 +27,7 @@ def test_baseline_reads_phase_c():
 
 
 def test_roots_that_the_user_brings_are_not_ours_to_make():
+    assert not layout(phase_c_root=Path("/mine")).makes_base
     files = layout(phase_d_root=Path("/mine"))
     assert files.dataset(CASE) == Path("/mine/dose_1000/dense/dense_train.npz")
     assert not files.makes_phase_d

@@ -18,7 +18,6 @@ from fly64tasks import runner
 from fly64tasks.errors import ReconstructionError
 from fly64tasks.study import ReconSpec
 
-
 DIVERGING = ReconSpec(algorithm="RPIE", batch_size=96, num_epochs=8)
 
 

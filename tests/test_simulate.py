@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL_BASE
+from small_study import SMALL_BASE
 
 from fly64tasks.dataset import PtychoDataset, read_dataset
 from fly64tasks.errors import DatasetError

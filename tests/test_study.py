@@ -1,8 +1,7 @@
 from pathlib import Path
 
 import pytest
-
-from conftest import PROJECT
+from small_study import PROJECT
 
 from fly64tasks.errors import StudyError
 from fly64tasks.study import ReconSpec, Study, parse_spec, read_study

@@ -1,0 +1,1 @@
+"""doit with a dry run, filters, a manifest and a state that survives being killed."""

@@ -1,0 +1,75 @@
+"""File digests, computed once for each content."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import NamedTuple
+
+from doit import dependency
+
+_RACY_NS = 50_000_000
+
+
+class Digest(NamedTuple):
+    """The MD5 of a file, and the marks by which the file is known to be the same."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    md5: str
+
+
+class DigestCache:
+    """MD5 digests by path, valid while size, modification time and inode stay the same.
+
+    Attributes
+    ----------
+    known : dict of str to Digest
+        Every digest, by path.
+    fresh : set of str
+        The paths whose digests are not yet stored.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[str, Digest] = {}
+        self.fresh: set[str] = set()
+
+    def md5(self, path: str, stat: os.stat_result) -> str:
+        """The MD5 of `path`, whose status is `stat`; read from disk only when it may be new.
+
+        A file written in the last 50 ms may change again without a new time stamp: its digest is
+        returned, but not kept.
+        """
+        marks = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        digest = self.known.get(path)
+        if digest is not None and digest[:3] == marks:
+            return digest.md5
+        settled = time.time_ns() - stat.st_mtime_ns > _RACY_NS
+        md5 = str(dependency.get_file_md5(path))
+        if settled:
+            self.known[path] = Digest(*marks, md5)
+            self.fresh.add(path)
+        return md5
+
+
+class MD5Checker(dependency.MD5Checker):  # the name is stored: doit's own checker can go on
+    """doit's MD5 check, with digests shared by tasks and runs.
+
+    The stored state is doit's own ``[mtime, size, md5]``.
+    """
+
+    def __init__(self) -> None:
+        self.digests = DigestCache()
+
+    def check_modified(
+        self, file_path: str, file_stat: os.stat_result, state: tuple[float, int, str]
+    ) -> bool:
+        """Whether the content of the file differs from `state`."""
+        _, size, md5 = state
+        return file_stat.st_size != size or self.digests.md5(file_path, file_stat) != md5
+
+    def get_state(self, dep: str, current_state: object) -> tuple[float, int, str]:
+        """The state to store for file `dep`."""
+        stat = os.stat(dep)  # noqa: PTH116
+        return stat.st_mtime, stat.st_size, self.digests.md5(dep, stat)

@@ -1,0 +1,223 @@
+"""``doit run``: a dry run, filters, one line per task, and an orderly end."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+from doit import cmd_run
+from doit.action import PythonAction
+from doit.cmdparse import CmdOption
+from doit.exceptions import InvalidCommand
+from doit.task import Stream
+
+from . import inputs
+from .atomic import sweep
+from .command import GraphCommand, flag
+from .manifest import Manifest, write
+from .plan import Planner, Verdict
+from .processes import end_descendants
+from .reporter import LineReporter
+from .runner import ProcessRunner, SerialRunner, ThreadRunner
+from .selection import Control
+from .signals import Stopped, stoppable
+from .state import ATTEMPT, CHECKER, FAILED
+
+_REPLACED = ("num_process", "reporter", "par_type", "outfile")
+_RUNNERS = {"thread": ThreadRunner, "process": ProcessRunner}
+
+
+def _changed(option: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {**option, **changes}
+
+
+class Run(GraphCommand, cmd_run.Run):
+    """Run tasks, or with ``-n`` say what would run."""
+
+    doc_description = (
+        "Exit codes: 0 all is up to date or done; 1 a task failed; 2 a task raised an unexpected "
+        "error; 3 nothing was run (no such task, filter without match, missing input, state file "
+        "in use); 130 stopped by SIGINT (Ctrl-C); 143 stopped by SIGTERM."
+    )
+    cmd_options = (
+        *(option for option in cmd_run.Run.cmd_options if option["name"] not in _REPLACED),
+        _changed(cmd_run.opt_reporter, default="lines"),
+        _changed(cmd_run.opt_outfile, default=None),
+        _changed(cmd_run.opt_parallel_type, default="thread"),
+    )
+    own_options: ClassVar[tuple[CmdOption, ...]] = (
+        CmdOption(
+            _changed(cmd_run.opt_num_process, short="j", help="number of tasks to run at once")
+        ),
+        flag("dry_run", "dry-run", "say what would run and why; run and write nothing", "n"),
+        flag("as_json", "json", "print the dry run as JSON"),
+        flag("wait", "wait", "wait while another doit uses the state file"),
+    )
+
+    def get_reporters(self) -> dict[str, Any]:
+        """Doit's reporters and ours."""
+        reporters: dict[str, Any] = super().get_reporters()
+        if "reporter" in self.cmdparser:
+            self.cmdparser["reporter"].choices["lines"] = LineReporter.desc
+        return {**reporters, "lines": LineReporter}
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Run; in a dry run not even Python's bytecode caches are written."""
+        if not params["dry_run"]:
+            return super().execute(params, args)
+        former, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        try:
+            return super().execute(params, args)
+        finally:
+            sys.dont_write_bytecode = former
+
+    def _execute(
+        self,
+        outfile: Any,
+        verbosity: int | None,
+        always: bool,
+        continue_: bool,
+        reporter: Any,
+        num_process: int,
+        par_type: str,
+        single: bool,
+        auto_delayed_regex: bool,
+        force_verbosity: bool,
+        failure_verbosity: int,
+        pdb: bool,
+        dry_run: bool,
+        as_json: bool,
+        wait: bool,
+        pos_args: list[str],
+    ) -> int:
+        control = Control(self.task_list, auto_delayed_regex=auto_delayed_regex)
+        skipped = self.prepare(pos_args, control)
+        if single:
+            _drop_dependencies(control)
+        if dry_run:
+            return self._dry_run(skipped, always, as_json)
+        if par_type not in _RUNNERS:
+            raise InvalidCommand(f"-P {par_type}: expected one of {', '.join(_RUNNERS)}")
+        inputs.refuse(self.broken, self.helpful_options())
+
+        PythonAction.pm_pdb = pdb
+        runner_class = _RUNNERS[par_type] if num_process else SerialRunner
+        reporter_class = self.reporters[reporter] if isinstance(reporter, str) else reporter
+
+        def make_runner(out: Any) -> Any:
+            report = reporter_class(out, {"failure_verbosity": failure_verbosity})
+            stream = Stream(verbosity, force_verbosity)
+            jobs = [num_process] if num_process else []
+            return runner_class(self.dep_manager, report, continue_, always, stream, *jobs)
+
+        with stoppable():
+            try:
+                return self._run(make_runner, outfile, wait, skipped)
+            except Stopped as stopped:
+                sys.stderr.write(f"{stopped}; what was running will run again\n")
+                return stopped.exit_code
+
+    def _run(
+        self,
+        make_runner: Callable[[Any], Any],
+        outfile: Any,
+        wait: bool,
+        skipped: dict[str, list[str]],
+    ) -> int:
+        """Run the selected tasks as the only writer of the state."""
+        with contextlib.ExitStack() as stack:
+            self.state.lock(wait)
+            stack.callback(self.state.unlock)
+            sweep(target for _, targets in self.state.cut_off() for target in targets)
+            out = stack.enter_context(_writing_to(outfile))
+            for name, reasons in skipped.items():
+                out.write(f"skipped {name}: {'; '.join(reasons)}\n")
+            dispatcher = self.control.task_dispatcher()
+            gc.freeze()
+            gc.enable()
+            try:
+                with _same_streams():
+                    return int(make_runner(out).run_all(dispatcher))
+            except Stopped:
+                end_descendants()
+                raise
+            finally:
+                self._write_manifest(dispatcher.nodes, skipped)
+
+    def _dry_run(self, skipped: dict[str, list[str]], always: bool, as_json: bool) -> int:
+        verdicts = [Verdict(name, "skipped", tuple(words)) for name, words in skipped.items()]
+        verdicts += Planner(self.control, self.dep_manager, always, self.broken).verdicts()
+        words = ("run", "may run", "up to date", "error", "ignored", "skipped")
+        summary = {word: sum(item.word == word for item in verdicts) for word in words}
+        if as_json:
+            tasks = [
+                {"task": item.task, "verdict": item.word, "reasons": item.reasons}
+                for item in verdicts
+            ]
+            json.dump({"tasks": tasks, "summary": summary}, self.outstream, indent=2)
+            self.outstream.write("\n")
+        else:
+            width = max((len(item.task) for item in verdicts), default=0)
+            for item in verdicts:
+                line = f"{item.word:<10}  {item.task:<{width}}  {'; '.join(item.reasons)}"
+                self.outstream.write(f"{line.rstrip()}\n")
+            counts = ", ".join(f"{n} {word}" for word, n in summary.items() if n) or "no task"
+            self.outstream.write(f"{counts}. Nothing was run.\n")
+        return 3 if summary["error"] else 0
+
+    def _write_manifest(self, nodes: dict[str, Any], skipped: dict[str, list[str]]) -> None:
+        folder = self.manifest_folder()
+        if folder:
+            manifest = Manifest(self.control, self.state, self.filters, self.params["describe"])
+            built = manifest.build(self.wanted, self._outcomes(nodes), skipped)
+            write(folder, self.manifest_names, *built)
+
+    def _outcomes(self, nodes: dict[str, Any]) -> Iterator[Verdict]:
+        """What became of each task of the run, in the words of a plan."""
+        for name, node in nodes.items():
+            row = self.state.row(name)
+            if node.run_status in ("successful", "up-to-date"):
+                yield Verdict(name, "up to date")
+            elif node.run_status == "ignore":
+                yield Verdict(name, "ignored")
+            elif row.get(CHECKER) == FAILED:
+                yield Verdict(name, "run", (row[ATTEMPT]["message"],))
+            elif node.run_status == "failure":
+                bad = ", ".join(other.task.name for other in node.bad_deps)
+                yield Verdict(name, "error", (f"after {bad}" if bad else "input missing",))
+            else:
+                yield Verdict(name, "run", ("not reached",))
+
+
+def _drop_dependencies(control: Control) -> None:
+    """What doit means by ``--single``: the selected tasks alone."""
+    for name in control.selected_tasks:
+        task = control.tasks[name]
+        if task.has_subtask:
+            for dep in task.task_dep:
+                control.tasks[dep].task_dep = []
+        else:
+            task.task_dep = []
+
+
+@contextlib.contextmanager
+def _writing_to(outfile: Any) -> Iterator[Any]:
+    if isinstance(outfile, str):
+        with open(outfile, "w", encoding="utf-8") as file:  # noqa: PTH123
+            yield file
+    else:
+        yield outfile or sys.stdout
+
+
+@contextlib.contextmanager
+def _same_streams() -> Iterator[None]:
+    """Put stdout and stderr back: actions in threads swap them, not always in pairs."""
+    streams = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams

@@ -1,0 +1,102 @@
+"""Inputs that are missing or broken, found before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from doit.exceptions import InvalidCommand
+
+from .selection import Control
+
+
+def problems(control: Control) -> dict[str, list[str]]:
+    """What is wrong with the inputs of the selected tasks and of all that feeds them.
+
+    A ``file_dep`` must exist unless a task makes it (or may make it: where a task names others
+    in ``task_dep``, ``setup`` or ``calc_dep``, the check is left to the moment it runs). Then
+    ``meta["check_inputs"]``, a callable without arguments or a list of them, is asked for a list
+    of problems.
+
+    Returns
+    -------
+    dict of str to list of str
+        The problems in words, by task, in the order of definition.
+    """
+    found = {}
+    for name in control.closure():
+        task = control.tasks[name]
+        missing = [] if _waits_for_others(control, task) else missing_inputs(control, task)
+        words = [f"input missing: {path}" for path in missing] or _checked(task)
+        if words:
+            found[name] = words
+    return found
+
+
+def missing_inputs(control: Control, task: Any) -> list[str]:
+    """The inputs of `task` that do not exist and that no task makes."""
+    paths = sorted(path for path in task.file_dep if path not in control.targets)
+    return [path for path in paths if not Path(path).exists()]
+
+
+def _waits_for_others(control: Control, task: Any) -> bool:
+    implied = {control.targets.get(path) for path in task.file_dep}
+    explicit = set(task.task_dep) - implied
+    return bool(explicit or task.setup_tasks or task.calc_dep or task.loader)
+
+
+def _checked(task: Any) -> list[str]:
+    checks = (task.meta or {}).get("check_inputs", ())
+    return [problem for check in ([checks] if callable(checks) else checks) for problem in check()]
+
+
+def skip(
+    control: Control, found: dict[str, list[str]], allowed: Collection[str]
+) -> dict[str, list[str]]:
+    """Take the tasks that may be missing out of the graph.
+
+    A task with ``meta["optional"]`` in `allowed` and a problem is skipped, with every task that
+    needs it; a task with ``meta["partial"]`` runs with the inputs that are left, and a group with
+    the members that are left.
+
+    Returns
+    -------
+    dict of str to list of str
+        The reasons, by skipped task.
+    """
+    skipped = {
+        name: words
+        for name, words in found.items()
+        if (control.tasks[name].meta or {}).get("optional") in allowed
+    }
+    todo = list(skipped)
+    while todo:
+        gone = control.tasks[todo.pop()]
+        for task in control.tasks.values():
+            if gone.name not in (*task.task_dep, *task.setup_tasks, *task.calc_dep):
+                continue
+            if task.has_subtask or (task.meta or {}).get("partial"):
+                task.task_dep = [dep for dep in task.task_dep if dep != gone.name]
+                task.file_dep -= set(gone.targets)
+            elif task.name not in skipped:
+                skipped[task.name] = [f"needs {gone.name}, which is skipped"]
+                todo.append(task.name)
+    control.selected_tasks = [name for name in control.selected_tasks if name not in skipped]
+    return skipped
+
+
+def refuse(found: dict[str, list[str]], options: Collection[str]) -> None:
+    """Raise the error that lists every problem, if there is one.
+
+    Raises
+    ------
+    InvalidCommand
+        There are problems. `options` are the options that would skip some of the tasks.
+    """
+    if not found:
+        return
+    lines = [f"  {name}: {problem}" for name, words in found.items() for problem in words]
+    hint = f"; {' or '.join(options)} skips what may be missing" if options else ""
+    count = f"{len(found)} task{'s' if len(found) > 1 else ''}"
+    raise InvalidCommand(f"nothing was run: {count} cannot start{hint}\n" + "\n".join(lines))

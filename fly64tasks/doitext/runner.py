@@ -1,0 +1,140 @@
+"""doit's runners, with each task's beginning and end written to the state file."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from doit.action import CmdAction, PythonAction
+from doit.exceptions import BaseFail, DependencyError, TaskFailed, UnmetDependency
+from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
+
+from .errors import is_task_error
+from .state import Journal
+
+_RETURNED = re.compile(r"returned (-?\d+)$")
+
+
+def reason_of(task: Any, fail: BaseFail) -> str:
+    """Why a task failed, in one line."""
+    if fail.traceback:
+        lines = "".join(fail.traceback).strip().splitlines()
+        return lines[-1].strip()
+    returned = _RETURNED.search(fail.message.strip())
+    if returned and task.actions and isinstance(task.actions[-1], CmdAction):
+        said = [line for action in task.actions for line in (action.err or "").splitlines()]
+        last = [line.strip() for line in said if line.strip()][-1:]
+        return ": ".join([f"exit code {returned[1]}", *last])
+    return " ".join(fail.message.split())
+
+
+class _Journaled(Runner):
+    """What the serial and the parallel runner have in common."""
+
+    final_result: int
+    _stop_running: bool
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._inputs: dict[str, dict[str, object]] = {}
+
+    @property
+    def _state(self) -> Journal:
+        state: Journal = self.dep_manager.backend
+        return state
+
+    def select_task(self, node: Any, tasks_dict: Any) -> bool:
+        """Whether to execute the task now; then it is marked as running."""
+        if not super().select_task(node, tasks_dict):
+            return False
+        task = node.task
+        missing = sorted(path for path in task.file_dep if not Path(path).exists())
+        if missing:
+            # doit looks at targets first, and would run the action all the same
+            self._handle_task_error(node, DependencyError(f"input missing: {', '.join(missing)}"))
+            return False
+        if task.actions:
+            self._inputs[task.name] = {path: _marks(path) for path in task.file_dep}
+            self._state.begin(task.name, task.targets)
+        return True
+
+    def execute_task(self, task: Any) -> BaseFail | None:
+        """Run the actions; an error that is the user's to mend becomes a plain failure."""
+        for action in task.actions:
+            if isinstance(action, PythonAction):
+                action.py_callable = _plainly_failing(action.py_callable)
+        return super().execute_task(task)
+
+    def process_task_result(self, node: Any, base_fail: BaseFail | None) -> None:
+        """Record how the task ended."""
+        task = node.task
+        base_fail = base_fail or self._saved(task)
+        if base_fail is not None:
+            self._handle_task_error(node, base_fail)
+            return
+        node.run_status = "successful"
+        self.reporter.add_success(task)
+
+    def _saved(self, task: Any) -> BaseFail | None:
+        """Record the success of a task; what forbids it is returned instead."""
+        absent = [target for target in task.targets if not Path(target).exists()]
+        if absent:
+            return TaskFailed(f"ended without making {', '.join(absent)}")
+        task.save_extra_values()
+        try:
+            self.dep_manager.save_success(task)
+        except FileNotFoundError as error:
+            return DependencyError(f"input gone after the task has run: {error.filename}")
+        if task.actions:
+            for path, marks in self._inputs.pop(task.name).items():
+                if marks != _marks(path):
+                    # changed behind the task's back: what it has read is not known
+                    self._state.set(task.name, path, None)
+            self._state.end(task.name)
+        return None
+
+    def _handle_task_error(self, node: Any, fail: BaseFail) -> None:
+        """Report a failure; a task that did not start keeps the record it has."""
+        task = node.task
+        node.run_status = "failure"
+        if self._state.is_running(task.name):
+            self._state.end(task.name, reason_of(task, fail))
+        self.reporter.add_failure(task, fail)
+        if isinstance(fail, (TaskFailed, UnmetDependency)):
+            self.final_result = self.final_result or FAILURE
+        else:
+            self.final_result = ERROR
+        self._stop_running = self._stop_running or not self.continue_
+
+
+class SerialRunner(_Journaled, Runner):
+    """One task after the other."""
+
+
+class ThreadRunner(_Journaled, MThreadRunner):
+    """Tasks in threads of this process."""
+
+
+class ProcessRunner(_Journaled, MRunner):
+    """Tasks in forked processes."""
+
+
+def _marks(path: str) -> object:
+    stat = Path(path).stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def _plainly_failing(action: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(action)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return action(*args, **kwargs)
+        except Exception as error:
+            if is_task_error(error):
+                return TaskFailed(" ".join(str(error).split()))
+            raise
+
+    return run

@@ -1,0 +1,267 @@
+"""doit's state in sqlite3, committed after each task, with a mark on what is running."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from doit.exceptions import InvalidCommand
+
+from .checker import Digest, DigestCache
+from .lock import Lock
+
+Row = dict[str, Any]
+
+ATTEMPT = "attempt:"
+CHECKER = "checker:"
+INTERRUPTED = "interrupted"
+FAILED = "failed"
+
+_BUSY_S = 30.0
+_SCHEMA = """
+create table if not exists doit (task_id text not null primary key, task_data json);
+create table if not exists digest (
+    path text not null primary key, size integer, mtime_ns integer, inode integer, md5 text
+);
+"""
+
+
+class Journal:
+    """The state file of a task graph: a doit backend.
+
+    The table ``doit`` is that of doit's own sqlite3 backend, which can read and continue it. A
+    task that begins has its record replaced by one whose checker is ``interrupted``: no checker
+    has this name, so the task is stale, for stock doit too, until it succeeds. A failed task's
+    record says ``failed`` in the same place.
+
+    Nothing is read before the first question and nothing is written before `lock`, not even the
+    file or its folder.
+
+    Parameters
+    ----------
+    name : str
+        Path of the state file.
+    codec
+        doit's JSON codec.
+    module_name
+        Not used; part of the backend protocol.
+    """
+
+    desc = "sqlite3 file, committed after each task"
+
+    def __init__(self, name: str, codec: Any, *, module_name: str | None = None) -> None:
+        self.name = name
+        self.digests = DigestCache()
+        self._codec = codec
+        self._lock = Lock(name)
+        self._guarded = False
+        self._connection: sqlite3.Connection | None = None
+        self._forget_loaded()
+        self._changed: set[str] = set()
+        self._running: dict[str, float] = {}
+
+    # ---- the backend protocol of doit
+
+    def get(self, task_id: str, dependency: str) -> Any:
+        """The value stored for a task under a key, or None."""
+        return self.row(task_id).get(dependency)
+
+    def set(self, task_id: str, dependency: str, value: Any) -> None:
+        """Remember a value; it is stored when the task ends, or by `dump`."""
+        self.row(task_id)[dependency] = value
+        self._changed.add(task_id)
+
+    def in_(self, task_id: str) -> bool:
+        """Whether anything is stored for the task."""
+        return bool(self.row(task_id))
+
+    def remove(self, task_id: str) -> None:
+        """Forget the task."""
+        self.load()
+        self._rows[task_id] = {}
+        self._changed.add(task_id)
+
+    def remove_all(self) -> None:
+        """Forget every task."""
+        self.load()
+        for task_id in [*self._text, *self._rows]:
+            self.remove(task_id)
+
+    def dump(self) -> None:
+        """Store what is not stored yet, and close the file.
+
+        A task between `begin` and `end` keeps its mark.
+        """
+        self._store(self._changed - self._running.keys())
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if not self._guarded:
+            self._lock.release()
+
+    # ---- beyond doit's protocol
+
+    def row(self, task_id: str) -> Row:
+        """All that is stored for a task; empty when it never ran."""
+        self.load()
+        row = self._rows.get(task_id)
+        if row is None:
+            text = self._text.get(task_id)
+            row = self._rows[task_id] = self._codec.decode(text) if text else {}
+        return row
+
+    def lock(self, wait: bool = False) -> None:
+        """Become the only writer; see `Lock.acquire`."""
+        self._lock.acquire(wait)
+        self._guarded = True
+        self._forget_loaded()
+
+    def unlock(self) -> None:
+        """Let other processes write."""
+        self._guarded = False
+        self._lock.release()
+
+    def holder(self) -> str | None:
+        """The other process that writes the state file at the moment, in words."""
+        return None if self._lock.held else self._lock.holder()
+
+    def begin(self, task_id: str, targets: Iterable[str]) -> None:
+        """Mark a task as running, on disk, before its first action."""
+        started = time.time()
+        attempt = {"status": "running", "started": started, "targets": list(targets)}
+        self._rows[task_id] = {CHECKER: INTERRUPTED, ATTEMPT: attempt}
+        self._running[task_id] = started
+        self._store([task_id])
+
+    def end(self, task_id: str, failure: str | None = None) -> None:
+        """Store how a running task ended, on disk, before anything else happens."""
+        started = self._running[task_id]
+        attempt = {"status": "done", "started": started, "seconds": time.time() - started}
+        if failure is not None:
+            attempt |= {"status": "failed", "message": failure}
+            self._rows[task_id] = {CHECKER: FAILED}
+        self._rows[task_id][ATTEMPT] = attempt
+        self._store([task_id])
+        del self._running[task_id]
+
+    def is_running(self, task_id: str) -> bool:
+        """Whether this process began the task and did not end it."""
+        return task_id in self._running
+
+    def cut_off(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield each task that was running when its doit died, with its targets."""
+        self.load()
+        for task_id, text in self._text.items():
+            if f'"{INTERRUPTED}"' in text and (row := self.row(task_id))[CHECKER] == INTERRUPTED:
+                yield task_id, row[ATTEMPT]["targets"]
+
+    # ---- reading and writing the file
+
+    def _forget_loaded(self) -> None:
+        self._loaded = False
+        self._seen: object = None
+        self._text: dict[str, str] = {}
+        self._rows: dict[str, Row] = {}
+
+    def load(self) -> None:
+        """Read the file, once."""
+        if self._loaded:
+            return
+        self._loaded = True
+        self._seen = self._marks()
+        if self._seen is None:
+            return
+        with _reading(self.name) as connection:
+            self._text = dict(connection.execute("select task_id, task_data from doit"))
+            tables = {name for (name,) in connection.execute("select name from sqlite_master")}
+            if "digest" in tables:
+                rows = connection.execute("select path, size, mtime_ns, inode, md5 from digest")
+                self.digests.known.update((path, Digest(*rest)) for path, *rest in rows)
+
+    def _marks(self) -> object:
+        try:
+            stat = os.stat(self.name)  # noqa: PTH116
+        except FileNotFoundError:
+            return None
+        return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+    def _store(self, task_ids: Iterable[str]) -> None:
+        """Write the rows of `task_ids` that differ from the file, and the fresh digests."""
+        rows = []
+        for task_id in task_ids:
+            text = self._codec.encode(self._rows[task_id]) if self._rows[task_id] else None
+            if text != self._text.get(task_id):
+                rows.append((task_id, text))
+        digests = [(path, *self.digests.known[path]) for path in self.digests.fresh]
+        if rows or digests:
+            with self._writing() as connection:
+                for task_id, text in rows:
+                    if text is None:
+                        connection.execute("delete from doit where task_id = ?", (task_id,))
+                    else:
+                        connection.execute("replace into doit values (?, ?)", (task_id, text))
+                connection.executemany("replace into digest values (?, ?, ?, ?, ?)", digests)
+        for task_id, text in rows:
+            if text is None:
+                del self._text[task_id]
+            else:
+                self._text[task_id] = text
+        self.digests.fresh.clear()
+        self._changed.difference_update(task_ids)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose changes are committed together, or not at all."""
+        if not self._lock.held:
+            self._lock.acquire()
+            if self._marks() != self._seen:
+                self._lock.release()
+                raise InvalidCommand(f"{self.name}: changed by another doit meanwhile; try again")
+        if self._connection is None:
+            with _said_of(self.name):
+                self._connection = sqlite3.connect(self.name, timeout=_BUSY_S)
+                self._connection.executescript(_SCHEMA)
+        with self._connection:
+            yield self._connection
+
+
+@contextlib.contextmanager
+def _reading(name: str) -> Iterator[sqlite3.Connection]:
+    """A connection that changes nothing beside or in the file.
+
+    A process killed while it commits leaves a rollback journal, which the next reader has to
+    apply: here that is done to a copy. Nobody writes the file at that time.
+    """
+    with contextlib.ExitStack() as stack, _said_of(name):
+        uri = f"{Path(name).absolute().as_uri()}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S)
+        stack.callback(lambda: connection.close())
+        try:
+            connection.execute("select 1 from sqlite_master").fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+                raise
+            connection.close()
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            copy = shutil.copy(name, folder)
+            shutil.copy(f"{name}-journal", folder)
+            connection = sqlite3.connect(copy)
+        yield connection
+
+
+@contextlib.contextmanager
+def _said_of(name: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise InvalidCommand(
+            f"{name}: not a readable doit state ({error}), expected a sqlite3 file with a table "
+            "'doit'; move it away and doit starts afresh"
+        ) from error

@@ -1,0 +1,97 @@
+"""A project in a temporary folder, driven through doit's own entry point."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from doit.cmd_base import ModuleTaskLoader
+from doit.doit_cmd import DoitMain
+
+PLUGINS = {
+    "COMMAND": {
+        "run": "fly64tasks.doit_commands:Run",
+        "list": "fly64tasks.doit_commands:List",
+        "manifest": "fly64tasks.doit_commands:Manifest",
+    },
+    "BACKEND": {"journal": "fly64tasks.doitext.state:Journal"},
+}
+
+
+@dataclass
+class Result:
+    """What a call of doit gave."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """The verdicts of a dry run with ``--json``, in order."""
+        return {item["task"]: item["verdict"] for item in json.loads(self.out)["tasks"]}
+
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        """The reasons of a dry run with ``--json``."""
+        return {item["task"]: item["reasons"] for item in json.loads(self.out)["tasks"]}
+
+
+@dataclass
+class Project:
+    """A folder, the tasks in it, and what was executed."""
+
+    folder: Path
+    tasks: Callable[[], list[dict[str, Any]]] = list
+    config: dict[str, Any] = field(default_factory=dict)
+    executed: list[str] = field(default_factory=list)
+
+    def doit(self, *args: str) -> Result:
+        """Call doit in this process."""
+        tasks = self.tasks
+
+        def task_graph() -> Iterator[dict[str, Any]]:
+            """All tasks."""
+            yield from tasks()
+
+        config = {"backend": "journal", "dep_file": "state/doit.db", "verbosity": 0}
+        namespace = {"DOIT_CONFIG": config | self.config, "task_graph": task_graph}
+        out, err = io.StringIO(), io.StringIO()
+        main = DoitMain(ModuleTaskLoader(namespace), config_filenames=(), extra_config=PLUGINS)
+        self.executed.clear()
+        path = list(sys.path)
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main.run(list(args))
+        sys.path[:] = path
+        return Result(code or 0, out.getvalue(), err.getvalue())
+
+    def task(self, basename: str, /, content: str = "", **more: Any) -> dict[str, Any]:
+        """A task that writes `content` and its inputs into each of its targets."""
+
+        def write(task: Any, dependencies: list[str], targets: list[str]) -> None:
+            self.executed.append(task.name)
+            text = content + "".join(Path(path).read_text() for path in sorted(dependencies))
+            for target in targets:
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
+                Path(target).write_text(text)
+
+        return {"basename": basename, "actions": [write], **more}
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the project."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def snapshot(self) -> dict[str, tuple[int, bytes]]:
+        """Everything on disk: names, time stamps and bytes."""
+        return {
+            str(path): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+            for path in sorted(self.folder.rglob("*"))
+        }

@@ -1,0 +1,138 @@
+"""Lines for logs, bars for terminals."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doit.cmdparse import CmdOption
+from doitext_project import PLUGINS, Project
+
+from fly64tasks.doitext import progress
+from fly64tasks.doitext.command import ours_first
+from fly64tasks.doitext.reporter import LineReporter
+
+
+def test_the_line_of_a_task_shows_its_last_numbers(project: Project) -> None:
+    def train(task: Any) -> None:
+        for epoch in range(3):
+            progress.report(task.name, epoch + 1, 3, loss=0.1 / (epoch + 1), lr=1.0)
+
+    project.tasks = lambda: [{"basename": "t", "actions": [train]}]
+    line = project.doit().out.splitlines()[0]
+    assert line.startswith("[1/1] t  ")
+    assert line.endswith("loss 0.0333  lr 1")
+
+
+def test_a_task_that_reports_nothing_shows_no_numbers_of_an_earlier_run(project: Project) -> None:
+    progress.report("t", 1, 1, loss=9.0)
+    project.tasks = lambda: [{"basename": "t", "actions": [lambda: None]}]
+    assert "loss" not in project.doit().out
+
+
+def test_groups_and_up_to_date_tasks_have_no_line(project: Project) -> None:
+    project.tasks = lambda: [
+        project.task("g", name=name, targets=[name], uptodate=[True]) for name in "ab"
+    ]
+    assert len(project.doit().out.splitlines()) == 3
+    (line,) = project.doit().out.splitlines()
+    assert line.startswith("2 up to date in ")
+
+
+def test_failure_verbosity_repeats_what_the_task_said(project: Project) -> None:
+    def fail() -> bool:
+        print("to stdout")
+        print("to stderr", file=sys.stderr)
+        return False
+
+    project.tasks = lambda: [{"basename": "t", "actions": [fail]}]
+    said = project.doit("--failure-verbosity", "2").out
+    assert "  stderr:\nto stderr\n  stdout:\nto stdout\n" in said
+    assert "stdout" not in project.doit("--failure-verbosity", "1").out.replace("to stdout", "")
+
+
+def test_counts_only_what_will_be_looked_at(project: Project) -> None:
+    project.tasks = lambda: [
+        project.task("a", targets=["x"]),
+        project.task("b", file_dep=["x"]),
+        project.task("c"),
+    ]
+    assert project.doit("b").out.splitlines()[0].startswith("[1/2] a")
+
+
+def test_a_terminal_shows_running_tasks_with_progress(tmp_path: Path) -> None:
+    (tmp_path / "dodo.py").write_text(
+        "import time\n"
+        "from fly64tasks.doitext import progress\n"
+        "DOIT_CONFIG = {'backend': 'journal', 'dep_file': 's.db'}\n"
+        "def train(task):\n"
+        "    for epoch in range(8):\n"
+        "        progress.report(task.name, epoch, 8, loss=0.5)\n"
+        "        time.sleep(0.15)\n"
+        "def task_train():\n"
+        "    return {'actions': [train]}\n"
+    )
+    main = (
+        "import sys; from doit.doit_cmd import DoitMain; "
+        f"sys.exit(DoitMain(config_filenames=(), extra_config={PLUGINS!r}).run(sys.argv[1:]))"
+    )
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", main],
+        cwd=tmp_path,
+        stdout=follower,
+        stderr=follower,
+        env=environment,
+    )
+    os.close(follower)
+    seen = bytearray()
+    while True:
+        try:
+            part = os.read(leader, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        seen += part
+    os.close(leader)
+    assert process.wait() == 0
+    text = seen.decode()
+    assert "/8" in text and "loss 0.5" in text
+    assert "[1/1] train" in text
+
+
+def test_output_that_is_no_terminal_has_no_control_characters() -> None:
+    out = io.StringIO()
+    reporter = LineReporter(out, {})
+    reporter.initialize({}, [])
+    reporter.complete_run()
+    assert "\x1b" not in out.getvalue()
+    assert out.getvalue().startswith("nothing to do in ")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["a", "-n"], ["-n", "a"]),
+        (["a", "--dose", "1", "b"], ["--dose", "1", "a", "b"]),
+        (["a", "--dose=1"], ["--dose=1", "a"]),
+        (["a", "-j2", "-j", "3"], ["-j2", "-j", "3", "a"]),
+        (["a", "--", "-n"], ["a", "--", "-n"]),
+        (["-c", "a", "-x"], ["-c", "a", "-x"]),
+        (["a", "--dose"], ["--dose", "a"]),
+    ],
+)
+def test_our_options_move_to_the_front(line: list[str], expected: list[str]) -> None:
+    options = [
+        CmdOption({"name": "n", "short": "n", "type": bool, "default": False}),
+        CmdOption({"name": "j", "short": "j", "type": int, "default": 0}),
+        CmdOption({"name": "dose", "long": "dose", "type": list, "default": []}),
+    ]
+    assert ours_first(line, options) == expected

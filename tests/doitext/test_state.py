@@ -1,0 +1,295 @@
+"""The state file, the lock, the digests and the files that are whole or absent."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from doit.dependency import JSONCodec, SqliteDB, get_file_md5
+from doit.exceptions import InvalidCommand, InvalidTask
+from doitext_project import Project
+
+from fly64tasks.doitext import checker
+from fly64tasks.doitext.atomic import replaced, sweep
+from fly64tasks.doitext.checker import DigestCache, MD5Checker
+from fly64tasks.doitext.lock import Lock
+from fly64tasks.doitext.spec import SpecUnchanged, differences
+from fly64tasks.doitext.state import ATTEMPT, CHECKER, INTERRUPTED, Journal
+
+Open = Callable[[Path], Journal]
+
+
+@pytest.fixture
+def journal() -> Iterator[Open]:
+    """Opens journals, and closes them all."""
+    opened = []
+
+    def open_(path: Path) -> Journal:
+        opened.append(Journal(str(path), JSONCodec()))
+        return opened[-1]
+
+    yield open_
+    for state in opened:
+        state.unlock()
+        if state._connection is not None:
+            state._connection.close()
+
+
+def dead_process() -> int:
+    done = subprocess.Popen(["true"])
+    done.wait()
+    return done.pid
+
+
+# ---- Journal
+
+
+def test_reading_a_journal_makes_no_file(tmp_path: Path, journal: Open) -> None:
+    state = journal(tmp_path / "new/state.db")
+    assert state.row("t") == {} and not state.in_("t")
+    state.dump()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_ended_is_on_disk_before_dump(tmp_path: Path, journal: Open) -> None:
+    state = journal(tmp_path / "state.db")
+    state.lock()
+    state.begin("t", ["x"])
+    assert journal(tmp_path / "state.db").row("t")[CHECKER] == INTERRUPTED
+    state.set("t", "deps:", ["a"])
+    state.end("t")
+    row = journal(tmp_path / "state.db").row("t")
+    assert row["deps:"] == ["a"]
+    assert row[ATTEMPT]["status"] == "done"
+    state.dump()
+
+
+def test_dump_keeps_the_mark_of_a_running_task(tmp_path: Path, journal: Open) -> None:
+    state = journal(tmp_path / "state.db")
+    state.lock()
+    state.begin("t", ["x"])
+    state.set("t", CHECKER, "MD5Checker")  # as in a success that is cut off half-way
+    state.dump()
+    assert list(journal(tmp_path / "state.db").cut_off()) == [("t", ["x"])]
+
+
+def test_an_interrupted_task_is_stale_for_stock_doit_too(tmp_path: Path, journal: Open) -> None:
+    state = journal(tmp_path / "state.db")
+    state.lock()
+    state.begin("t", [])
+    state.dump()
+    stock = SqliteDB(str(tmp_path / "state.db"), JSONCodec())
+    assert stock.get("t", CHECKER) == INTERRUPTED
+    stock._conn.close()
+
+
+def test_the_journal_goes_on_with_a_stock_file(tmp_path: Path, journal: Open) -> None:
+    stock = SqliteDB(str(tmp_path / "state.db"), JSONCodec())
+    stock.set("t", "deps:", ["a"])
+    stock.dump()
+    state = journal(tmp_path / "state.db")
+    assert state.get("t", "deps:") == ["a"]
+    state.set("u", "deps:", [])
+    state.dump()
+    assert journal(tmp_path / "state.db").get("u", "deps:") == []
+
+
+def test_a_file_that_is_no_state_is_named(tmp_path: Path, journal: Open) -> None:
+    path = tmp_path / "state.db"
+    path.write_text("not a database, but long enough to be looked at\n" * 40)
+    with pytest.raises(InvalidCommand, match=r"state\.db: not a readable doit state .* move it"):
+        journal(path).row("t")
+
+
+def test_a_state_changed_by_another_is_not_overwritten(tmp_path: Path, journal: Open) -> None:
+    slow = journal(tmp_path / "state.db")
+    slow.set("t", "ignore:", "1")
+    quick = journal(tmp_path / "state.db")
+    quick.set("t", "deps:", ["a"])
+    quick.dump()
+    with pytest.raises(InvalidCommand, match="changed by another doit"):
+        slow.dump()
+    assert journal(tmp_path / "state.db").row("t") == {"deps:": ["a"]}
+
+
+# ---- Lock
+
+
+def test_a_lock_names_its_holder_and_ends_with_its_process(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from fly64tasks.doitext.lock import Lock;"
+        f"lock = Lock({str(tmp_path / 's')!r}); lock.acquire(); print('locked', flush=True);"
+        "time.sleep(60)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        lock = Lock(str(tmp_path / "s"))
+        with pytest.raises(InvalidCommand, match=rf"s: in use by pid {other.pid} on .* since 20"):
+            lock.acquire()
+        other.kill()
+        other.wait()
+    lock.acquire()
+    assert lock.held
+    assert f"pid {os.getpid()} on {socket.gethostname()}" in str(lock.holder())
+    lock.release()
+    assert lock.holder() is None
+
+
+# ---- digests
+
+
+def old_file(path: Path, text: str) -> os.stat_result:
+    path.write_text(text)
+    hour_ago = time.time() - 3600
+    os.utime(path, (hour_ago, hour_ago))
+    return path.stat()
+
+
+def test_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = old_file(tmp_path / "f", "a")
+    cache = DigestCache()
+    first = cache.md5(str(tmp_path / "f"), stat)
+    monkeypatch.setattr(checker.dependency, "get_file_md5", lambda _: pytest.fail("read again"))
+    assert cache.md5(str(tmp_path / "f"), stat) == first == "0cc175b9c0f1b6a831c399e269772661"
+
+
+def test_a_replaced_file_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    cache = DigestCache()
+    first = cache.md5(str(path), old_file(path, "a"))
+    (tmp_path / "g").write_text("b")
+    os.utime(tmp_path / "g", ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    (tmp_path / "g").replace(path)
+    assert cache.md5(str(path), path.stat()) != first
+
+
+def test_the_digest_of_a_file_just_written_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("a")
+    cache = DigestCache()
+    cache.md5(str(path), path.stat())
+    assert cache.known == {}
+
+
+def test_a_touched_file_is_unchanged_and_read_only_once_in_two_runs(project: Project) -> None:
+    old_file(Path("source"), "text")
+    project.tasks = lambda: [
+        project.task(name, file_dep=["source"], targets=[f"{name}.out"]) for name in "abc"
+    ]
+    project.doit()
+    then = time.time() - 60
+    os.utime("source", (then, then))
+    read = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            checker.dependency, "get_file_md5", lambda path: read.append(path) or get_file_md5(path)
+        )
+        project.doit()
+        project.doit()
+    assert project.executed == []
+    assert read == ["source"]
+
+
+def test_the_checker_is_stored_under_the_name_of_stock_doit() -> None:
+    assert MD5Checker.__name__ == "MD5Checker"
+
+
+# ---- atomic
+
+
+def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("old")
+
+    def write_half() -> None:
+        with replaced(path) as temporary:
+            temporary.write_text("ne")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_sweep_removes_only_what_dead_processes_of_this_host_left(tmp_path: Path) -> None:
+    host, dead = socket.gethostname(), dead_process()
+    gone = tmp_path / f".x.npz.{host}-{dead}-0123abcd.tmp"
+    kept = [
+        tmp_path / f".x.npz.{host}-{os.getpid()}-0123abcd.tmp",
+        tmp_path / f".x.npz.other.host-{dead}-0123abcd.tmp",
+        tmp_path / ".x.npz.tmp",
+        tmp_path / "x.tmp",
+        tmp_path / f"x.npz.{host}-{dead}-0123abcd.tmp",
+    ]
+    for path in [gone, *kept]:
+        path.touch()
+    assert sweep([str(tmp_path / "x.npz")]) == [gone]
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_the_next_run_sweeps_beside_the_targets_of_a_cut_off_task(
+    project: Project, journal: Open
+) -> None:
+    project.write("source", "s")
+    name = f".made.{socket.gethostname()}-{dead_process()}-0123abcd.tmp"
+    for folder in ("cut", "other"):
+        project.write(f"{folder}/{name}", "half")
+    project.tasks = lambda: [project.task("t", file_dep=["source"], targets=["cut/made"])]
+    state = journal(Path("state/doit.db"))
+    state.lock()
+    state.begin("t", ["cut/made"])
+    state.dump()
+    state.unlock()
+    assert project.doit("-n", "--json").reasons == {"t": ["interrupted"]}
+    project.doit()
+    assert not Path("cut", name).exists()
+    assert Path("other", name).exists()
+
+
+# ---- SpecUnchanged
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ({"a": 1}, {"a": 1.0}, []),
+        ({"a": 100}, {"a": 200}, ["a 100 -> 200"]),
+        ({"a": {"b": "x"}}, {"a": {"b": "y"}}, ["a.b x -> y"]),
+        ({"a": [1, 2]}, {"a": [1, 3]}, ["a [1, 2] -> [1, 3]"]),
+        ({"a": None}, {"a": ""}, ['a null -> ""']),
+        ({"a": 1}, {}, ["a 1 -> nothing"]),
+        ({}, {"a": False}, ["a nothing -> false"]),
+        ({"a": {"b": 1}}, {"a": 2}, ['a {"b": 1} -> 2']),
+        ({"a": "x" * 50}, {"a": "y"}, ["a " + "x" * 37 + "... -> y"]),
+    ],
+)
+def test_differences_in_words(old: object, new: object, words: list[str]) -> None:
+    assert list(differences(old, new)) == words
+
+
+def test_tuples_equal_the_lists_they_are_stored_as(project: Project) -> None:
+    project.tasks = lambda: [
+        project.task("t", targets=["x"], uptodate=[SpecUnchanged({"a": (1, (2, 3))})])
+    ]
+    project.doit()
+    project.doit()
+    assert project.executed == []
+
+
+def test_a_spec_that_is_not_json_is_refused_by_name(project: Project) -> None:
+    project.tasks = lambda: [project.task("t", uptodate=[SpecUnchanged({"a": {1, 2}})])]
+    assert "t: SpecUnchanged takes JSON values only" in project.doit("-n").err
+    with pytest.raises(InvalidTask):
+        SpecUnchanged({"a": b""}).explain({"_spec": json.loads("{}")})

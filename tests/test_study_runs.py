@@ -1,0 +1,234 @@
+"""The whole study for real: doit processes, real pty-chi, real files, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_study import SMALL_STUDY
+
+from fly64tasks import metrics
+from fly64tasks.dataset import read_dataset, write_dataset
+
+CASES = [
+    f"dose_{dose}_{view}_{split}"
+    for dose in (1000, 10000)
+    for view in ("baseline", "dense", "sparse")
+    for split in ("train", "test")
+]
+UPSTREAM = [
+    "base",
+    *(f"simulate:dose_{dose}" for dose in (1000, 10000)),
+    *(f"views:dose_{dose}_{view}" for dose in (1000, 10000) for view in ("dense", "sparse")),
+]
+
+
+def doit(folder: Path, *arguments: str, code: int = 0) -> str:
+    """Run doit in a folder; return what it printed, once it exited with ``code``."""
+    done = subprocess.run(
+        [sys.executable, "-m", "doit", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def executed(folder: Path, *arguments: str) -> list[str]:
+    """Run doit; return the tasks that it executed, in order."""
+    return re.findall(r"^\[ *\d+/\d+\] (\S+)", doit(folder, *arguments), flags=re.MULTILINE)
+
+
+def test_study_runs_once_and_then_only_what_is_stale(project: Path):
+    assert sorted(executed(project)) == sorted([*UPSTREAM, *(f"recon:{name}" for name in CASES)])
+    results = sorted(project.glob("reports/*/*/*/reconstruction.npz"))
+    assert len(results) == 12
+    for path in results:
+        with np.load(path, allow_pickle=False) as result:
+            assert np.isfinite(result["object"]).all()
+            assert np.isfinite(result["probe"]).all()
+        assert json.loads((path.parent / "run.json").read_text())["start"]["truth_seeded"] is False
+
+    assert executed(project) == []
+
+    for path in [*project.glob("data/**/*.npz"), project / "study.toml"]:
+        os.utime(path, (1, 1))
+    assert executed(project) == []
+
+    changed = SMALL_STUDY.replace("num_epochs = 3", "num_epochs = 2")
+    (project / "study.toml").write_text(changed, "utf-8")
+    assert executed(project) == [f"recon:{name}" for name in CASES]
+
+    dense = project / "data" / "phase_d" / "dose_1000" / "dense" / "dense_train.npz"
+    with np.load(dense) as archive:
+        arrays = dict(archive)
+    arrays["diffraction"][0] *= 2
+    np.savez(dense, **arrays)
+    assert executed(project) == ["recon:dose_1000_dense_train"]
+
+    (project / "reports/dose_1000/sparse/test/losses.csv").unlink()
+    assert executed(project) == ["recon:dose_1000_sparse_test"]
+
+
+def test_one_job_runs_with_what_it_needs_and_nothing_else(project: Path):
+    assert executed(project, "run", "recon:dose_1000_dense_train") == [
+        "base",
+        "simulate:dose_1000",
+        "views:dose_1000_dense",
+        "recon:dose_1000_dense_train",
+    ]
+    assert sorted(
+        path.parent.relative_to(project).as_posix()
+        for path in project.glob("reports/**/reconstruction.npz")
+    ) == ["reports/dose_1000/dense/train"]
+
+
+def test_base_of_the_user_takes_the_place_of_ours_and_more_photons_help(
+    project: Path, small_sets: dict[str, Path], tmp_path: Path
+):
+    """A user's base whose probe wraps around: all doses run, and the error falls with the dose."""
+    own = tmp_path / "mein Objekt.npz"
+    with np.load(small_sets["train"].parent / "base.npz") as base:
+        probe = base["probeGuess"] + 0.02 * np.abs(base["probeGuess"]).max()
+        np.savez(
+            own, probeGuess=probe, **{k: base[k] for k in ("objectGuess", "xcoords", "ycoords")}
+        )
+    before = own.read_bytes()
+    study = SMALL_STUDY.replace("num_epochs = 3", "num_epochs = 30")
+    study = study.replace("[1e3, 1e4]", "[1e3, 1e4, 1e5]")
+    (project / "study.toml").write_text(f'base_npz = "{own}"\n{study}', "utf-8")
+    ran = executed(
+        project, *(f"recon:dose_{dose}_baseline_train" for dose in (1000, 10000, 100000))
+    )
+    assert "base" not in ran
+    assert own.read_bytes() == before
+    assert not (project / "data" / "base.npz").exists()
+    errors = []
+    for dose in (1000, 10000, 100000):
+        dataset = read_dataset(project / f"data/phase_c/dose_{dose}/patched_train.npz")
+        truth = dataset.object_guess.astype(complex)
+        region = metrics.illuminated_region(dataset.probe_guess, dataset.positions_px, truth.shape)
+        with np.load(project / f"reports/dose_{dose}/baseline/train/reconstruction.npz") as found:
+            aligned = metrics.align(found["object"].astype(complex), truth, region)
+        errors.append(metrics.complex_nrmse(aligned.obj, truth, region))
+    assert errors[0] > errors[1] > errors[2]
+
+
+def own_sets(folder: Path, small_sets: dict[str, Path]) -> None:
+    """Lay out one dose's sets as a user would bring them."""
+    for split, source in small_sets.items():
+        dataset = read_dataset(source)
+        write_dataset(folder / f"C größe/dose_1000/patched_{split}.npz", dataset)
+        for view in ("dense", "sparse"):
+            chosen = dataset.select(np.arange(0, len(dataset.positions_px), 4))
+            write_dataset(folder / f"D größe/dose_1000/{view}/{view}_{split}.npz", chosen)
+
+
+def test_sets_of_the_user_are_reconstructed_and_never_written_to(
+    project: Path, small_sets: dict[str, Path], tmp_path: Path
+):
+    own = tmp_path / "own sets"
+    own_sets(own, small_sets)
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in own.rglob("*.npz")}
+    (project / "study.toml").write_text(SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]"), "utf-8")
+    roots = ("phase_c_root=../own sets/C größe", f"phase_d_root={own / 'D größe'}")
+    out = tmp_path / "out of here"
+    listed = doit(project, "list", "--all", *roots)
+    assert "simulate" not in listed
+    assert "views" not in listed
+    doit(project, *roots, f"artifact_root={out}")
+    assert len(list(out.glob("dose_1000/*/*/reconstruction.npz"))) == 6
+    assert before == {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in own.rglob("*.npz")
+    }
+    assert not (project / "data").exists()
+    assert not (project / "reports").exists()
+
+
+def test_failing_view_stops_there_with_counts_and_spacing(project: Path):
+    (project / "study.toml").write_text(SMALL_STUDY + "\n[views]\nmin_positions = 20\n", "utf-8")
+    printed = doit(project, "run", "recon:dose_1000_sparse_train", code=1)
+    assert "view 'sparse' keeps 6 of 128 positions at a minimum spacing of 25.6 px" in printed
+    assert "Traceback" not in printed
+    assert not (project / "data" / "phase_d").exists()
+
+
+def test_set_of_another_is_not_overwritten(project: Path):
+    theirs = project / "data" / "phase_c" / "dose_1000" / "patched_train.npz"
+    theirs.parent.mkdir(parents=True)
+    np.savez(theirs, precious=np.arange(3))
+    before = theirs.read_bytes()
+    printed = doit(project, "run", "simulate:dose_1000", code=1)
+    assert "patched_train.npz: exists and was not written by fly64tasks" in printed
+    assert theirs.read_bytes() == before
+
+
+def test_diverging_job_fails_and_names_its_log(project: Path):
+    (project / "study.toml").write_text(
+        SMALL_STUDY.replace(
+            "num_epochs = 3", 'algorithm = "RPIE"\nbatch_size = 96\nnum_epochs = 8'
+        ),
+        "utf-8",
+    )
+    printed = doit(project, "run", "recon:dose_1000_baseline_train", code=1)
+    assert "diverged" in printed
+    assert "ptychi.log" in printed
+    assert "Traceback" not in printed
+    assert not (project / "reports/dose_1000/baseline/train/reconstruction.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["study=absent.toml"], r"absent.toml: no such file"),
+        (["stduy=study.toml"], r"unknown variable stduy=study.toml; did you mean study=?"),
+        (["artifact_root="], r"artifact_root= is empty, expected a path"),
+    ],
+)
+def test_wrong_variable_exits_with_3_and_one_line(
+    project: Path, arguments: list[str], message: str
+):
+    printed = doit(project, "list", *arguments, code=3)
+    assert message in printed
+    assert printed.count("\n") == 1
+
+
+def test_wrong_study_exits_with_3_and_one_line(project: Path):
+    (project / "study.toml").write_text("[recon]\nnum_epoch = 3\n")
+    printed = doit(project, code=3)
+    assert "unknown key 'recon.num_epoch'; did you mean 'recon.num_epochs'?" in printed
+    assert printed.count("\n") == 1
+
+
+def test_list_says_dose_view_split_algorithm_and_epochs_in_case_order(project: Path):
+    lines = [line.split(maxsplit=1) for line in doit(project, "list", "--all").splitlines()]
+    names = [name for name, _ in lines]
+    assert [name for name in names if name.startswith("recon:")] == [f"recon:{c}" for c in CASES]
+    assert set(UPSTREAM) < set(names)
+    docs = dict(lines)
+    assert docs["recon:dose_1000_dense_train"] == (
+        "Reconstruct 1000 photons per frame, dense, train: LSQML, 3 epochs"
+    )
+
+
+def test_list_imports_nothing_heavy(project: Path):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "doit", "list", "--all"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()
+    }
+    assert "fly64tasks" in imported
+    assert not imported & {"torch", "ptychi", "matplotlib", "pandas", "skimage", "numpy", "scipy"}

@@ -1,0 +1,109 @@
+"""Case to task: names, files, what makes a task stale, and nothing touched in the making."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from fly64tasks import tasks
+from fly64tasks.layout import Layout
+from fly64tasks.study import ReconSpec, Study
+
+STUDY = Study()
+LAYOUT = Layout.of(STUDY, study_folder=Path(), project=Path())
+CASES = {case.name: case for case in STUDY.cases()}
+
+
+def test_recon_reads_one_npz_and_writes_its_folder():
+    task = tasks.recon(STUDY, LAYOUT, CASES["dose_1000_dense_train"])
+    assert task["name"] == "dose_1000_dense_train"
+    assert task["file_dep"] == ["data/phase_d/dose_1000/dense/dense_train.npz"]
+    assert task["targets"] == [
+        "reports/dose_1000/dense/train/reconstruction.npz",
+        "reports/dose_1000/dense/train/losses.csv",
+        "reports/dose_1000/dense/train/run.json",
+    ]
+    assert {key: task["meta"][key] for key in ("dose", "view", "split", "gridsize")} == {
+        "dose": 1000.0,
+        "view": "dense",
+        "split": "train",
+        "gridsize": 2,
+    }
+    assert task["doc"] == "Reconstruct 1000 photons per frame, dense, train: LSQML, 100 epochs"
+
+
+def test_every_dependency_is_a_target_of_another_task():
+    made = {LAYOUT.base.as_posix()}
+    needed: set[str] = set()
+    for dose in STUDY.sorted_doses:
+        made |= set(tasks.simulate(STUDY, LAYOUT, dose)["targets"])
+        needed |= set(tasks.simulate(STUDY, LAYOUT, dose)["file_dep"])
+        for view in STUDY.thinned_views:
+            made |= set(tasks.views(STUDY, LAYOUT, dose, view)["targets"])
+            needed |= set(tasks.views(STUDY, LAYOUT, dose, view)["file_dep"])
+    for case in STUDY.cases():
+        needed |= set(tasks.recon(STUDY, LAYOUT, case)["file_dep"])
+    assert needed == made
+
+
+def dependence(study: Study) -> dict[str, str]:
+    """Return what each kind of task depends on besides its files."""
+    case = next(study.cases())
+    made: dict[str, dict[str, Any]] = {
+        "base": tasks.base(study, LAYOUT),
+        "simulate": tasks.simulate(study, LAYOUT, case.dose),
+        "views": tasks.views(study, LAYOUT, case.dose, "dense"),
+        "recon": tasks.recon(study, LAYOUT, case),
+    }
+    return {
+        kind: json.dumps([check.spec for check in task["uptodate"]]) for kind, task in made.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "stale"),
+    [
+        ({"recon": {"num_epochs": 7}}, {"recon"}),
+        ({"views": {"overlap": {"dense": 0.6, "sparse": 0.2}}}, {"views"}),
+        ({"simulation": {"seed": 7}}, {"simulate"}),
+        ({"base": {"seed": 7}}, {"base"}),
+        ({"name": "other"}, set()),
+    ],
+    ids=lambda value: str(value),
+)
+def test_stage_depends_on_its_own_spec_alone(table: dict[str, Any], stale: set[str]):
+    before, after = dependence(STUDY), dependence(msgspec.convert(table, Study))
+    assert {kind for kind in before if before[kind] != after[kind]} == stale
+
+
+def test_device_is_no_part_of_what_makes_a_result_stale():
+    assert "device" not in dependence(STUDY)["recon"]
+
+
+def test_saying_what_is_the_default_makes_nothing_stale():
+    said = Study(recon=ReconSpec(batch_size=96, batching="COMPACT"))
+    assert dependence(said) == dependence(STUDY)
+
+
+def test_making_tasks_touches_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for case in STUDY.cases():
+        tasks.recon(STUDY, LAYOUT, case)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_clean_removes_what_we_wrote_and_the_folders_that_it_empties(tmp_path: Path):
+    layout = Layout.of(STUDY, study_folder=tmp_path, project=tmp_path)
+    task = tasks.recon(STUDY, layout, CASES["dose_1000_dense_train"])
+    folder = layout.recon_dir(CASES["dose_1000_dense_train"])
+    folder.mkdir(parents=True)
+    for target in task["targets"]:
+        Path(target).touch()
+    (tmp_path / "reports" / "mine.txt").touch()
+    for action, arguments in task["clean"]:
+        action(*arguments)
+    assert [path.name for path in (tmp_path / "reports").iterdir()] == ["mine.txt"]
