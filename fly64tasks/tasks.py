@@ -7,6 +7,7 @@ Actions import their command when they run.
 from __future__ import annotations
 
 import difflib
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ def load_study() -> tuple[Study, Layout]:
     InvalidDodoFile
         The study can not be used, or there is no such variable; doit prints it and exits with 3.
     """
+    # Read by the numerical libraries when an action imports them. The arrays are small: more
+    # threads gain little on an idle machine and lose much on a busy one.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         _refuse_unknown_variables()
         study_path = _path_variable("study") or Path("study.toml")
