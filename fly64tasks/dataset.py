@@ -197,14 +197,25 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]], metadata: dict[str, A
     DatasetError
         ``path`` exists and was not written by this project.
     """
-    if path.exists() and not _is_ours(path):
-        raise DatasetError(
-            f"{path}: exists and was not written by {WRITER}; expected a free name: move it away "
-            "or choose another root"
-        )
+    refuse_foreign(path)
     text = json.dumps({"writer": WRITER, **metadata}, ensure_ascii=False)
     with replaced(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays, _metadata=np.array(text))
+
+
+def refuse_foreign(path: Path) -> None:
+    """Refuse to write over a file that is not ours: an NPZ or JSON that does not carry our mark.
+
+    Raises
+    ------
+    DatasetError
+        ``path`` exists and was not written by this project.
+    """
+    if path.exists() and not _is_ours(path):
+        raise DatasetError(
+            f"{path}: exists and was not written by {WRITER}; expected a free name: move it away "
+            "or choose another folder"
+        )
 
 
 def size_text(shape: tuple[int, ...]) -> str:
@@ -389,7 +400,10 @@ def _squeeze_single_mode(probe: NDArray[Any]) -> NDArray[Any]:
 
 def _is_ours(path: Path) -> bool:
     try:
+        if path.suffix == ".json":
+            found = json.loads(path.read_text("utf-8"))
+            return isinstance(found, dict) and found.get("writer") == WRITER
         with _Archive(path) as arrays:
             return arrays.metadata().get("writer") == WRITER
-    except DatasetError:
+    except (DatasetError, ValueError):
         return False

@@ -32,8 +32,8 @@ _OPTIONS: dict[str, Any] = {
     "BH": api.BHOptions,
     "AD": api.AutodiffPtychographyOptions,
 }
-_ONE_AT_A_TIME = threading.Lock()
-"""pty-chi draws from the process's global random generators and default device."""
+ONE_AT_A_TIME = threading.RLock()
+"""Held while pty-chi runs: it uses the process's global random generators and default device."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def reconstruct(
         The result is not finite, or finite and diverged.
     """
     spec = spec.resolved()
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         # Batches are small: a second thread gains little, and loses much on a busy machine.
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
         if device.startswith("cuda"):
@@ -135,6 +135,12 @@ def reconstruct(
                     task.run(1)
                 except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
                     raise _failure(f"pty-chi failed in epoch {epoch}: {error}", losses) from None
+                except torch.OutOfMemoryError:
+                    raise ReconstructionError(
+                        f"{device} ran out of memory in epoch {epoch} with batch_size "
+                        f"{spec.batch_size}; lower batch_size or use another device",
+                        losses,
+                    ) from None
                 losses.append(float(reconstructor.loss_tracker.table["loss"].iloc[-1]))
                 on_epoch(epoch, losses[-1])
                 if not np.isfinite(losses[-1]):

@@ -28,7 +28,7 @@ import msgspec
 import numpy as np
 
 from fly64tasks import layout
-from fly64tasks.dataset import PtychoDataset, read_dataset, write_npz
+from fly64tasks.dataset import WRITER, PtychoDataset, read_dataset, refuse_foreign, write_npz
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError, Fly64Error, ReconstructionError, StudyError
 from fly64tasks.start import Start, start_of
@@ -73,7 +73,8 @@ def run(
     start = start_of(dataset, spec, str(input_npz))
     geometry = geometry_of(dataset, str(input_npz))
     record = _record(input_npz, dataset, start, spec, geometry)
-    began = time.perf_counter()
+    for name in (layout.RECONSTRUCTION, layout.RUN_RECORD):
+        refuse_foreign(output_dir / name)
 
     from fly64tasks import reconstruct  # costs seconds: only for inputs that can be reconstructed
 
@@ -82,8 +83,10 @@ def run(
     output_dir.mkdir(parents=True, exist_ok=True)
     (output_dir / layout.RECONSTRUCTION).unlink(missing_ok=True)
     losses: Sequence[float] = ()
+    began = time.perf_counter()
     try:
-        with _logging_to(output_dir / layout.LOG):
+        with reconstruct.ONE_AT_A_TIME, _logging_to(output_dir / layout.LOG):
+            began = time.perf_counter()
             result = reconstruct.reconstruct(
                 start,
                 spec,
@@ -109,8 +112,10 @@ def run(
         raise ReconstructionError(
             f"{input_npz}: {error} (log: {output_dir / layout.LOG})", losses
         ) from None
-    except KeyboardInterrupt:
-        record.update(state="interrupted", exit_code=130, reason="interrupted")
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            record.update(state="interrupted", exit_code=130)
+        record["reason"] = str(error) or type(error).__name__
         raise
     finally:
         record["seconds"] = round(time.perf_counter() - began, 3)
@@ -120,8 +125,8 @@ def run(
         }
         if losses:
             record["loss"] = {"first": losses[0], "last": losses[-1], "epochs": len(losses)}
-        _write_losses(output_dir / layout.LOSSES, losses)
         _write_json(output_dir / layout.RUN_RECORD, record)
+        _write_losses(output_dir / layout.LOSSES, losses)
     return record
 
 
@@ -154,6 +159,7 @@ def _record(
         "acceptance_rate",
     )
     return {
+        "writer": WRITER,
         "stage": "recon",
         "state": "failed",
         "exit_code": 1,

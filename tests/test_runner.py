@@ -199,3 +199,16 @@ def test_help_names_every_option_without_importing_torch():
         "--seed",
     ):
         assert option in done.stdout
+
+
+@pytest.mark.parametrize("name", ["reconstruction.npz", "run.json"])
+def test_results_of_another_are_not_overwritten(
+    small_sets: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+):
+    theirs = tmp_path / name
+    theirs.write_text("precious")
+    code = runner.main(["--input-npz", str(small_sets["train"]), "--output-dir", str(tmp_path)])
+    assert code == 3
+    assert f"{name}: exists and was not written by fly64tasks" in capsys.readouterr().err
+    assert theirs.read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
