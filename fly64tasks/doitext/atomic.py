@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-_TEMPORARY = re.compile(r"\..+\.(?P<host>[^/]+)-(?P<pid>\d+)-[0-9a-f]{8}\.tmp")
+_TEMPORARY = re.compile(r"\..+\.(?P<host>[^/]+)-(?P<pid>\d+)-[0-9a-f]{8}\.tmp(\.[^.]*)?")
 
 
 @contextlib.contextmanager
@@ -19,7 +19,8 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The folder of `path` is made when it does not exist. The content is on disk before the name
     is, so that not even a power cut leaves half a file under the final name. After an error the
-    temporary file is removed and `path` is as it was.
+    temporary file is removed and `path` is as it was. The temporary name has the suffix of `path`,
+    by which some writers choose the format.
 
     Examples
     --------
@@ -33,7 +34,7 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
     unique = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    temporary = final.with_name(f".{final.name}.{unique}.tmp")
+    temporary = final.with_name(f".{final.stem}.{unique}.tmp{final.suffix}")
     try:
         yield temporary
         _to_disk(temporary)
@@ -53,7 +54,7 @@ def sweep(targets: Iterable[str]) -> list[Path]:
     """
     removed = []
     for folder in sorted({Path(target).parent for target in targets}):
-        for item in sorted(folder.glob(".*.tmp")):
+        for item in sorted(folder.glob(".*.tmp*")):
             match = _TEMPORARY.fullmatch(item.name)
             if match and match["host"] == socket.gethostname() and not alive(int(match["pid"])):
                 item.unlink(missing_ok=True)

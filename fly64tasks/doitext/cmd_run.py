@@ -95,9 +95,7 @@ class Run(GraphCommand, cmd_run.Run):
         pos_args: list[str],
     ) -> int:
         control = Control(self.task_list, auto_delayed_regex=auto_delayed_regex)
-        skipped = self.prepare(pos_args, control)
-        if single:
-            _drop_dependencies(control)
+        skipped = self.prepare(pos_args, control, single)
         if dry_run:
             return self._dry_run(skipped, always, as_json)
         if par_type not in _RUNNERS:
@@ -142,7 +140,7 @@ class Run(GraphCommand, cmd_run.Run):
             try:
                 with _same_streams():
                     return int(make_runner(out).run_all(dispatcher))
-            except Stopped:
+            except BaseException:  # whatever ends the run early leaves no child behind
                 end_descendants()
                 raise
             finally:
@@ -191,17 +189,6 @@ class Run(GraphCommand, cmd_run.Run):
                 yield Verdict(name, "error", (f"after {bad}" if bad else "input missing",))
             else:
                 yield Verdict(name, "run", ("not reached",))
-
-
-def _drop_dependencies(control: Control) -> None:
-    """What doit means by ``--single``: the selected tasks alone."""
-    for name in control.selected_tasks:
-        task = control.tasks[name]
-        if task.has_subtask:
-            for dep in task.task_dep:
-                control.tasks[dep].task_dep = []
-        else:
-            task.task_dep = []
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import getopt
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from doit.cmd_base import DoitCmdBase
-from doit.cmdparse import CmdOption
+from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand
 
 from . import inputs
@@ -19,6 +21,8 @@ from .checker import MD5Checker
 from .manifest import FileNames
 from .selection import Control, MetaFilter, Wanted
 from .state import Journal
+
+_PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,16 @@ class GraphCommand(DoitCmdBase):
 
     def parse_execute(self, in_args: list[str]) -> Any:
         """Run the command, with our options moved to where doit looks for options."""
-        return super().parse_execute(ours_first(in_args, self._ours()))
+        try:
+            return super().parse_execute(ours_first(in_args, self._ours()))
+        except CmdParseError as error:
+            if isinstance(error.__context__, getopt.GetoptError):  # doit would dump every option
+                said = f"{error.__context__}; see `{self.bin_name} help {self.name}`"
+                raise CmdParseError(said) from None
+            raise
+        except BrokenPipeError:  # as in `doit list | head`: nobody reads on, also not at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _PIPE_CLOSED
 
     def get_backends(self) -> dict[str, Any]:
         """Doit's backends and the journal."""
@@ -101,8 +114,19 @@ class GraphCommand(DoitCmdBase):
 
     # ---- for the commands
 
-    def prepare(self, named: list[str], control: Control) -> dict[str, list[str]]:
+    def prepare(
+        self, named: list[str], control: Control, single: bool = False
+    ) -> dict[str, list[str]]:
         """Select tasks, connect the state, look at the inputs.
+
+        Parameters
+        ----------
+        named : list of str
+            Names, targets and patterns of the command line.
+        control : Control
+            The graph.
+        single : bool
+            Leave out what feeds the selected tasks.
 
         Returns
         -------
@@ -120,7 +144,9 @@ class GraphCommand(DoitCmdBase):
             self.dep_manager.checker.digests = self.state.digests
         self.control = control
         control.choose(list(named), self.params.get("default_tasks"), self.wanted)
-        found = inputs.problems(control)
+        if single:
+            control.isolate()
+        found = inputs.problems(control, self.dep_manager.status_is_ignore)
         allowed = [item.optional for item in self.allow_missing if self.params[_name(item)]]
         skipped = inputs.skip(control, found, allowed)
         self.broken = {name: words for name, words in found.items() if name not in skipped}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,13 @@ from doit.exceptions import InvalidCommand
 from .selection import Control
 
 
-def problems(control: Control) -> dict[str, list[str]]:
+def problems(control: Control, is_ignored: Callable[[Any], bool]) -> dict[str, list[str]]:
     """What is wrong with the inputs of the selected tasks and of all that feeds them.
 
     A ``file_dep`` must exist unless a task makes it (or may make it: where a task names others
     in ``task_dep``, ``setup`` or ``calc_dep``, the check is left to the moment it runs). Then
     ``meta["check_inputs"]``, a callable without arguments or a list of them, is asked for a list
-    of problems.
+    of problems. Tasks that doit ignores, and those that need them, have no problems.
 
     Returns
     -------
@@ -31,7 +31,27 @@ def problems(control: Control) -> dict[str, list[str]]:
         words = [f"input missing: {path}" for path in missing] or _checked(task)
         if words:
             found[name] = words
+    if found:
+        ignored = [name for name in control.closure() if is_ignored(control.tasks[name])]
+        for name in _with_dependents(control, ignored):
+            found.pop(name, None)
     return found
+
+
+def _with_dependents(control: Control, names: list[str]) -> set[str]:
+    """`names` and all that needs one of them."""
+    found, todo = set(names), list(names)
+    while todo:
+        name = todo.pop()
+        for task in control.tasks.values():
+            if task.name not in found and name in _needs(task):
+                found.add(task.name)
+                todo.append(task.name)
+    return found
+
+
+def _needs(task: Any) -> tuple[str, ...]:
+    return (*task.task_dep, *task.setup_tasks, *task.calc_dep)
 
 
 def missing_inputs(control: Control, task: Any) -> list[str]:
@@ -74,7 +94,7 @@ def skip(
     while todo:
         gone = control.tasks[todo.pop()]
         for task in control.tasks.values():
-            if gone.name not in (*task.task_dep, *task.setup_tasks, *task.calc_dep):
+            if gone.name not in _needs(task):
                 continue
             if task.has_subtask or (task.meta or {}).get("partial"):
                 task.task_dep = [dep for dep in task.task_dep if dep != gone.name]

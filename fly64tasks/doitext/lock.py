@@ -52,10 +52,16 @@ class Lock:
         Raises
         ------
         InvalidCommand
-            Another process holds the lock; the message names it.
+            Another process holds the lock, and the message names it; or the folder cannot be
+            written to.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = self._path.open("a+", encoding="utf-8")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = self._path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise InvalidCommand(
+                f"{self._path}: {error.strerror}; the state file needs a folder to write to"
+            ) from None
         announced = False
         while True:
             try:

@@ -169,7 +169,7 @@ class Planner:
                 doubts.append(f"after {remade[path]}")
         doubts += [f"after {dep}" for dep in task.calc_dep if self._active(dep)]
 
-        if certain:
+        if certain and not lost:
             return Verdict(name, "run", (*self._history(row, certain),))
         if doubts:
             return Verdict(name, "may run", tuple(dict.fromkeys(doubts)))

@@ -155,9 +155,9 @@ class LineReporter:
             begun = self._begun.pop(task.name, None)
         taken = duration(time.monotonic() - begun) if begun is not None else "-"
         head = f"[{self._seen:{len(str(self._total))}}/{self._total}]"
-        self._print(f"{head} {task.name:{self._width}}  {taken:>7}  {text}".rstrip())
         if self._display:
             self._display.end(task.name)
+        self._print(f"{head} {task.name:{self._width}}  {taken:>7}  {text}".rstrip())
 
     def _describe(self, task: Any, fail: BaseFail) -> None:
         self._print(f"\n{task.name}: {reason_of(task, fail)}")

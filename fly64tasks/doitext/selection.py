@@ -180,6 +180,11 @@ class Control(TaskControl):
             else:
                 yield name
 
+    def isolate(self) -> None:
+        """Cut the selected tasks off from what feeds them: doit's ``--single``."""
+        for name in self._members(self.selected_tasks):
+            self.tasks[name].task_dep = []
+
     def closure(self, names: Iterable[str] | None = None) -> list[str]:
         """`names` (or what is selected) and all that feeds them, in the order of definition."""
         todo = list(self.selected_tasks if names is None else names)

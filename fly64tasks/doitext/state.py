@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from doit.exceptions import InvalidCommand
 
 from .checker import Digest, DigestCache
 from .lock import Lock
+from .readonly import BUSY_S, named_errors, reading
 
 Row = dict[str, Any]
 
@@ -24,7 +22,6 @@ CHECKER = "checker:"
 INTERRUPTED = "interrupted"
 FAILED = "failed"
 
-_BUSY_S = 30.0
 _SCHEMA = """
 create table if not exists doit (task_id text not null primary key, task_data json);
 create table if not exists digest (
@@ -178,9 +175,11 @@ class Journal:
         self._seen = self._marks()
         if self._seen is None:
             return
-        with _reading(self.name) as connection:
-            self._text = dict(connection.execute("select task_id, task_data from doit"))
+        with reading(self.name) as connection:
             tables = {name for (name,) in connection.execute("select name from sqlite_master")}
+            if not tables:  # killed before the first commit
+                return
+            self._text = dict(connection.execute("select task_id, task_data from doit"))
             if "digest" in tables:
                 rows = connection.execute("select path, size, mtime_ns, inode, md5 from digest")
                 self.digests.known.update((path, Digest(*rest)) for path, *rest in rows)
@@ -188,7 +187,7 @@ class Journal:
     def _marks(self) -> object:
         try:
             stat = os.stat(self.name)  # noqa: PTH116
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
@@ -225,43 +224,8 @@ class Journal:
                 self._lock.release()
                 raise InvalidCommand(f"{self.name}: changed by another doit meanwhile; try again")
         if self._connection is None:
-            with _said_of(self.name):
-                self._connection = sqlite3.connect(self.name, timeout=_BUSY_S)
+            with named_errors(self.name):
+                self._connection = sqlite3.connect(self.name, timeout=BUSY_S)
                 self._connection.executescript(_SCHEMA)
         with self._connection:
             yield self._connection
-
-
-@contextlib.contextmanager
-def _reading(name: str) -> Iterator[sqlite3.Connection]:
-    """A connection that changes nothing beside or in the file.
-
-    A process killed while it commits leaves a rollback journal, which the next reader has to
-    apply: here that is done to a copy. Nobody writes the file at that time.
-    """
-    with contextlib.ExitStack() as stack, _said_of(name):
-        uri = f"{Path(name).absolute().as_uri()}?mode=ro"
-        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S)
-        stack.callback(lambda: connection.close())
-        try:
-            connection.execute("select 1 from sqlite_master").fetchall()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
-                raise
-            connection.close()
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            copy = shutil.copy(name, folder)
-            shutil.copy(f"{name}-journal", folder)
-            connection = sqlite3.connect(copy)
-        yield connection
-
-
-@contextlib.contextmanager
-def _said_of(name: str) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise InvalidCommand(
-            f"{name}: not a readable doit state ({error}), expected a sqlite3 file with a table "
-            "'doit'; move it away and doit starts afresh"
-        ) from error

@@ -23,6 +23,11 @@ PLUGINS = {
     "BACKEND": {"journal": "fly64tasks.doitext.state:Journal"},
 }
 
+MAIN = (  # for processes of their own: python -c MAIN [arguments of doit]
+    "import sys; from doit.doit_cmd import DoitMain; "
+    f"sys.exit(DoitMain(config_filenames=(), extra_config={PLUGINS!r}).run(sys.argv[1:]))"
+)
+
 
 @dataclass
 class Result:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doitext_project import PLUGINS, Project
+from doitext_project import MAIN, Project
 
 from fly64tasks.doitext.errors import TaskError
 from fly64tasks.doitext.spec import SpecUnchanged
@@ -496,6 +496,31 @@ def test_help_shows_the_options_and_exit_codes(project: Project) -> None:
         assert word in said
 
 
+def test_an_unknown_option_is_named_in_one_line(project: Project) -> None:
+    result = project.doit("--nope")
+    assert result.code == 3
+    assert result.err.strip().endswith("help run`")
+    assert result.err.startswith("ERROR: option --nope not recognized; see `")
+
+
+def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "dodo.py").write_text(
+        "DOIT_CONFIG = {'backend': 'journal', 'dep_file': 's.db'}\n"
+        "def task_t():\n"
+        "    for i in range(20000):\n"
+        "        yield {'name': str(i), 'actions': None}\n"
+    )
+    command = [sys.executable, "-c", MAIN, "list"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_tab_completion_knows_the_commands(project: Project, shell: str) -> None:
     said = project.doit("tabcompletion", "--shell", shell)
@@ -525,11 +550,7 @@ def test_doit_works_from_a_sub_folder(tmp_path: Path) -> None:
         "def task_t():\n    return {'actions': ['touch made'], 'targets': ['made']}\n"
     )
     (tmp_path / "deep/down").mkdir(parents=True)
-    main = (
-        "import sys; from doit.doit_cmd import DoitMain; "
-        f"sys.exit(DoitMain(config_filenames=(), extra_config={PLUGINS!r}).run(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", main]
+    command = [sys.executable, "-c", MAIN]
     before = sorted(tmp_path.rglob("*"))
     subprocess.run([*command, "-n"], cwd=tmp_path / "deep/down", check=True)
     assert sorted(tmp_path.rglob("*")) == before, "not even a bytecode cache"

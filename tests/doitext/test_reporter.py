@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from doit.cmdparse import CmdOption
-from doitext_project import PLUGINS, Project
+from doitext_project import MAIN, Project
 
 from fly64tasks.doitext import progress
 from fly64tasks.doitext.command import ours_first
@@ -78,14 +78,10 @@ def test_a_terminal_shows_running_tasks_with_progress(tmp_path: Path) -> None:
         "def task_train():\n"
         "    return {'actions': [train]}\n"
     )
-    main = (
-        "import sys; from doit.doit_cmd import DoitMain; "
-        f"sys.exit(DoitMain(config_filenames=(), extra_config={PLUGINS!r}).run(sys.argv[1:]))"
-    )
     leader, follower = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
     process = subprocess.Popen(
-        [sys.executable, "-c", main],
+        [sys.executable, "-c", MAIN],
         cwd=tmp_path,
         stdout=follower,
         stderr=follower,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -108,6 +109,19 @@ def test_a_file_that_is_no_state_is_named(tmp_path: Path, journal: Open) -> None
         journal(path).row("t")
 
 
+def test_a_file_without_tables_is_an_empty_state(tmp_path: Path, journal: Open) -> None:
+    (tmp_path / "state.db").touch()  # as left by a doit that is killed while it makes the file
+    assert journal(tmp_path / "state.db").row("t") == {}
+
+
+def test_the_database_of_another_program_is_refused(tmp_path: Path, journal: Open) -> None:
+    other = sqlite3.connect(tmp_path / "state.db")
+    other.execute("create table photos (name text)")
+    other.close()
+    with pytest.raises(InvalidCommand, match="expected a sqlite3 file with a table 'doit'"):
+        journal(tmp_path / "state.db").row("t")
+
+
 def test_a_state_changed_by_another_is_not_overwritten(tmp_path: Path, journal: Open) -> None:
     slow = journal(tmp_path / "state.db")
     slow.set("t", "ignore:", "1")
@@ -144,6 +158,15 @@ def test_a_lock_names_its_holder_and_ends_with_its_process(tmp_path: Path) -> No
     assert f"pid {os.getpid()} on {socket.gethostname()}" in str(lock.holder())
     lock.release()
     assert lock.holder() is None
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(project: Project) -> None:
+    project.write("state", "a file where the folder should be")
+    project.tasks = lambda: [project.task("t", targets=["x"])]
+    assert project.doit("-n", "--json").verdicts == {"t": "run"}
+    result = project.doit()
+    assert result.code == 3
+    assert "state/doit.db" in result.err and "Traceback" not in result.err
 
 
 # ---- digests
@@ -223,9 +246,20 @@ def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_temporary_file_has_the_suffix_of_the_final_one(tmp_path: Path) -> None:
+    with replaced(tmp_path / "new/x.npz") as temporary:
+        assert temporary.suffix == ".npz"
+        assert temporary.parent == tmp_path / "new"
+        temporary.touch()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["x.npz"]
+
+
 def test_sweep_removes_only_what_dead_processes_of_this_host_left(tmp_path: Path) -> None:
     host, dead = socket.gethostname(), dead_process()
-    gone = tmp_path / f".x.npz.{host}-{dead}-0123abcd.tmp"
+    gone = [
+        tmp_path / f".x.{host}-{dead}-0123abcd.tmp",
+        tmp_path / f".x.{host}-{dead}-0123abcd.tmp.npz",
+    ]
     kept = [
         tmp_path / f".x.npz.{host}-{os.getpid()}-0123abcd.tmp",
         tmp_path / f".x.npz.other.host-{dead}-0123abcd.tmp",
@@ -233,9 +267,9 @@ def test_sweep_removes_only_what_dead_processes_of_this_host_left(tmp_path: Path
         tmp_path / "x.tmp",
         tmp_path / f"x.npz.{host}-{dead}-0123abcd.tmp",
     ]
-    for path in [gone, *kept]:
+    for path in [*gone, *kept]:
         path.touch()
-    assert sweep([str(tmp_path / "x.npz")]) == [gone]
+    assert sweep([str(tmp_path / "x.npz")]) == gone
     assert sorted(tmp_path.iterdir()) == sorted(kept)
 
 

@@ -1,0 +1,50 @@
+"""Reading a sqlite3 file without changing a byte of it or beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from doit.exceptions import InvalidCommand
+
+BUSY_S = 30.0
+
+
+@contextlib.contextmanager
+def reading(name: str) -> Iterator[sqlite3.Connection]:
+    """A connection that changes nothing beside or in the file.
+
+    A process killed while it commits leaves a rollback journal, which the next reader has to
+    apply: here that is done to a copy. Nobody writes the file at that time.
+    """
+    with contextlib.ExitStack() as stack, named_errors(name):
+        uri = f"{Path(name).absolute().as_uri()}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S)
+        stack.callback(lambda: connection.close())
+        try:
+            connection.execute("select 1 from sqlite_master").fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+                raise
+            connection.close()
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            copy = shutil.copy(name, folder)
+            shutil.copy(f"{name}-journal", folder)
+            connection = sqlite3.connect(copy)
+        yield connection
+
+
+@contextlib.contextmanager
+def named_errors(name: str) -> Iterator[None]:
+    """Say of which file an error of sqlite3 speaks, and what to do."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise InvalidCommand(
+            f"{name}: not a readable doit state ({error}), expected a sqlite3 file with a table "
+            "'doit'; move it away and doit starts afresh"
+        ) from error
