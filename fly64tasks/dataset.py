@@ -1,14 +1,11 @@
 """The NPZ contract DATA-001: the only reader and writer of study NPZs.
 
-`numpy.load` opens the archive without pickle; all that the contract asks is checked here, before
-anything else sees an array, each violation with its own message.
+All that the contract asks is checked here, before anything else sees an array, each violation
+with its own message.
 """
 
 from __future__ import annotations
 
-import json
-import zipfile
-import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fly64tasks.doitext.atomic import replaced
-from fly64tasks.errors import DatasetError
-
-WRITER = "fly64tasks"
+from fly64tasks.npz import Archive, write_npz
 
 
 @dataclass(frozen=True)
@@ -101,13 +95,13 @@ def read_dataset(path: Path) -> PtychoDataset:
     DatasetError
         One line: the file, what was found, what the contract expects.
     """
-    with _Archive(path) as arrays:
+    with Archive(path) as arrays:
         return _dataset(arrays)
 
 
-def _dataset(arrays: _Archive) -> PtychoDataset:
+def _dataset(arrays: Archive) -> PtychoDataset:
     metadata = arrays.metadata()
-    positions = arrays.positions()
+    positions = _positions(arrays)
     n = len(positions)
     amplitude = _frames_first(arrays, n, metadata)
     size = amplitude.shape[-1]
@@ -149,8 +143,8 @@ def read_base(path: Path) -> Base:
     DatasetError
         As `read_dataset`.
     """
-    with _Archive(path) as arrays:
-        return Base(_object(arrays), _probe(arrays), arrays.positions(), arrays.metadata())
+    with Archive(path) as arrays:
+        return Base(_object(arrays), _probe(arrays), _positions(arrays), arrays.metadata())
 
 
 def write_dataset(path: Path, dataset: PtychoDataset) -> None:
@@ -189,35 +183,6 @@ def write_base(path: Path, base: Base) -> None:
     )
 
 
-def write_npz(path: Path, arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -> None:
-    """Write arrays and ``_metadata`` whole or not at all, over our own files only.
-
-    Raises
-    ------
-    DatasetError
-        ``path`` exists and was not written by this project.
-    """
-    refuse_foreign(path)
-    text = json.dumps({"writer": WRITER, **metadata}, ensure_ascii=False)
-    with replaced(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays, _metadata=np.array(text))
-
-
-def refuse_foreign(path: Path) -> None:
-    """Refuse to write over a file that is not ours: an NPZ or JSON that does not carry our mark.
-
-    Raises
-    ------
-    DatasetError
-        ``path`` exists and was not written by this project.
-    """
-    if path.exists() and not _is_ours(path):
-        raise DatasetError(
-            f"{path}: exists and was not written by {WRITER}; expected a free name: move it away "
-            "or choose another folder"
-        )
-
-
 def size_text(shape: tuple[int, ...]) -> str:
     """Return a shape in words.
 
@@ -227,108 +192,23 @@ def size_text(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape)) or "a scalar"
 
 
-class _Archive:
-    """An open NPZ whose every failure names the file and the key."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            with path.open("rb") as file:
-                if file.read(2) != b"PK":
-                    raise DatasetError(f"{path}: not an NPZ (zip) file; expected one of DATA-001")
-            if not zipfile.is_zipfile(path):
-                raise zipfile.BadZipFile("its zip directory is missing")
-            self._npz = np.load(path, allow_pickle=False)
-        except OSError as error:
-            raise DatasetError(
-                f"{path}: {(error.strerror or str(error)).lower()}; expected an NPZ file"
-            ) from None
-        except (zipfile.BadZipFile, ValueError) as error:
-            raise DatasetError(
-                f"{path}: damaged or truncated NPZ ({error}); write it again"
-            ) from None
-
-    def __enter__(self) -> _Archive:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._npz.close()
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._npz.files
-
-    def error(self, key: str, problem: str) -> DatasetError:
-        return DatasetError(f"{self.path}: {key} {problem}")
-
-    def get(self, *keys: str) -> NDArray[Any]:
-        """Return the array of the first key that is there."""
-        for key in keys:
-            if key not in self:
-                continue
-            try:
-                array: NDArray[Any] = self._npz[key]
-            except ValueError as error:
-                if "pickle" in str(error):
-                    raise self.error(
-                        key, "is a pickled object array, expected plain numbers or text"
-                    ) from None
-                raise self.error(key, f"can not be read ({error}); write the file again") from None
-            except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-                raise self.error(key, f"is damaged ({error}); write the file again") from None
-            return array
-        raise DatasetError(
-            f"{self.path}: {' or '.join(keys)} is missing, found "
-            f"{', '.join(self._npz.files) or 'no key'}"
+def _positions(arrays: Archive) -> NDArray[np.float64]:
+    """Return (n, 2) positions, y first."""
+    axes = {}
+    for key in ("ycoords", "xcoords"):
+        array = arrays.numbers(key, kinds="fiu", expected="float positions in px")
+        if array.ndim != 1:
+            raise arrays.error(key, f"has shape {array.shape}, expected (n,)")
+        axes[key] = array.astype(np.float64)
+    if len(axes["xcoords"]) != len(axes["ycoords"]):
+        raise arrays.error(
+            "xcoords",
+            f"has shape {axes['xcoords'].shape}, expected {axes['ycoords'].shape} to match ycoords",
         )
-
-    def numbers(self, *keys: str, kinds: str, expected: str) -> NDArray[Any]:
-        """Return a finite array of one of these dtype kinds."""
-        array = self.get(*keys)
-        key = next(key for key in keys if key in self)
-        if array.dtype.kind not in kinds:
-            raise self.error(key, f"has dtype {array.dtype}, expected {expected}")
-        if array.size == 0:
-            raise self.error(key, f"is empty (shape {array.shape}), expected at least one frame")
-        bad = array.size - int(np.count_nonzero(np.isfinite(array)))
-        if bad:
-            raise self.error(key, f"holds {bad} NaN or infinite values, expected finite numbers")
-        return array
-
-    def positions(self) -> NDArray[np.float64]:
-        """Return (n, 2) positions, y first."""
-        axes = {}
-        for key in ("ycoords", "xcoords"):
-            array = self.numbers(key, kinds="fiu", expected="float positions in px")
-            if array.ndim != 1:
-                raise self.error(key, f"has shape {array.shape}, expected (n,)")
-            axes[key] = array.astype(np.float64)
-        if len(axes["xcoords"]) != len(axes["ycoords"]):
-            raise self.error(
-                "xcoords",
-                f"has shape {axes['xcoords'].shape}, expected {axes['ycoords'].shape} to match "
-                "ycoords",
-            )
-        return np.column_stack([axes["ycoords"], axes["xcoords"]])
-
-    def metadata(self) -> dict[str, Any]:
-        """Return the JSON of ``_metadata``, or an empty dict."""
-        if "_metadata" not in self:
-            return {}
-        array = self.get("_metadata")
-        try:
-            if array.shape != () or array.dtype.kind != "U":
-                raise ValueError(f"dtype {array.dtype}, shape {array.shape}")
-            metadata = json.loads(str(array))
-            if not isinstance(metadata, dict):
-                raise ValueError(f"JSON {type(metadata).__name__}")  # noqa: TRY004
-        except ValueError as error:
-            raise self.error(
-                "_metadata", f"is not readable ({error}), expected JSON text of an object"
-            ) from None
-        return metadata
+    return np.column_stack([axes["ycoords"], axes["xcoords"]])
 
 
-def _frames_first(arrays: _Archive, n: int, metadata: dict[str, Any]) -> NDArray[np.floating]:
+def _frames_first(arrays: Archive, n: int, metadata: dict[str, Any]) -> NDArray[np.floating]:
     """Return diffraction as (n, N, N), turned round from (N, N, n) where that is certain."""
     key = "diffraction" if "diffraction" in arrays else "diff3d"
     array = arrays.numbers(
@@ -356,14 +236,14 @@ def _frames_first(arrays: _Archive, n: int, metadata: dict[str, Any]) -> NDArray
     )
 
 
-def _object(arrays: _Archive) -> NDArray[np.complexfloating]:
+def _object(arrays: Archive) -> NDArray[np.complexfloating]:
     array = arrays.numbers("objectGuess", kinds="c", expected="complex")
     if array.ndim != 2:
         raise arrays.error("objectGuess", f"has shape {array.shape}, expected (H, W)")
     return array
 
 
-def _probe(arrays: _Archive) -> NDArray[np.complexfloating]:
+def _probe(arrays: Archive) -> NDArray[np.complexfloating]:
     array = arrays.numbers("probeGuess", kinds="c", expected="complex")
     if array.ndim not in (2, 3) or array.shape[-1] != array.shape[-2]:
         raise arrays.error(
@@ -374,7 +254,7 @@ def _probe(arrays: _Archive) -> NDArray[np.complexfloating]:
     return array.reshape(-1, *array.shape[-2:])
 
 
-def _object_patches(arrays: _Archive, n: int) -> NDArray[np.complex64] | None:
+def _object_patches(arrays: Archive, n: int) -> NDArray[np.complex64] | None:
     if "Y" not in arrays:
         return None
     array = arrays.numbers("Y", kinds="c", expected="complex")
@@ -383,7 +263,7 @@ def _object_patches(arrays: _Archive, n: int) -> NDArray[np.complex64] | None:
     return array.astype(np.complex64, copy=False)
 
 
-def _filenames(arrays: _Archive, n: int) -> NDArray[np.str_] | None:
+def _filenames(arrays: Archive, n: int) -> NDArray[np.str_] | None:
     if "filenames" not in arrays:
         return None
     array = arrays.get("filenames")
@@ -396,14 +276,3 @@ def _filenames(arrays: _Archive, n: int) -> NDArray[np.str_] | None:
 
 def _squeeze_single_mode(probe: NDArray[Any]) -> NDArray[Any]:
     return probe[0] if probe.shape[0] == 1 else probe
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        if path.suffix == ".json":
-            found = json.loads(path.read_text("utf-8"))
-            return isinstance(found, dict) and found.get("writer") == WRITER
-        with _Archive(path) as arrays:
-            return arrays.metadata().get("writer") == WRITER
-    except (DatasetError, ValueError):
-        return False

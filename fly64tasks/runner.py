@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,15 @@ import msgspec
 import numpy as np
 
 from fly64tasks import layout
-from fly64tasks.dataset import WRITER, PtychoDataset, read_dataset, refuse_foreign, write_npz
+from fly64tasks.dataset import PtychoDataset, read_dataset
 from fly64tasks.doitext.atomic import replaced
+from fly64tasks.epochs import EpochCallback, showing
 from fly64tasks.errors import DatasetError, Fly64Error, ReconstructionError, StudyError
+from fly64tasks.npz import WRITER, refuse_foreign, write_npz
+from fly64tasks.spec import parse_spec
 from fly64tasks.start import Start, start_of
-from fly64tasks.study import Geometry, ReconSpec, algorithms, parse_spec
+from fly64tasks.study import Geometry, ReconSpec, algorithms
 
-EpochCallback = Callable[[int, int, float], None]
 PACKAGES = ("fly64tasks", "ptychi", "torch", "numpy")
 
 
@@ -240,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     try:
         spec = parse_spec(ReconSpec, table, "command line", as_text=True)
-        with _progress(options.events) as on_epoch:
+        with showing(options.events) as on_epoch:
             record = run(
                 options.input_npz,
                 options.output_dir,
@@ -300,64 +302,6 @@ def _parser() -> argparse.ArgumentParser:
         "--events", type=Path, metavar="PATH", help="append a JSON line per epoch to this file"
     )
     return parser
-
-
-@contextlib.contextmanager
-def _progress(events: Path | None) -> Iterator[EpochCallback]:
-    """Yield a callback that shows epochs: a bar with loss and ETA on a terminal, else lines."""
-    with contextlib.ExitStack() as stack:
-        shown = [stack.enter_context(_bar()) if sys.stderr.isatty() else _lines()]
-        if events is not None:
-            shown.append(stack.enter_context(_events(events)))
-
-        def on_epoch(epoch: int, num_epochs: int, loss: float) -> None:
-            for show in shown:
-                show(epoch, num_epochs, loss)
-
-        yield on_epoch
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[EpochCallback]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), "loss {task.fields[loss]:.4g}")
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
-        task = progress.add_task("epochs", loss=float("nan"))
-
-        def show(epoch: int, num_epochs: int, loss: float) -> None:
-            progress.update(task, completed=epoch, total=num_epochs, loss=loss)
-
-        yield show
-
-
-def _lines(every: int = 10) -> EpochCallback:
-    def show(epoch: int, num_epochs: int, loss: float) -> None:
-        if epoch % every == 0 or epoch == num_epochs:
-            print(f"epoch {epoch}/{num_epochs} loss {loss:.6g}", file=sys.stderr)
-
-    return show
-
-
-@contextlib.contextmanager
-def _events(path: Path) -> Iterator[EpochCallback]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    began = time.perf_counter()
-    with path.open("a", encoding="utf-8") as file:
-
-        def show(epoch: int, num_epochs: int, loss: float) -> None:
-            event = {
-                "event": "epoch",
-                "epoch": epoch,
-                "num_epochs": num_epochs,
-                "loss": loss,
-                "seconds": round(time.perf_counter() - began, 3),
-            }
-            print(json.dumps(event), file=file, flush=True)
-
-        yield show
 
 
 if __name__ == "__main__":

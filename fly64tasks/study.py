@@ -1,24 +1,22 @@
 """The study: one frozen spec per stage, read from a TOML file, and the cases it spans.
 
-Specs hold JSON-ready values only and constructing one never touches the disk. `msgspec` checks
-types and ranges; naming the nearest known key and the offending value is ours, because an error
-that says only ``unknown field`` sends people to the source.
+Specs hold JSON-ready values only, and constructing one never touches the disk.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
 from fly64tasks.errors import StudyError
+from fly64tasks.spec import Spec, parse_spec
 
 BASELINE = "baseline"
 SPLITS = ("train", "test")
@@ -31,18 +29,6 @@ Overlap = Annotated[float, Meta(ge=0, lt=1)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 Algorithm = Literal["LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
 Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
-
-
-class Spec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of every spec: immutable, comparable, closed to unknown keys."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the spec as JSON-ready builtins, keys in the order of definition."""
-        built: dict[str, Any] = msgspec.to_builtins(self)
-        return built
-
-
-SpecT = TypeVar("SpecT", bound=Spec)
 
 
 class Geometry(Spec, frozen=True):
@@ -301,63 +287,6 @@ def read_study(path: Path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: not valid TOML: {error}") from None
     return parse_spec(Study, table, str(path))
-
-
-def parse_spec(
-    spec_type: type[SpecT], table: dict[str, Any], source: str, *, as_text: bool = False
-) -> SpecT:
-    """Return the spec that a table describes; ``source`` names it in errors.
-
-    ``as_text`` takes numbers and truth values written as text, as a command line gives them.
-
-    Raises
-    ------
-    StudyError
-        An unknown key (with the nearest known one) or a value of the wrong type or range.
-    """
-    if isinstance(table, dict):
-        _refuse_unknown_keys(spec_type, table, source, prefix="")
-    try:
-        return msgspec.convert(table, spec_type, strict=not as_text)
-    except msgspec.ValidationError as error:
-        raise StudyError(f"{source}: {_explain(str(error), table)}") from None
-
-
-def _refuse_unknown_keys(
-    spec_type: type[Spec], table: dict[str, Any], source: str, prefix: str
-) -> None:
-    fields = {field.name: field for field in msgspec.structs.fields(spec_type)}
-    for key, value in table.items():
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
-            hint = f"did you mean {prefix + near[0]!r}?" if near else f"known: {', '.join(fields)}"
-            raise StudyError(f"{source}: unknown key {prefix + key!r}; {hint}")
-        nested = fields[key].type
-        if isinstance(nested, type) and issubclass(nested, Spec) and isinstance(value, dict):
-            _refuse_unknown_keys(nested, value, source, prefix=f"{prefix}{key}.")
-
-
-def _explain(message: str, table: dict[str, Any]) -> str:
-    """Return msgspec's message with the key first and the offending value named.
-
-    ``Expected `int` >= 1 - at `$.recon.num_epochs``` becomes
-    ``recon.num_epochs is 0, expected `int` >= 1``.
-    """
-    match = re.fullmatch(r"(.*) - at `(key in )?\$\.?(.*)`", message)
-    if match is None:
-        return message
-    reason, _, where = match.groups()
-    value: Any = table
-    for part in re.findall(r"\w+|\.\.\.", where):
-        if part == "..." or not hasattr(value, "__getitem__"):
-            break
-        try:
-            value = value[int(part) if part.isdigit() else part]
-        except (KeyError, IndexError, TypeError):
-            break
-    if not reason.startswith("Expected"):
-        return f"{where + ': ' if where else ''}{reason}"
-    return f"{where or 'the study'} is {value!r}, {reason[0].lower()}{reason[1:]}"
 
 
 def algorithms() -> tuple[str, ...]:

@@ -21,12 +21,12 @@ from fly64tasks.doitext import progress
 from fly64tasks.doitext.spec import SpecUnchanged
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.layout import Layout
+from fly64tasks.spec import Spec
 from fly64tasks.study import (
     BASELINE,
     SPLITS,
     Case,
     ReconSpec,
-    Spec,
     Study,
     ViewSpec,
     dose_name,

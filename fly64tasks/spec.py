@@ -1,0 +1,85 @@
+"""Specs: frozen settings that are closed to unknown keys, and errors that say which key is wrong.
+
+`msgspec` checks types and ranges. Naming the nearest known key and the offending value is ours,
+because an error that says only ``unknown field`` sends people to the source.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from fly64tasks.errors import StudyError
+
+
+class Spec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every spec: immutable, comparable, closed to unknown keys."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec as JSON-ready builtins, keys in the order of definition."""
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built
+
+
+SpecT = TypeVar("SpecT", bound=Spec)
+
+
+def parse_spec(
+    spec_type: type[SpecT], table: dict[str, Any], source: str, *, as_text: bool = False
+) -> SpecT:
+    """Return the spec that a table describes; ``source`` names it in errors.
+
+    ``as_text`` takes numbers and truth values written as text, as a command line gives them.
+
+    Raises
+    ------
+    StudyError
+        An unknown key (with the nearest known one) or a value of the wrong type or range.
+    """
+    if isinstance(table, dict):
+        _refuse_unknown_keys(spec_type, table, source, prefix="")
+    try:
+        return msgspec.convert(table, spec_type, strict=not as_text)
+    except msgspec.ValidationError as error:
+        raise StudyError(f"{source}: {_explain(str(error), table)}") from None
+
+
+def _refuse_unknown_keys(
+    spec_type: type[Spec], table: dict[str, Any], source: str, prefix: str
+) -> None:
+    fields = {field.name: field for field in msgspec.structs.fields(spec_type)}
+    for key, value in table.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
+            hint = f"did you mean {prefix + near[0]!r}?" if near else f"known: {', '.join(fields)}"
+            raise StudyError(f"{source}: unknown key {prefix + key!r}; {hint}")
+        nested = fields[key].type
+        if isinstance(nested, type) and issubclass(nested, Spec) and isinstance(value, dict):
+            _refuse_unknown_keys(nested, value, source, prefix=f"{prefix}{key}.")
+
+
+def _explain(message: str, table: dict[str, Any]) -> str:
+    """Return msgspec's message with the key first and the offending value named.
+
+    ``Expected `int` >= 1 - at `$.recon.num_epochs``` becomes
+    ``recon.num_epochs is 0, expected `int` >= 1``.
+    """
+    match = re.fullmatch(r"(.*) - at `(key in )?\$\.?(.*)`", message)
+    if match is None:
+        return message
+    reason, _, where = match.groups()
+    value: Any = table
+    for part in re.findall(r"\w+|\.\.\.", where):
+        if part == "..." or not hasattr(value, "__getitem__"):
+            break
+        try:
+            value = value[int(part) if part.isdigit() else part]
+        except (KeyError, IndexError, TypeError):
+            break
+    if not reason.startswith("Expected"):
+        return f"{where + ': ' if where else ''}{reason}"
+    return f"{where or 'the study'} is {value!r}, {reason[0].lower()}{reason[1:]}"
