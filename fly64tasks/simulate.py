@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fly64tasks import optics, scan
+from fly64tasks import lineage, optics, scan
 from fly64tasks.dataset import Base, PtychoDataset, read_base, write_base, write_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.study import SPLITS, BaseSpec, Geometry, SimulationSpec
@@ -27,7 +27,11 @@ def make_base(target: Path, *, spec: BaseSpec, geometry: Geometry) -> None:
         object_guess=optics.synthetic_object(spec),
         probe_guess=probe[None],
         positions_px=scan.raster_positions(spec),
-        metadata={"stage": "base", "spec": spec.to_dict(), "geometry": geometry.to_dict()},
+        metadata={
+            "stage": "base",
+            "geometry": geometry.to_dict(),
+            lineage.KEY: lineage.lineage_of_base(spec, geometry),
+        },
     )
     write_base(target, base)
 
@@ -73,6 +77,7 @@ def simulate(
             edge,
             optics.EDGE_ENERGY_LIMIT,
         )
+    made_from = lineage.lineage_of_set(base_path, dose, spec, geometry)
     frames = scan.split_at_median(base.positions_px, spec.split_axis)
     for index, split in enumerate(SPLITS):
         rng = np.random.default_rng([spec.seed, int(dose), index])
@@ -83,8 +88,8 @@ def simulate(
             "diffraction_order": "NHW",
             "dose_photons_per_frame": dose,
             "split": split,
-            "spec": spec.to_dict(),
             "geometry": geometry.to_dict(),
+            lineage.KEY: made_from,
             "base": base.metadata,
             "subpixel_shift_of": shifted,
             "probe_edge_energy": edge,

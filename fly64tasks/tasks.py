@@ -21,7 +21,7 @@ from fly64tasks.doitext import progress
 from fly64tasks.doitext.spec import SpecUnchanged
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.layout import Layout
-from fly64tasks.spec import Spec
+from fly64tasks.lineage import MadeAsAsked, lineage_of_base, lineage_of_set
 from fly64tasks.study import (
     BASELINE,
     SPLITS,
@@ -73,11 +73,15 @@ def load_study() -> tuple[Study, Layout]:
 
 def base(study: Study, layout: Layout) -> TaskDict:
     """Return the task that writes the built-in base."""
-    spec = study.base
+    spec, geometry = study.base, study.geometry
+    made_from = lineage_of_base(spec, geometry)
     return {
         "actions": [(_make_base, [], {"target": layout.base, "study": study})],
         "targets": [str(layout.base)],
-        "uptodate": [SpecUnchanged(_config(spec, study.geometry))],
+        "uptodate": [
+            SpecUnchanged({**spec.to_dict(), "geometry": geometry.to_dict()}),
+            MadeAsAsked([layout.base], lambda: made_from),
+        ],
         "clean": [(_remove, [[layout.base]])],
         "doc": (
             f"Write the built-in base: {spec.probe_size_px} px zone-plate probe, "
@@ -88,6 +92,8 @@ def base(study: Study, layout: Layout) -> TaskDict:
 
 def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
     """Return the task that simulates one dose."""
+    spec, geometry = study.simulation, study.geometry
+    settings = {"dose": dose, **spec.to_dict(), "geometry": geometry.to_dict()}
     targets = {split: layout.phase_c(dose, split) for split in SPLITS}
     return {
         "name": dose_name(dose),
@@ -96,7 +102,12 @@ def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
         ],
         "file_dep": [str(layout.base)],
         "targets": [str(path) for path in targets.values()],
-        "uptodate": [SpecUnchanged(_config(study.simulation, study.geometry, dose=dose))],
+        "uptodate": [
+            SpecUnchanged(settings),
+            MadeAsAsked(
+                targets.values(), partial(lineage_of_set, layout.base, dose, spec, geometry)
+            ),
+        ],
         "clean": [(_remove, [list(targets.values())])],
         "doc": f"Simulate diffraction at {dose:g} photons per frame, train and test",
     }
@@ -107,12 +118,16 @@ def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
     spec = study.view_spec(view)
     sources = {split: layout.phase_c(dose, split) for split in SPLITS}
     targets = {split: layout.phase_d(dose, view, split) for split in SPLITS}
+    made_as_asked = []
+    if layout.makes_phase_c:  # else the sources are the user's, and say what they like
+        made_from = (layout.base, dose, study.simulation, study.geometry, spec)
+        made_as_asked.append(MadeAsAsked(targets.values(), partial(lineage_of_set, *made_from)))
     return {
         "name": f"{dose_name(dose)}_{view}",
         "actions": [(_make_view, [], {"sources": sources, "outputs": targets, "spec": spec})],
         "file_dep": [str(path) for path in sources.values()],
         "targets": [str(path) for path in targets.values()],
-        "uptodate": [SpecUnchanged(_config(spec))],
+        "uptodate": [SpecUnchanged(spec.to_dict()), *made_as_asked],
         "clean": [(_remove, [list(targets.values())])],
         "doc": f"Thin {dose:g} photons per frame to the {view} view, overlap {spec.overlap:g}",
     }
@@ -145,7 +160,7 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         "actions": [(_reconstruct, [], {**arguments, "spec": spec})],
         "file_dep": [str(source)],
         "targets": [str(path) for path in targets],
-        "uptodate": [SpecUnchanged(_config(spec))],
+        "uptodate": [SpecUnchanged(spec.to_dict())],
         "clean": [(_remove, [[*targets, folder / names.LOG]])],
         "meta": meta,
         "doc": (
@@ -176,14 +191,6 @@ def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
         "selection_strategy": found.get("selection_strategy"),
         "acceptance_rate": found.get("acceptance_rate"),
     }
-
-
-def _config(*specs: Spec, **values: float) -> dict[str, Any]:
-    """Return what a stage depends on besides its files, as JSON-ready values."""
-    merged: dict[str, Any] = dict(values)
-    for spec in specs:
-        merged[type(spec).__name__] = spec.to_dict()
-    return merged
 
 
 def _refuse_unknown_variables() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from fly64tasks import optics, scan
+from fly64tasks import lineage, optics, scan
 from fly64tasks.dataset import read_dataset, write_dataset
 from fly64tasks.study import ViewSpec
 
@@ -36,6 +36,8 @@ def make_view(sources: dict[str, Path], targets: dict[str, Path], *, spec: ViewS
             gridsize=spec.gridsize,
             neighbor_count=spec.neighbor_count,
         )
+        source_lineage = dataset.metadata.get(lineage.KEY)
+        made_from = {**source_lineage, "view": spec.to_dict()} if source_lineage else None
         metadata = {
             **dataset.metadata,
             "stage": "phase_d",
@@ -46,7 +48,7 @@ def make_view(sources: dict[str, Path], targets: dict[str, Path], *, spec: ViewS
             "n_accepted": kept,
             "n_rejected": n - kept,
             "acceptance_rate": kept / n,
-            "view_spec": spec.to_dict(),
+            lineage.KEY: made_from,
             **overlap,
         }
         made[split] = replace(view, metadata=metadata)

@@ -83,10 +83,11 @@ def test_metadata_says_how_the_set_was_made(small_set: PtychoDataset):
     metadata = small_set.metadata
     assert metadata["writer"] == "fly64tasks"
     assert metadata["dose_photons_per_frame"] == 1e4
-    assert metadata["spec"]["seed"] == 42
+    assert metadata["lineage"]["simulation"]["seed"] == 42
+    assert len(metadata["lineage"]["base_sha256"]) == 64
     assert metadata["geometry"]["assumed"] is True
     assert metadata["subpixel_shift_of"] == "probe"
-    assert metadata["base"]["spec"]["seed"] == 1
+    assert metadata["base"]["lineage"]["base"]["seed"] == 1
     json.dumps(metadata, allow_nan=False)
 
 

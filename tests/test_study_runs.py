@@ -232,3 +232,98 @@ def test_list_imports_nothing_heavy(project: Path):
     }
     assert "fly64tasks" in imported
     assert not imported & {"torch", "ptychi", "matplotlib", "pandas", "skimage", "numpy", "scipy"}
+
+
+def test_missing_and_broken_sets_of_the_user_are_all_named_before_anything_runs(
+    project: Path, small_sets: dict[str, Path], tmp_path: Path
+):
+    own = tmp_path / "own sets"
+    own_sets(own, small_sets)
+    missing = own / "D größe/dose_1000/sparse/sparse_test.npz"
+    missing.unlink()
+    broken = own / "D größe/dose_1000/dense/dense_train.npz"
+    broken.write_bytes(b"PK\x03\x04 no zip")
+    (project / "study.toml").write_text(SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]"), "utf-8")
+    roots = (f"phase_c_root={own / 'C größe'}", f"phase_d_root={own / 'D größe'}")
+
+    printed = doit(project, *roots, code=3)
+    assert str(missing) in printed
+    assert f"{broken}: damaged or truncated NPZ" in printed
+    assert "--allow-missing-phase-d" in printed
+    assert not (project / "reports").exists()
+
+    ran = executed(project, "--allow-missing-phase-d", *roots)
+    assert ran == [
+        "recon:dose_1000_baseline_train",
+        "recon:dose_1000_baseline_test",
+        "recon:dose_1000_dense_test",
+        "recon:dose_1000_sparse_train",
+    ]
+    skips = json.loads((project / "reports" / "skip_summary.json").read_text("utf-8"))["skipped"]
+    assert [skip["task"] for skip in skips] == [
+        "recon:dose_1000_dense_train",
+        "recon:dose_1000_sparse_test",
+    ]
+    assert all(skip["reasons"] for skip in skips)
+    jobs = json.loads((project / "reports" / "reconstruction_manifest.json").read_text("utf-8"))
+    assert [job["status"] for job in jobs["jobs"]] == ["done"] * 4
+    assert {job["return_code"] for job in jobs["jobs"]} == {0}
+    assert {job["device"] for job in jobs["jobs"]} <= {"cpu", "cuda:0"}
+
+
+def test_dry_run_says_why_and_writes_nothing(project: Path):
+    before = sorted(project.rglob("*"))
+    selected = ("--dose", "1000", "--view", "dense", "--split", "train")
+    planned = json.loads(doit(project, "-n", "--json", *selected))["tasks"]
+    assert [task["task"] for task in planned] == [
+        "base",
+        "simulate:dose_1000",
+        "views:dose_1000_dense",
+        "recon:dose_1000_dense_train",
+    ]
+    assert {task["verdict"] for task in planned} == {"run"}
+    assert sorted(project.rglob("*")) == before
+
+    assert executed(project, *selected)[-1] == "recon:dose_1000_dense_train"
+    changed = SMALL_STUDY.replace("num_epochs = 3", "num_epochs = 5")
+    (project / "study.toml").write_text(changed, "utf-8")
+    printed = doit(project, "-n", *selected)
+    assert re.search(
+        r"^run +recon:dose_1000_dense_train +num_epochs 3 -> 5$", printed, re.MULTILINE
+    )
+    assert printed.endswith("1 run, 3 up to date. Nothing was run.\n")
+    manifest = doit(project, "manifest", *selected)
+    assert "1 jobs (1 stale), 11 skipped" in manifest
+
+
+def test_filter_that_matches_nothing_exits_with_3_and_lists_what_there_is(project: Path):
+    printed = doit(project, "list", "--dose", "7", code=3)
+    assert "values that exist: dose: 1000, 10000" in printed
+
+
+def test_commands_work_from_a_sub_folder(project: Path):
+    folder = project / "notes"
+    folder.mkdir()
+    assert "recon:dose_1000_dense_train" in doit(folder, "list", "--view", "dense")
+    assert "artifact_root" not in doit(folder, "list", "study=../study.toml")
+
+
+def test_clean_removes_what_was_made_and_nothing_else(project: Path):
+    executed(project, "run", "views:dose_1000_dense")
+    (project / "data" / "mine.txt").touch()
+    doit(project, "clean", "views", "simulate", "base")
+    assert [path.name for path in (project / "data").rglob("*")] == ["mine.txt"]
+
+
+def test_study_on_the_data_of_another_makes_them_anew(project: Path):
+    """Two studies, one data_root, two artifact roots: neither takes the other's for its own."""
+    selected = ("run", "views:dose_1000_dense")
+    made = ["base", "simulate:dose_1000", "views:dose_1000_dense"]
+    assert executed(project, *selected) == made
+    other = SMALL_STUDY.replace("scan_jitter_px = 0.8", "scan_jitter_px = 0.7")
+    (project / "other.toml").write_text(other, "utf-8")
+    assert executed(project, *selected, "study=other.toml", "artifact_root=other") == made
+    printed = doit(project, "-n", *selected[1:])
+    assert "made by another study: data/base.npz" in printed
+    assert executed(project, *selected) == made
+    assert executed(project, *selected) == []

@@ -194,8 +194,8 @@ class Planner:
 
 
 def _explained(item: Any, values: Mapping[str, Any]) -> list[str]:
-    if isinstance(item, SpecUnchanged):
-        return item.explain(values) or ["settings not recorded"]
+    if hasattr(item, "explain"):
+        return list(item.explain(values)) or ["settings not recorded"]
     if item is False:
         return ["always runs"]
     if isinstance(item, result_dep):
