@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,12 +46,16 @@ class Layout:
         The user's inputs that the study file names are looked for beside it, in ``study_folder``;
         what we write goes under ``project``.
         """
+
+        def beside_study(path: str | None) -> Path | None:
+            return Path(os.path.normpath(study_folder / path)) if path else None
+
         paths = study.paths
-        own_c = phase_c_root or (study_folder / paths.phase_c_root if paths.phase_c_root else None)
-        own_d = phase_d_root or (study_folder / paths.phase_d_root if paths.phase_d_root else None)
+        own_c = phase_c_root or beside_study(paths.phase_c_root)
+        own_d = phase_d_root or beside_study(paths.phase_d_root)
         data = project / paths.data_root
         return cls(
-            base=study_folder / study.base_npz if study.base_npz else data / "base.npz",
+            base=beside_study(study.base_npz) or data / "base.npz",
             phase_c_root=own_c or data / "phase_c",
             phase_d_root=own_d or data / "phase_d",
             artifact_root=artifact_root or project / paths.artifact_root,

@@ -37,10 +37,10 @@ def test_roots_that_the_user_brings_are_not_ours_to_make():
 
 def test_what_a_study_file_brings_lies_beside_it_and_what_we_write_in_the_project():
     study = Study(
-        base_npz="base.npz", paths=Paths(phase_c_root="c", data_root="d", artifact_root="a")
+        base_npz="../base.npz", paths=Paths(phase_c_root="c", data_root="d", artifact_root="a")
     )
     files = layout(study)
-    assert files.base == Path("/studies/base.npz")
+    assert files.base == Path("/base.npz")
     assert files.phase_c_root == Path("/studies/c")
     assert files.phase_d_root == Path("/p/d/phase_d")
     assert files.recon_dir(CASE) == Path("/p/a/dose_1000/dense/train")

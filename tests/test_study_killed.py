@@ -88,6 +88,9 @@ def kill_and_finish(
         assert time.monotonic() < deadline, f"orphans {members(first.pid)}"
         time.sleep(0.05)
     done, cut = finished(printed), cut_off(folder)
+    if done and "10 done" not in printed:
+        assert first.returncode == (-how if how is signal.SIGKILL else 128 + how), printed
+        assert "Traceback" not in printed
     for path in folder.glob("reports/**/run.json"):
         json.loads(path.read_text("utf-8"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import IO, Any, Protocol
 
 from doit.exceptions import BaseFail, UnmetDependency
@@ -164,7 +165,7 @@ class LineReporter:
         if fail.traceback:
             self._print("".join(fail.traceback).rstrip())
         log = (task.meta or {}).get("log")
-        if log:
+        if log and Path(log).exists():
             self._print(f"  log: {log}")
         streams = {"stderr": "err", "stdout": "out"}
         for stream, attribute in list(streams.items())[: self._verbosity]:

@@ -281,6 +281,9 @@ class UserError(Exception):
 def test_a_task_error_is_one_line_and_exit_1(project: Project, error: Exception) -> None:
     meta = {"log": "reports/ptychi.log"}
     project.tasks = lambda: [{"basename": "t", "actions": [_failing(error)], "meta": meta}]
+    assert "log" not in project.doit().out, "a log that was not written is not named"
+    (project.folder / "reports").mkdir(exist_ok=True)
+    (project.folder / "reports/ptychi.log").touch()
     result = project.doit()
     assert result.code == 1
     assert "t: x.npz: no probe\n  log: reports/ptychi.log" in result.out
