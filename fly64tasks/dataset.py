@@ -271,7 +271,10 @@ def _filenames(arrays: Archive, n: int) -> NDArray[np.str_] | None:
         raise arrays.error(
             "filenames", f"has dtype {array.dtype}, shape {array.shape}, expected text, ({n},)"
         )
-    return array.astype(np.str_)
+    try:
+        return array.astype(np.str_)
+    except UnicodeDecodeError as error:
+        raise arrays.error("filenames", f"is not ASCII text ({error}), expected text") from None
 
 
 def _squeeze_single_mode(probe: NDArray[Any]) -> NDArray[Any]:

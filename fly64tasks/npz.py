@@ -18,6 +18,16 @@ from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError
 
 WRITER = "fly64tasks"
+MAGNITUDE_LIMIT = 1e9
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,  # encrypted
+    NotImplementedError,  # a compression that zipfile does not know
+    MemoryError,  # a shape that can not be meant
+)
 
 
 class Archive:
@@ -66,8 +76,10 @@ class Archive:
                         key, "is a pickled object array, expected plain numbers or text"
                     ) from None
                 raise self.error(key, f"can not be read ({error}); write the file again") from None
-            except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+            except _DAMAGE as error:
                 raise self.error(key, f"is damaged ({error}); write the file again") from None
+            if not isinstance(array, np.ndarray):
+                raise self.error(key, "is not an array; write the file with numpy.savez")
             return array
         raise DatasetError(
             f"{self.path}: {' or '.join(keys)} is missing, found "
@@ -75,7 +87,7 @@ class Archive:
         )
 
     def numbers(self, *keys: str, kinds: str, expected: str) -> NDArray[Any]:
-        """Return a finite array of one of these dtype kinds."""
+        """Return an array of one of these dtype kinds, finite and within single precision."""
         array = self.get(*keys)
         key = next(key for key in keys if key in self)
         if array.dtype.kind not in kinds:
@@ -85,6 +97,11 @@ class Archive:
         bad = array.size - int(np.count_nonzero(np.isfinite(array)))
         if bad:
             raise self.error(key, f"holds {bad} NaN or infinite values, expected finite numbers")
+        largest = float(np.abs(array).max())
+        if largest > MAGNITUDE_LIMIT:
+            raise self.error(
+                key, f"holds magnitudes up to {largest:.3g}, expected at most {MAGNITUDE_LIMIT:g}"
+            )
         return array
 
     def metadata(self) -> dict[str, Any]:

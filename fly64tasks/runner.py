@@ -284,7 +284,7 @@ def _parser() -> argparse.ArgumentParser:
         "noise_model": "GAUSSIAN or POISSON (LSQML)",
         "momentum": "momentum acceleration gain, 0 for none (LSQML)",
         "object_init": "ones, noise, or guess for the set's objectGuess",
-        "n_images": "use so many frames, drawn at random",
+        "n_images": "use at most so many frames, drawn at random",
         "subsampling_seed": "seed of that draw",
         "seed": "seed of the reconstruction",
     }

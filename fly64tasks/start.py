@@ -61,12 +61,12 @@ def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
     Raises
     ------
     DatasetError
-        The scan can not be used, fewer frames exist than asked for, or those chosen are dark.
+        The scan can not be used, or the frames chosen are dark.
     """
     size = dataset.frame_size_px
     shape = dataset.object_guess.shape
     canvas = canvas_of(dataset.positions_px, size, (shape[0], shape[1]), name)
-    frames = choose_frames(len(dataset.positions_px), spec, name)
+    frames = choose_frames(len(dataset.positions_px), spec)
     chosen = dataset.select(frames)
     intensity = chosen.diffraction_amplitude.astype(np.float64) ** 2
     if not intensity.any():
@@ -90,18 +90,10 @@ def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
     )
 
 
-def choose_frames(n: int, spec: ReconSpec, name: str) -> NDArray[np.integer]:
-    """Return the frames to use: all, or ``n_images`` drawn without replacement, ascending.
-
-    Raises
-    ------
-    DatasetError
-        More frames are asked for than exist, or fewer than two.
-    """
-    if spec.n_images is None:
+def choose_frames(n: int, spec: ReconSpec) -> NDArray[np.integer]:
+    """Return the frames to use: at most ``n_images``, drawn without replacement, ascending."""
+    if spec.n_images is None or spec.n_images >= n:
         return np.arange(n)
-    if not 2 <= spec.n_images <= n:
-        raise DatasetError(f"{name}: {spec.n_images} images asked for, expected 2 to {n}")
     rng = np.random.default_rng(spec.subsampling_seed)
     return np.sort(rng.choice(n, spec.n_images, replace=False))
 

@@ -133,7 +133,7 @@ class ReconSpec(Spec, frozen=True):
     momentum: NotNegative = 0.5
     object_init: Literal["ones", "noise", "guess"] = "ones"
     update_probe: bool | None = None
-    n_images: Count | None = None
+    n_images: Annotated[int, Meta(ge=2)] | None = None
     subsampling_seed: Seed = 456
     seed: Seed = 0
 

@@ -49,6 +49,8 @@ def test_subset_is_drawn_by_its_seed_and_stays_in_order(small_set: PtychoDataset
     assert len(start.frames) == len(set(start.frames)) == 10
     assert (np.diff(start.frames) > 0).all()
     assert np.array_equal(start.positions_px, small_set.positions_px[start.frames])
+    all_of_them = start_of(small_set, ReconSpec(n_images=1000), "set")
+    assert len(all_of_them.frames) == len(small_set.positions_px)
     other = start_of(small_set, ReconSpec(n_images=10, subsampling_seed=1), "set")
     assert not np.array_equal(start.frames, other.frames)
 
