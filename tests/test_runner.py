@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -213,3 +216,30 @@ def test_results_of_another_are_not_overwritten(
     assert f"{name}: exists and was not written by fly64tasks" in capsys.readouterr().err
     assert theirs.read_text() == "precious"
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_terminal_gets_a_bar_with_loss_and_remaining_time(
+    small_sets: dict[str, Path], tmp_path: Path
+):
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "fly64tasks.runner", "--input-npz", str(small_sets["train"]),
+                "--output-dir", str(tmp_path / "out"), "--num-epochs", "30",
+            ],
+            stderr=theirs,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        )  # fmt: skip
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # how Linux says that the other side is closed
+            while chunk := screen.read(4096):
+                shown += chunk
+        assert process.wait(timeout=60) == 0
+    text = shown.decode()
+    assert re.search(r"\d+/30", text)
+    assert re.search(r"loss .*0\.\d+", text)
+    assert re.search(r"0:00:0\d", text)
+    assert "epoch 10/30 loss" not in text
