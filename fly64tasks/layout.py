@@ -71,11 +71,11 @@ class Layout:
 
     def phase_c(self, dose: float, split: str) -> Path:
         """Return the simulated set of a dose and split."""
-        return self.phase_c_root / dose_name(dose) / f"patched_{split}.npz"
+        return self.phase_c_root / f"{dose_name(dose)}/patched_{split}.npz"
 
     def phase_d(self, dose: float, view: str, split: str) -> Path:
         """Return the thinned set of a dose, view and split."""
-        return self.phase_d_root / dose_name(dose) / view / f"{view}_{split}.npz"
+        return self.phase_d_root / f"{dose_name(dose)}/{view}/{view}_{split}.npz"
 
     def dataset(self, case: Case) -> Path:
         """Return the set that a case reconstructs: Phase C for the baseline, else Phase D."""
@@ -85,4 +85,4 @@ class Layout:
 
     def recon_dir(self, case: Case) -> Path:
         """Return the folder of a case's results."""
-        return self.artifact_root / dose_name(case.dose) / case.view / case.split
+        return self.artifact_root / f"{dose_name(case.dose)}/{case.view}/{case.split}"

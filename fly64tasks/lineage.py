@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from fly64tasks.doitext.spec import ITEM_SIGNATURE
 from fly64tasks.study import BaseSpec, Geometry, SimulationSpec, ViewSpec
 
 KEY = "lineage"
@@ -55,6 +56,8 @@ class MadeAsAsked:
     A file that says none (a user's own edit) is left to doit's other checks, as is all while
     ``asked`` finds no base to speak of.
     """
+
+    __signature__ = ITEM_SIGNATURE
 
     def __init__(self, targets: Iterable[Path], asked: Callable[[], dict[str, Any]]) -> None:
         self._targets = tuple(targets)

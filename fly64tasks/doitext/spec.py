@@ -13,6 +13,12 @@ _KEY = "_spec"
 _WIDTH = 40
 
 
+ITEM_SIGNATURE = inspect.Signature(
+    [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in ("task", "values")]
+)
+"""Of a callable ``uptodate`` item. doit inspects each; a ready one saves it 30 microseconds."""
+
+
 class SpecUnchanged:
     """An ``uptodate`` item that holds a JSON-ready mapping and knows what changed in it.
 
@@ -27,10 +33,7 @@ class SpecUnchanged:
     ['num_epochs 100 -> 200']
     """
 
-    # doit inspects the signature of each item; a ready one saves it 30 microseconds a task.
-    __signature__ = inspect.Signature(
-        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in ("task", "values")]
-    )
+    __signature__ = ITEM_SIGNATURE
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self.spec = spec
@@ -42,6 +45,8 @@ class SpecUnchanged:
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
         """Whether the mapping equals the one stored with `values`."""
         stored = values.get(_KEY)
+        if stored is None:
+            return False
         return bool(stored == self.spec) or bool(stored == self._plain(task.name))
 
     def explain(self, values: Mapping[str, Any]) -> list[str]:
