@@ -45,8 +45,6 @@ class SpecUnchanged:
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
         """Whether the mapping equals the one stored with `values`."""
         stored = values.get(_KEY)
-        if stored is None:
-            return False
         return bool(stored == self.spec) or bool(stored == self._plain(task.name))
 
     def explain(self, values: Mapping[str, Any]) -> list[str]:
