@@ -173,12 +173,17 @@ def test_interrupt_exits_with_130_and_leaves_no_reconstruction(
         ],
         stderr=subprocess.PIPE,
         text=True,
+        # What runs these tests in the background may have told them to ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while not (events.exists() and events.read_text()) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    try:
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert error.endswith("error: interrupted\n")
     assert "Traceback" not in error
