@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -117,7 +119,7 @@ class Run(GraphCommand, cmd_run.Run):
                 return self._run(make_runner, outfile, wait, skipped)
             except Stopped as stopped:
                 sys.stderr.write(f"{stopped}; what was running will run again\n")
-                return stopped.exit_code
+                return _leave(stopped.exit_code)
 
     def _run(
         self,
@@ -189,6 +191,18 @@ class Run(GraphCommand, cmd_run.Run):
                 yield Verdict(name, "error", (f"after {bad}" if bad else "input missing",))
             else:
                 yield Verdict(name, "run", ("not reached",))
+
+
+def _leave(exit_code: int) -> int:
+    """Return the exit code, or leave at once where tasks still run in threads.
+
+    They cannot be stopped, and an interpreter that shuts down under their native code aborts.
+    """
+    if threading.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+    return exit_code
 
 
 @contextlib.contextmanager
