@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from doit.dependency import JSONCodec
+from doitext_project import session_members
 from small_study import PROJECT, SMALL_STUDY
 
 from fly64tasks.doitext.state import Journal
@@ -61,19 +62,6 @@ def results(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in kept}
 
 
-def members(session: int) -> list[int]:
-    """Return the living processes of a session."""
-    alive = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] != "Z":
-            alive.append(int(stat.parent.name))
-    return alive
-
-
 def kill_and_finish(
     folder: Path, when: float, how: signal.Signals, jobs: int, expected: dict[str, bytes]
 ) -> str:
@@ -84,8 +72,8 @@ def kill_and_finish(
     first.send_signal(how)
     printed, _ = first.communicate(timeout=60)
     deadline = time.monotonic() + 5
-    while members(first.pid):
-        assert time.monotonic() < deadline, f"orphans {members(first.pid)}"
+    while session_members(first.pid):
+        assert time.monotonic() < deadline, f"orphans {session_members(first.pid)}"
         time.sleep(0.05)
     done, cut = finished(printed), cut_off(folder)
     if done and "10 done" not in printed:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from doit.dependency import JSONCodec
-from doitext_project import MAIN
+from doitext_project import MAIN, session_members
 
 from fly64tasks.doitext.state import ATTEMPT, Journal
 
@@ -116,18 +116,6 @@ def attempts(folder: Path) -> dict[str, str]:
     state = Journal(str(folder / "state/doit.db"), JSONCodec())
     rows = {name: state.row(name) for name in begun(folder)}
     return {name: row[ATTEMPT]["status"] for name, row in rows.items() if ATTEMPT in row}
-
-
-def session_members(session: int) -> list[int]:
-    members = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] != "Z":
-            members.append(int(stat.parent.name))
-    return members
 
 
 def assert_no_orphans(session: int) -> None:
