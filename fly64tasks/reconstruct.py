@@ -115,6 +115,7 @@ def reconstruct(
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
         if device.startswith("cuda"):
             torch.cuda.set_device(device)
+            torch.cuda.reset_peak_memory_stats(device)
         options = ptychi_options(start, spec, geometry, device)
         n = start.probe.shape[-1]
         losses: list[float] = []
