@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
-import hashlib
 import importlib.metadata
 import json
 import logging
@@ -27,7 +26,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from fly64tasks import layout
+from fly64tasks import layout, lineage
 from fly64tasks.dataset import PtychoDataset, read_dataset
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.epochs import EpochCallback, showing
@@ -151,8 +150,6 @@ def _record(
     input_npz: Path, dataset: PtychoDataset, start: Start, spec: ReconSpec, geometry: Geometry
 ) -> dict[str, Any]:
     """Return what is known of a run before it starts."""
-    with input_npz.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     keys = (
         "dose_photons_per_frame",
         "overlap_view",
@@ -172,7 +169,7 @@ def _record(
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},
         },
-        "input": {"path": str(input_npz), "sha256": digest},
+        "input": {"path": str(input_npz), "sha256": lineage.digest(input_npz)},
         "start": {
             "n_frames": len(start.frames),
             "n_frames_in_set": len(dataset.positions_px),
