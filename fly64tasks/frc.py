@@ -1,0 +1,123 @@
+"""Fourier ring correlation of two objects, and the frequencies at which it falls below a threshold.
+
+Ours, because no array library has it; `ptychodus.api.metrics` is the independent check
+(docs/scores.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from fly64tasks.metrics import BoolArray, ComplexArray, FloatArray, bounding_box
+
+NYQUIST_CYCLES_PER_PX = 0.5
+
+
+@dataclass(frozen=True)
+class RingCorrelation:
+    """A Fourier ring correlation.
+
+    Attributes
+    ----------
+    frequency_cycles_per_px : (rings,) float
+        Mean spatial frequency of each ring's pixels; the zero frequency is in none.
+    correlation : (rings,) float
+        In [-1, 1].
+    n_pixels : (rings,) float
+        Independent Fourier pixels in each ring: those of the ring, times the share of the window's
+        area that carries weight.
+    """
+
+    frequency_cycles_per_px: FloatArray
+    correlation: FloatArray
+    n_pixels: FloatArray
+
+    def bit_threshold(self, bits: float) -> FloatArray:
+        """Return the threshold at which a ring carries so many bits of information per pixel.
+
+        van Heel & Schatz, *J. Struct. Biol.* 151, 250 (2005): SNR 0.4142 for two half
+        data sets together is ½ bit, SNR 1 is 1 bit; half of it is in each.
+        """
+        snr = (2.0**bits - 1) / 2
+        root_n = np.sqrt(self.n_pixels)
+        threshold: FloatArray = (snr + (2 * np.sqrt(snr) + 1) / root_n) / (
+            snr + 1 + 2 * np.sqrt(snr) / root_n
+        )
+        return threshold
+
+    def crossing(self, threshold: float | FloatArray) -> float | None:
+        """Return the first frequency at which the curve falls below a threshold, in cycles/px.
+
+        Between two rings the curve is a straight line. None where it never does up to the Nyquist
+        frequency.
+        """
+        excess = self.correlation - threshold
+        below = np.flatnonzero(excess < 0)
+        if not below.size:
+            return None
+        i = int(below[0])
+        if i == 0:
+            return float(self.frequency_cycles_per_px[0])
+        share = excess[i - 1] / (excess[i - 1] - excess[i])
+        f = self.frequency_cycles_per_px
+        return float(f[i - 1] + share * (f[i] - f[i - 1]))
+
+
+def ring_correlation(
+    first: ComplexArray, second: ComplexArray, weight: FloatArray
+) -> RingCorrelation:
+    """Return the Fourier ring correlation of two images under a common window.
+
+    Re(sum F1 F2*) / sqrt(sum |F1|^2 sum |F2|^2) over rings one Fourier pixel (of the shorter side)
+    wide, up to the Nyquist frequency: Saxton & Baumeister, *J. Microsc.* 127, 127 (1982). The
+    weighted mean is taken off first, so that the window's own spectrum does not correlate.
+
+    Parameters
+    ----------
+    first, second : (H, W) complex or float
+    weight : (H, W) float
+        The window, as from `soft_window`.
+    """
+    spectra = []
+    for image in (first, second):
+        mean = (image * weight).sum() / weight.sum()
+        spectra.append(np.fft.fft2((image - mean) * weight))
+    radius = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, weight.shape), indexing="ij"))
+    width = 1 / min(weight.shape)
+    inside = (radius > 0) & (radius <= NYQUIST_CYCLES_PER_PX)
+    ring = np.round(radius[inside] / width).astype(int)
+    f1, f2 = (spectrum[inside] for spectrum in spectra)
+
+    def total(values: NDArray[np.floating]) -> FloatArray:
+        return np.bincount(ring, values)[occupied].astype(float)
+
+    occupied = np.flatnonzero(np.bincount(ring))
+    count = total(np.ones(ring.size))
+    power = np.sqrt(total(np.abs(f1) ** 2) * total(np.abs(f2) ** 2))
+    correlation = total((f1 * f2.conj()).real) / np.maximum(power, np.finfo(float).tiny)
+    # Kish's effective sample size: neighbouring Fourier pixels of a narrow window are one.
+    share = (weight**2).sum() ** 2 / ((weight**4).sum() * weight.size)
+    return RingCorrelation(total(radius[inside]) / count, correlation, count * share)
+
+
+def soft_window(region: BoolArray, taper_px: float) -> FloatArray:
+    """Return a window over the bounding box of a region: 1 well inside, 0 outside, sin^2 between.
+
+    Parameters
+    ----------
+    region : (H, W) bool
+    taper_px : float
+        Distance from the edge of the region at which the window reaches 1.
+
+    Returns
+    -------
+    weight : (h, w) float
+    """
+    padded = np.pad(region[bounding_box(region)], 1)
+    depth = np.asarray(distance_transform_edt(padded))[1:-1, 1:-1]
+    weight: FloatArray = np.sin(np.pi / 2 * np.clip(depth / (taper_px + 1), 0, 1)) ** 2
+    return weight
