@@ -40,3 +40,14 @@ def task_recon():
     """Reconstruct each dose/view/split with pty-chi."""
     for case in study.cases():
         yield tasks.recon(study, layout, case)
+
+
+def task_score():
+    """Score each reconstruction against the truth and against its data."""
+    for case in study.cases():
+        yield tasks.score(study, layout, case)
+
+
+def task_report():
+    """Write the report of the study: a page, tables and figures."""
+    return tasks.report(study, layout)

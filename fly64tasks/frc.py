@@ -52,18 +52,20 @@ class RingCorrelation:
     def crossing(self, threshold: float | FloatArray) -> float | None:
         """Return the first frequency at which the curve falls below a threshold, in cycles/px.
 
-        Between two rings the curve is a straight line. None where it never does up to the Nyquist
+        Rings before the curve first rises above the threshold are passed over: there are few
+        pixels in them, and a curve that never was above has its crossing in the first ring. Between
+        two rings the curve is a straight line. None where it stays above up to the Nyquist
         frequency.
         """
-        excess = self.correlation - threshold
-        below = np.flatnonzero(excess < 0)
+        f, excess = self.frequency_cycles_per_px, self.correlation - threshold
+        above = np.flatnonzero(excess > 0)
+        if not above.size:
+            return float(f[0])
+        below = np.flatnonzero(excess[above[0] :] < 0) + above[0]
         if not below.size:
             return None
         i = int(below[0])
-        if i == 0:
-            return float(self.frequency_cycles_per_px[0])
         share = excess[i - 1] / (excess[i - 1] - excess[i])
-        f = self.frequency_cycles_per_px
         return float(f[i - 1] + share * (f[i] - f[i - 1]))
 
 
@@ -89,7 +91,7 @@ def ring_correlation(
     radius = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, weight.shape), indexing="ij"))
     width = 1 / min(weight.shape)
     inside = (radius > 0) & (radius <= NYQUIST_CYCLES_PER_PX)
-    ring = np.round(radius[inside] / width).astype(int)
+    ring = np.floor(radius[inside] / width + 1e-9).astype(int)
     f1, f2 = (spectrum[inside] for spectrum in spectra)
 
     def total(values: NDArray[np.floating]) -> FloatArray:

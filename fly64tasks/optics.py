@@ -155,7 +155,11 @@ def extract_patch(field: ComplexArray, y: float, x: float, size: int) -> Complex
 
 
 def exit_waves(
-    probe: ComplexArray, obj: ComplexArray, positions_px: FloatArray
+    probe: ComplexArray,
+    obj: ComplexArray,
+    positions_px: FloatArray,
+    *,
+    shift_probe: bool | None = None,
 ) -> Iterator[ComplexArray]:
     """Yield the exit wave of each frame, all modes.
 
@@ -170,13 +174,16 @@ def exit_waves(
     obj : (H, W) complex
     positions_px : (n, 2) float
         Patch centres, y first.
+    shift_probe : bool or None
+        What to shift; None chooses as above.
 
     Yields
     ------
     exit_wave : (modes, N, N) complex
     """
     n = probe.shape[-1]
-    shift_probe = edge_energy(probe) < EDGE_ENERGY_LIMIT
+    if shift_probe is None:
+        shift_probe = edge_energy(probe) < EDGE_ENERGY_LIMIT
     probe_spectrum = np.fft.fft2(probe)
     k = np.fft.fftfreq(n)
     for y, x in positions_px:

@@ -32,6 +32,7 @@ from fly64tasks.doitext.atomic import replaced
 from fly64tasks.epochs import EpochCallback, showing
 from fly64tasks.errors import DatasetError, Fly64Error, ReconstructionError, StudyError
 from fly64tasks.npz import WRITER, refuse_foreign, write_npz
+from fly64tasks.product import write_product
 from fly64tasks.spec import parse_spec
 from fly64tasks.start import Start, start_of
 from fly64tasks.study import Geometry, ReconSpec, algorithms
@@ -49,9 +50,9 @@ def run(
 ) -> dict[str, Any]:
     """Reconstruct one set and write its results; return the run's record.
 
-    Writes ``reconstruction.npz``, ``losses.csv``, ``run.json`` and ``ptychi.log``. An input that
-    breaks the contract leaves nothing; a failed reconstruction leaves the log, the losses and a
-    ``run.json`` that says why, and no ``reconstruction.npz``.
+    Writes ``reconstruction.npz``, ``product.h5``, ``losses.csv``, ``run.json`` and ``ptychi.log``. An
+    input that breaks the contract leaves nothing; a failed reconstruction leaves the log, the
+    losses and a ``run.json`` that says why, and no result.
 
     Parameters
     ----------
@@ -82,7 +83,8 @@ def run(
     resolved = reconstruct.resolve_device(device)
     record["device"] = {"name": resolved, "hardware": reconstruct.device_name(resolved)}
     output_dir.mkdir(parents=True, exist_ok=True)
-    (output_dir / layout.RECONSTRUCTION).unlink(missing_ok=True)
+    for name in (layout.RECONSTRUCTION, layout.PRODUCT):
+        (output_dir / name).unlink(missing_ok=True)
     losses: Sequence[float] = ()
     began = time.perf_counter()
     try:
@@ -106,6 +108,16 @@ def run(
                 "loss": np.array(losses),
             },
             {key: record[key] for key in ("stage", "spec", "versions", "input", "start", "set")},
+        )
+        write_product(
+            output_dir / layout.PRODUCT,
+            name=input_npz.stem,
+            comments=_comments(record, geometry),
+            obj=result.obj,
+            probe=result.probe,
+            positions_px=start.positions_px,
+            loss=np.array(losses),
+            geometry=geometry,
         )
     except ReconstructionError as error:
         losses = error.losses
@@ -188,6 +200,17 @@ def _record(
             **{key: dataset.metadata[key] for key in keys if key in dataset.metadata},
         },
     }
+
+
+def _comments(record: dict[str, Any], geometry: Geometry) -> str:
+    """Return what a product says of itself in words."""
+    spec, versions = record["spec"], record["versions"]
+    sizes = "assumed" if geometry.assumed else "as given"
+    return (
+        f"{spec['algorithm']}, {spec['num_epochs']} epochs, by fly64tasks {versions['fly64tasks']} "
+        f"with pty-chi {versions['ptychi']}, from {record['input']['path']} "
+        f"(SHA-256 {record['input']['sha256']}). Pixel size, energy and distance are {sizes}."
+    )
 
 
 @contextlib.contextmanager

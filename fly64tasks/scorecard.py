@@ -138,7 +138,8 @@ METRICS = (
         "",
         "lower",
         "Sum of the differences of measured and predicted diffraction amplitudes over that of the "
-        "measured ones.",
+        "measured ones, on the frames that were fitted: with few frames noise is fitted too, and "
+        "it is low whatever the object.",
         needs_truth=False,
     ),
 )

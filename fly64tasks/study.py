@@ -36,12 +36,17 @@ class Geometry(Spec, frozen=True):
 
     pixel_size_m: Positive = 10e-9
     energy_ev: Positive = 8800.0
+    detector_pixel_size_m: Positive = 75e-6
     assumed: bool = True
 
     @property
     def wavelength_m(self) -> float:
         """Return h c / E, with h c = 1.239841984e-6 eV m (CODATA 2018)."""
         return 1.239841984e-6 / self.energy_ev
+
+    def detector_distance_m(self, frame_size_px: int) -> float:
+        """Return N dx p / lambda: where detector pixels p sample the far field of pixels dx."""
+        return self.pixel_size_m * frame_size_px * self.detector_pixel_size_m / self.wavelength_m
 
 
 class BaseSpec(Spec, frozen=True):
@@ -166,6 +171,18 @@ _SUITED: dict[str, dict[str, Any]] = {
 }
 
 
+class ScoreSpec(Spec, frozen=True):
+    """How a reconstruction is compared with the truth, and where.
+
+    The region is where the scan's summed probe intensity is above ``region_threshold`` of its
+    maximum; the window of the Fourier ring correlation rises over ``frc_taper_px`` at its edge.
+    """
+
+    region_threshold: Annotated[float, Meta(gt=0, lt=1)] = 0.1
+    ms_ssim_scales: Annotated[int, Meta(ge=1, le=5)] = 5
+    frc_taper_px: NotNegative = 8.0
+
+
 class Paths(Spec, frozen=True):
     """Where a study's files lie. What you bring (``phase_c_root``, ``phase_d_root``) is looked for
     beside the study file; what we write (``data_root``, ``artifact_root``) goes under the project
@@ -207,6 +224,7 @@ class Study(Spec, frozen=True):
     simulation: SimulationSpec = SimulationSpec()
     views: ViewsSpec = ViewsSpec()
     recon: ReconSpec = ReconSpec()
+    score: ScoreSpec = ScoreSpec()
     paths: Paths = Paths()
 
     def __post_init__(self) -> None:

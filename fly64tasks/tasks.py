@@ -28,6 +28,7 @@ from fly64tasks.study import (
     SPLITS,
     Case,
     ReconSpec,
+    ScoreSpec,
     Study,
     ViewSpec,
     dose_name,
@@ -139,7 +140,8 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     source, folder = layout.dataset(case), layout.recon_dir(case)
     # Strings, as joining a hundred thousand paths takes longer than all the rest of `doit list`.
     record, log = f"{folder}/{names.RUN_RECORD}", f"{folder}/{names.LOG}"
-    targets = [f"{folder}/{names.RECONSTRUCTION}", f"{folder}/{names.LOSSES}", record]
+    results = (names.RECONSTRUCTION, names.PRODUCT, names.LOSSES)
+    targets = [*(f"{folder}/{name}" for name in results), record]
     spec = study.recon.resolved()
     meta = {
         "dose": case.dose,
@@ -170,6 +172,44 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
             f"Reconstruct {case.dose:g} photons per frame, {case.view}, {case.split}: "
             f"{spec.algorithm}, {spec.num_epochs} epochs"
         ),
+    }
+
+
+def score(study: Study, layout: Layout, case: Case) -> TaskDict:
+    """Return the task that scores one case against the truth and its data."""
+    source, folder = layout.dataset(case), layout.recon_dir(case)
+    targets = [f"{folder}/{name}" for name in names.SCORE_FILES]
+    return {
+        "name": case.name,
+        "actions": [
+            (_score, [], {"source": source, "folder": folder, "spec": study.score, "case": case})
+        ],
+        "file_dep": [str(source), f"{folder}/{names.RECONSTRUCTION}"],
+        "targets": targets,
+        "uptodate": [SpecUnchanged(study.score.to_dict())],
+        "clean": [(_remove, [targets])],
+        "meta": {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")},
+        "doc": (
+            f"Score {case.dose:g} photons per frame, {case.view}, {case.split} against the truth"
+        ),
+    }
+
+
+def report(study: Study, layout: Layout) -> TaskDict:
+    """Return the task that writes the report, of whatever part of the study there is."""
+    root = layout.artifact_root
+    parts = (names.LOSSES, names.RUN_RECORD, *names.SCORE_FILES)
+    folders = [layout.recon_dir(case) for case in study.cases()]
+    targets = [f"{root}/{name}" for name in names.REPORT_FILES]
+    return {
+        "basename": "report",
+        "actions": [(_report, [], {"study": study, "layout": layout})],
+        "file_dep": [f"{folder}/{name}" for folder in folders for name in parts],
+        "targets": targets,
+        "uptodate": [SpecUnchanged(study.to_dict())],
+        "clean": [(_remove, [targets])],
+        "meta": {"partial": True},
+        "doc": "Write the report: a page, tables and figures of every score",
     }
 
 
@@ -239,6 +279,18 @@ def _reconstruct(task_name: str, source: Path, folder: Path, spec: ReconSpec) ->
         progress.report(task_name, epoch, num_epochs, loss=loss)
 
     runner.run(source, folder, spec, device=get_var("device", "auto"), on_epoch=on_epoch)
+
+
+def _score(source: Path, folder: Path, spec: ScoreSpec, case: Case) -> None:
+    from fly64tasks import score as command
+
+    command.score(source, folder, spec, case)
+
+
+def _report(study: Study, layout: Layout, dependencies: list[str]) -> None:
+    from fly64tasks import report as command
+
+    command.write_report(study, layout, [Path(path) for path in dependencies])
 
 
 def _problems(source: Path, spec: ReconSpec) -> list[str]:

@@ -101,3 +101,12 @@ def test_window_is_one_inside_and_soft_towards_the_edge():
     assert window.shape == (40, 50)
     assert window[20, 25] == 1.0
     assert 0 < window[0, 25] < window[3, 25] < 1
+
+
+def test_rings_before_the_curve_rises_are_passed_over():
+    f = np.array([0.1, 0.2, 0.3, 0.4])
+    rings = RingCorrelation(f, np.array([0.4, 0.7, 0.3, 0.6]), np.full(4, 100.0))
+    assert rings.crossing(0.5) == pytest.approx(0.25)
+    assert rings.crossing(0.9) == 0.1
+    assert rings.crossing(0.35) == pytest.approx(0.2875)
+    assert rings.crossing(0.2) is None

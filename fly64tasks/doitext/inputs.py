@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def skip(
         for task in control.tasks.values():
             if gone.name not in _needs(task):
                 continue
-            if task.has_subtask or (task.meta or {}).get("partial"):
+            if task.has_subtask or is_partial(task):
                 task.task_dep = [dep for dep in task.task_dep if dep != gone.name]
                 task.file_dep -= set(gone.targets)
             elif task.name not in skipped:
@@ -104,6 +104,22 @@ def skip(
                 todo.append(task.name)
     control.selected_tasks = [name for name in control.selected_tasks if name not in skipped]
     return skipped
+
+
+def is_partial(task: Any) -> bool:
+    """Whether the task runs with whatever inputs there are: ``meta["partial"]``."""
+    return bool((task.meta or {}).get("partial"))
+
+
+def leave_out(task: Any, failed: Iterable[Any], made: Callable[[str], bool]) -> None:
+    """Take from a partial task the inputs that it has to do without.
+
+    Those that `failed` tasks should have made, whatever lies there from before, and those that do
+    not exist; ``made(path)`` tells of one that an earlier task is going to make.
+    """
+    for bad in failed:
+        task.file_dep -= set(bad.targets)
+    task.file_dep -= {path for path in task.file_dep if not made(path) and not Path(path).exists()}
 
 
 def refuse(found: dict[str, list[str]], options: Collection[str]) -> None:

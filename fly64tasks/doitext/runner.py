@@ -13,6 +13,7 @@ from doit.exceptions import BaseFail, DependencyError, TaskFailed, UnmetDependen
 from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
 from .errors import is_task_error
+from .inputs import is_partial, leave_out
 from .state import Journal
 
 _RETURNED = re.compile(r"returned (-?\d+)$")
@@ -48,6 +49,9 @@ class _Journaled(Runner):
 
     def select_task(self, node: Any, tasks_dict: Any) -> bool:
         """Whether to execute the task now; then it is marked as running."""
+        if is_partial(node.task) and node.run_status is None:
+            leave_out(node.task, [bad.task for bad in node.bad_deps], made=lambda path: False)
+            node.bad_deps = []
         if not super().select_task(node, tasks_dict):
             return False
         task = node.task

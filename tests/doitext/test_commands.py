@@ -381,11 +381,11 @@ def given(project: Project) -> Project:
             meta = {"view": name, "check_inputs": lambda name=name: _check(name), "record": "r"}
             if name != "a":
                 meta["optional"] = "phase_d"
-            jobs.append(
-                project.task(
-                    "recon", name=name, file_dep=[name], targets=[f"out/{name}"], meta=meta
-                )
+            job = project.task(
+                "recon", name=name, file_dep=[name], targets=[f"out/{name}"], meta=meta
             )
+            job["actions"].insert(0, lambda name=name: "fail" not in Path(name).read_text())
+            jobs.append(job)
         outs = [f"out/{name}" for name in "abc"]
         sums = project.task("report", file_dep=outs, targets=["sum"], meta={"partial": True})
         return [*jobs, sums, project.task("strict", file_dep=outs, targets=["all"])]
@@ -573,3 +573,31 @@ def test_nothing_heavy_is_imported() -> None:
     )
     assert done.stdout.strip() == "", done
     assert done.returncode == 0, done.stderr
+
+
+def test_partial_task_does_without_what_a_failed_one_should_have_made(given: Project) -> None:
+    given.doit("report")
+    assert Path("sum").read_text() == "abc"
+    Path("b").write_text("fail")
+    result = given.doit("-c")
+    assert result.code == 1
+    assert Path("out/b").read_text() == "b"  # from before: not the result of what b is now
+    assert Path("sum").read_text() == "ac"
+    assert "strict" not in given.executed
+    assert given.doit("-c").code == 1
+    assert "report" not in given.executed
+    Path("b").write_text("b")
+    assert given.doit("-c").code == 0
+    assert Path("sum").read_text() == "abc"
+
+
+def test_partial_task_alone_takes_what_is_there(given: Project) -> None:
+    given.doit("recon:a", "recon:c")
+    planned = given.doit("-n", "--json", "-s", "report")
+    assert planned.verdicts == {"report": "run"}
+    assert given.doit("-s", "report").code == 0
+    assert given.executed == ["report"]
+    assert Path("sum").read_text() == "ac"
+    assert given.doit("-n", "--json", "-s", "report").verdicts == {"report": "up to date"}
+    assert given.doit("report").code == 0
+    assert Path("sum").read_text() == "abc"

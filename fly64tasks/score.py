@@ -1,0 +1,228 @@
+"""Score one reconstruction: the `score` action, and `python -m fly64tasks.score`.
+
+What needs the truth is scored only where there is one that the result can be laid over, pixel by
+pixel; otherwise the data-space score stands alone and the others say why they are absent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import label
+
+from fly64tasks import layout, lineage, metrics
+from fly64tasks.comparison import draw_comparison, draw_thumbnail
+from fly64tasks.dataset import read_dataset
+from fly64tasks.doitext.atomic import replaced
+from fly64tasks.errors import DatasetError, Fly64Error
+from fly64tasks.npz import WRITER, refuse_foreign
+from fly64tasks.reconstructed import Reconstructed, read_reconstruction
+from fly64tasks.scorecard import METRICS
+from fly64tasks.scoring import Comparison, compare, score_values, why_no_truth
+from fly64tasks.study import Case, ScoreSpec
+
+SCHEMA = 1
+_SET_KEYS = (
+    "dose_photons_per_frame",
+    "split",
+    "overlap_view",
+    "spacing_threshold",
+    "selection_strategy",
+    "n_accepted",
+    "n_rejected",
+    "acceptance_rate",
+    "probe_diameter_px",
+    "gridsize",
+    "neighbor_count",
+    "overlap_group_members",
+    "overlap_neighbors",
+    "overlap_groups",
+    "overlap_notes",
+)
+
+
+def score(
+    input_npz: Path, output_dir: Path, spec: ScoreSpec, case: Case | None = None
+) -> dict[str, Any]:
+    """Score the reconstruction in a folder; return what ``scores.json`` holds.
+
+    Writes ``scores.json``, ``frc.csv``, ``comparison.png`` and ``thumbnail.png`` beside it.
+
+    Parameters
+    ----------
+    input_npz : Path
+        The set that was reconstructed; in a simulated one the object is the truth.
+    output_dir : Path
+        The folder with ``reconstruction.npz``.
+
+    Raises
+    ------
+    DatasetError
+        A file breaks its contract, or the reconstruction is of another set.
+    """
+    refuse_foreign(output_dir / layout.SCORES)
+    found = read_reconstruction(output_dir / layout.RECONSTRUCTION)
+    scores, comparison = assess(found, input_npz, spec, case)
+    obj = found.obj if comparison is None else comparison.aligned.obj
+    truth = None if comparison is None else comparison.truth
+    region = None if comparison is None else comparison.region
+    draw_comparison(
+        output_dir / layout.COMPARISON,
+        obj,
+        found,
+        truth=truth,
+        region=region,
+        title=case.name if case else input_npz.name,
+        note=scores["truth"]["reason"] or "",
+    )
+    draw_thumbnail(output_dir / layout.THUMBNAIL, obj, truth=truth, region=region)
+    _write_frc(output_dir / layout.FRC, comparison)
+    with replaced(output_dir / layout.SCORES) as temporary:
+        text = json.dumps(scores, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", "utf-8")
+    return scores
+
+
+def assess(
+    found: Reconstructed, input_npz: Path, spec: ScoreSpec, case: Case | None = None
+) -> tuple[dict[str, Any], Comparison | None]:
+    """Return the scores of a reconstruction, and it beside the truth where there is one.
+
+    Raises
+    ------
+    DatasetError
+        The set breaks its contract, or is not the one that was reconstructed.
+    """
+    dataset = read_dataset(input_npz)
+    if found.metadata["input"]["sha256"] != lineage.digest(input_npz):
+        raise DatasetError(
+            f"{found.path}: was made from another content of {found.metadata['input']['path']}; "
+            "reconstruct again"
+        )
+    absent = why_no_truth(dataset, found)
+    comparison = None if absent else compare(dataset, found, spec)
+    values, bounds, notes = score_values(dataset, found, comparison, spec)
+    scores = {
+        "writer": WRITER,
+        "schema": SCHEMA,
+        "case": None if case is None else {"name": case.name, **_fields(case)},
+        "truth": {
+            "comparable": comparison is not None,
+            "reason": absent,
+            "seeded": found.metadata["start"]["truth_seeded"],
+        },
+        "region": None if comparison is None else _region_of(comparison, spec),
+        "alignment": None if comparison is None else _alignment_of(comparison),
+        "metrics": {metric.key: values.get(metric.key) for metric in METRICS},
+        "bounds": bounds,
+        "notes": notes,
+        "settings": spec.to_dict(),
+        "set": {
+            "path": str(input_npz),
+            "n_frames": len(found.positions_px),
+            "n_frames_in_set": len(dataset.positions_px),
+            "simulated": dataset.is_simulated,
+            "geometry": found.geometry.to_dict(),
+            **{key: dataset.metadata[key] for key in _SET_KEYS if key in dataset.metadata},
+        },
+        "reconstruction": {
+            "path": str(found.path),
+            "sha256": lineage.digest(found.path),
+            **{key: found.metadata[key] for key in ("spec", "versions", "input")},
+        },
+    }
+    return scores, comparison
+
+
+def _region_of(comparison: Comparison, spec: ScoreSpec) -> dict[str, Any]:
+    region = comparison.region
+    rows, columns = metrics.bounding_box(region)
+    return {
+        "threshold": spec.region_threshold,
+        "pixels": int(region.sum()),
+        "share_of_object": float(region.mean()),
+        "box_px": [rows.start, rows.stop, columns.start, columns.stop],
+        "islands": int(label(region)[1]),
+    }
+
+
+def _alignment_of(comparison: Comparison) -> dict[str, Any]:
+    aligned = comparison.aligned
+    residual = metrics.residual_shift_px(aligned.obj, comparison.truth, comparison.region)
+    return {
+        "scale": abs(aligned.scale),
+        "phase_rad": float(np.angle(aligned.scale)),
+        "ramp_rad_per_px": list(aligned.ramp_rad_per_px),
+        "shift_px": list(aligned.shift_px),
+        "residual_shift_px": list(residual),
+    }
+
+
+def _fields(case: Case) -> dict[str, Any]:
+    return {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")}
+
+
+def _write_frc(path: Path, comparison: Comparison | None) -> None:
+    """Write the ring correlation, a header alone where there is none."""
+    with replaced(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            [
+                "spatial_frequency_cycles_per_px",
+                "frc",
+                "threshold_1bit",
+                "threshold_halfbit",
+                "n_pixels",
+            ]
+        )
+        if comparison is not None:
+            rings = comparison.rings
+            columns = (
+                rings.frequency_cycles_per_px,
+                rings.correlation,
+                rings.bit_threshold(1.0),
+                rings.bit_threshold(0.5),
+                rings.n_pixels,
+            )
+            writer.writerows(
+                [f"{value:.6g}" for value in row] for row in zip(*columns, strict=True)
+            )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fly64tasks.score",
+        description="Score a reconstruction against the truth of its set and against its data.",
+    )
+    parser.add_argument("--input-npz", type=Path, required=True, metavar="PATH")
+    parser.add_argument(
+        "--output-dir", type=Path, required=True, metavar="DIR", help="with reconstruction.npz"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        scores = score(options.input_npz, options.output_dir, ScoreSpec())
+    except Fly64Error as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    for metric in METRICS:
+        value = scores["metrics"][metric.key]
+        bound = {"lower": "≤ ", "higher": "≥ "}[metric.better]
+        shown = (
+            f"- ({scores['notes'][metric.key]})"
+            if value is None
+            else f"{bound if metric.key in scores['bounds'] else ''}{value:.4g} {metric.unit}"
+        )
+        print(f"{metric.label:<24}{shown}".rstrip())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

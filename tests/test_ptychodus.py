@@ -1,0 +1,208 @@
+"""Against the real ptychodus: it reads our products, and its metrics agree with ours.
+
+The package is installed for the test, without the desktop application that it depends on.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from small_study import SMALL_BASE
+
+from fly64tasks import frc, layout, metrics, runner, scoring
+from fly64tasks.dataset import read_dataset
+from fly64tasks.product import write_product
+from fly64tasks.reconstructed import Reconstructed, read_reconstruction
+from fly64tasks.simulate import make_base, simulate
+from fly64tasks.study import Geometry, ReconSpec, ScoreSpec, SimulationSpec
+
+PTYCHODUS = "ptychodus==1.7.0"
+FIVE = [("train", 1e3), ("train", 1e4), ("test", 1e4), ("train", 1e5), ("test", 1e5)]
+
+
+@pytest.fixture(scope="module")
+def ptychodus(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Return ptychodus' reader, metrics and forward model."""
+    folder = tmp_path_factory.mktemp("ptychodus")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
+    done = subprocess.run([*pip, PTYCHODUS], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"{PTYCHODUS} can not be installed: {done.stderr.strip().splitlines()[-1]}")
+    sys.path.append(str(folder))
+    try:
+        from ptychodus.api import io, metrics
+        from ptychodus.api.simulate import diffraction
+
+        return SimpleNamespace(io=io, metrics=metrics, diffraction=diffraction)
+    finally:
+        sys.path.remove(str(folder))
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Reconstructed]]:
+    """Return the sets and reconstructions of five real jobs."""
+    folder = tmp_path_factory.mktemp("five")
+    make_base(folder / "base.npz", spec=SMALL_BASE, geometry=Geometry())
+    made = []
+    for split, dose in FIVE:
+        sets = {name: folder / f"dose_{dose:g}" / f"{name}.npz" for name in ("train", "test")}
+        simulate(folder / "base.npz", sets, dose=dose, spec=SimulationSpec(), geometry=Geometry())
+        output = folder / f"{split}_{dose:g}"
+        runner.run(sets[split], output, ReconSpec(num_epochs=25))
+        made.append((sets[split], read_reconstruction(output / layout.RECONSTRUCTION)))
+    return made
+
+
+def test_real_reader_loads_every_product(
+    ptychodus: SimpleNamespace, five: list[tuple[Path, Reconstructed]]
+):
+    for _, found in five:
+        product = ptychodus.io.load_product(found.path.parent / layout.PRODUCT)
+        assert np.array_equal(product.object_.get_array()[0], found.obj.astype(np.complex64))
+        assert np.array_equal(product.probes.get_array()[0], found.probe.astype(np.complex64))
+        assert [loss.value for loss in product.losses] == found.loss.tolist()
+        assert [loss.epoch for loss in product.losses] == list(range(1, 26))
+        geometry = product.object_.get_geometry()
+        points = map(geometry.map_coordinates_probe_to_object, product.probe_positions)
+        # ptychodus' centre of a patch of 32 px lies half a pixel before our pixel 16 of it
+        read = np.array([(point.y_px + 0.5, point.x_px + 0.5) for point in points])
+        assert read == pytest.approx(found.positions_px, abs=1e-6)
+
+
+def test_forward_model_of_ptychodus_predicts_what_ours_does(
+    ptychodus: SimpleNamespace, five: list[tuple[Path, Reconstructed]]
+):
+    """The product's positions mean there what they mean here, to the sub-pixel."""
+    input_npz, found = five[3]
+    dataset = read_dataset(input_npz)
+    product = ptychodus.io.load_product(found.path.parent / layout.PRODUCT)
+    predicted = np.asarray(ptychodus.diffraction.generate_diffraction_data(product).get_patterns())
+    measured = dataset.diffraction_amplitude
+    predicted = predicted * ((measured**2).sum() / predicted.sum())  # its transform has a factor
+    theirs = metrics.r_factor(measured, np.sqrt(predicted))
+    assert theirs == pytest.approx(scoring.data_r_factor(dataset, found), rel=0.01)
+
+
+def as_product(ptychodus: SimpleNamespace, path: Path, found: Reconstructed, obj: Any) -> Any:
+    write_product(
+        path,
+        name=path.stem,
+        comments="",
+        obj=obj,
+        probe=found.probe,
+        positions_px=found.positions_px,
+        loss=found.loss,
+        geometry=found.geometry,
+    )
+    return ptychodus.io.load_product(path)
+
+
+def largest_box(region: np.ndarray) -> tuple[slice, slice]:
+    """Return the bounding box, trimmed evenly until all of it is region."""
+    rows, columns = metrics.bounding_box(region)
+    while not region[rows, columns].all():
+        rows = slice(rows.start + 1, rows.stop - 1)
+        columns = slice(columns.start + 1, columns.stop - 1)
+    return rows, columns
+
+
+@pytest.fixture(scope="module")
+def compared(
+    ptychodus: SimpleNamespace,
+    five: list[tuple[Path, Reconstructed]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[tuple[scoring.Comparison, Any]]:
+    """Return our comparison and theirs of each."""
+    folder = tmp_path_factory.mktemp("products")
+    pairs = []
+    for input_npz, found in five:
+        ours = scoring.compare(read_dataset(input_npz), found, ScoreSpec())
+        theirs = ptychodus.metrics.compute_object_comparison(
+            as_product(ptychodus, folder / "truth.h5", found, ours.truth),
+            as_product(ptychodus, folder / "found.h5", found, found.obj),
+            weights=ours.region.astype(float),
+        )
+        pairs.append((ours, theirs))
+    return pairs
+
+
+def box_region(ours: scoring.Comparison) -> tuple[tuple[slice, slice], np.ndarray]:
+    box = largest_box(ours.region)
+    region = np.zeros_like(ours.region)
+    region[box] = True
+    return box, region
+
+
+def test_scale_agrees_to_two_per_cent_and_our_fit_is_never_the_worse(
+    compared: list[tuple[scoring.Comparison, Any]],
+):
+    for ours, theirs in compared:
+        scale = 1 / theirs.ambiguities.object_scale_factor
+        assert scale == pytest.approx(abs(ours.aligned.scale), rel=0.02)
+        errors = [
+            metrics.complex_nrmse(obj, ours.truth, ours.region)
+            for obj in (ours.aligned.obj, theirs.test_complex)
+        ]
+        assert errors[0] <= errors[1]
+        assert errors[0] == pytest.approx(errors[1], rel=0.05)
+
+
+def test_same_aligned_pair_has_the_same_ssim_psnr_and_frc(
+    ptychodus: SimpleNamespace, compared: list[tuple[scoring.Comparison, Any]]
+):
+    crossings = 0
+    for ours, theirs in compared:
+        box, region = box_region(ours)
+        values, _ = scoring.image_scores(theirs.test_complex, ours.truth, region, ms_ssim_scales=1)
+        for name, (ssim, psnr) in their_scores(ptychodus, theirs, box).items():
+            assert ssim == pytest.approx(values[f"{name}_ssim"], rel=1e-4)
+            assert psnr == pytest.approx(values[f"{name}_psnr_db"], rel=1e-4)
+        window = frc.soft_window(region, 8.0)
+        rings = frc.ring_correlation(theirs.test_complex[box], ours.truth[box], window)
+        curve = ptychodus.metrics.compute_fourier_ring_correlation(
+            theirs.reference_complex[box], theirs.test_complex[box], 1.0, 1.0, window=window
+        )
+        assert curve.correlation == pytest.approx(rings.correlation, abs=1e-5)
+        # it labels a ring with its inner edge, we with the mean of its pixels (docs/scores.md)
+        edges = replace(rings, frequency_cycles_per_px=curve.spatial_frequency_per_m)
+        crossing = edges.crossing(0.5)
+        if crossing is not None:
+            crossings += 1
+            assert 1 / curve.get_resolution_m(0.5) == pytest.approx(crossing, rel=1e-4)
+    assert crossings >= 2
+
+
+def test_each_alignment_of_its_own_gives_psnr_to_two_per_cent(
+    ptychodus: SimpleNamespace, compared: list[tuple[scoring.Comparison, Any]]
+):
+    """SSIM follows the last hundredths of a pixel and of the ramp more closely."""
+    for ours, theirs in compared:
+        box, region = box_region(ours)
+        values, _ = scoring.image_scores(ours.aligned.obj, ours.truth, region, ms_ssim_scales=1)
+        for name, (ssim, psnr) in their_scores(ptychodus, theirs, box).items():
+            assert psnr == pytest.approx(values[f"{name}_psnr_db"], rel=0.02)
+            assert ssim == pytest.approx(values[f"{name}_ssim"], rel=0.06)
+
+
+def their_scores(
+    ptychodus: SimpleNamespace, theirs: Any, box: tuple[slice, slice]
+) -> dict[str, tuple[float, float]]:
+    """Return SSIM and PSNR of phase and of amplitude, by ptychodus."""
+    pairs = {
+        "phase": (theirs.reference_phase[box], theirs.test_phase[box]),
+        "amplitude": (theirs.reference_amplitude[box], theirs.test_amplitude[box]),
+    }
+    return {
+        name: (
+            ptychodus.metrics.compute_structural_similarity(*pair),
+            ptychodus.metrics.compute_peak_signal_to_noise_ratio(*pair),
+        )
+        for name, pair in pairs.items()
+    }

@@ -1,0 +1,221 @@
+"""Scores of planted and of real reconstructions: the truth, garbage, no truth, the wrong set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fly64tasks import layout, lineage, runner, score
+from fly64tasks.dataset import PtychoDataset, write_dataset
+from fly64tasks.errors import DatasetError
+from fly64tasks.npz import write_npz
+from fly64tasks.reconstructed import read_reconstruction
+from fly64tasks.scorecard import METRICS
+from fly64tasks.study import Case, Geometry, ReconSpec, ScoreSpec
+
+SPEC = ScoreSpec(ms_ssim_scales=2)
+CASE = Case(dose=1e4, view="baseline", split="train", gridsize=1)
+
+Plant = Callable[..., Path]
+
+
+@pytest.fixture
+def plant(small_sets: dict[str, Path], small_set: PtychoDataset, tmp_path: Path) -> Plant:
+    """Return a function that writes an object as if it had been reconstructed."""
+
+    def planted(obj: np.ndarray, input_npz: Path = small_sets["train"], **start: Any) -> Path:
+        folder = tmp_path / "result"
+        spec = ReconSpec().resolved()
+        write_npz(
+            folder / layout.RECONSTRUCTION,
+            {
+                "object": obj.astype(np.complex64),
+                "probe": small_set.probe_guess,
+                "positions_px": small_set.positions_px,
+                "loss": np.array([0.2, 0.1]),
+            },
+            {
+                "stage": "recon",
+                "spec": spec.to_dict(),
+                "versions": {"fly64tasks": "0"},
+                "input": {"path": str(input_npz), "sha256": lineage.digest(input_npz)},
+                "start": {"frame_of_reference": "object", "truth_seeded": False, **start},
+                "set": {"simulated": True, "geometry": Geometry().to_dict()},
+            },
+        )
+        return folder
+
+    return planted
+
+
+def scored(folder: Path, input_npz: Path, spec: ScoreSpec = SPEC) -> dict[str, Any]:
+    """Return the scores, without the pictures that take most of the time."""
+    found = read_reconstruction(folder / layout.RECONSTRUCTION)
+    return score.assess(found, input_npz, spec, CASE)[0]
+
+
+def test_truth_under_scale_phase_and_ramp_scores_perfectly(
+    plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset
+):
+    y, x = np.indices(small_set.object_guess.shape)
+    turned = 2.5 * small_set.object_guess * np.exp(1j * (1 + 0.01 * y - 0.02 * x))
+    scores = scored(plant(turned), small_sets["train"])
+    values = scores["metrics"]
+    assert values["complex_nrmse"] < 1e-5
+    for key in ("amplitude_ssim", "phase_ssim", "amplitude_ms_ssim", "phase_ms_ssim"):
+        assert values[key] == pytest.approx(1, abs=1e-5)
+    assert values["phase_psnr_db"] > 90
+    assert values["frc_0p5_cycles_per_px"] == 0.5
+    assert values["frc_0p5_period_nm"] == 20.0
+    assert "frc_0p5_period_nm" in scores["bounds"]
+    assert scores["alignment"]["scale"] == pytest.approx(1 / 2.5, rel=1e-4)
+    assert scores["alignment"]["ramp_rad_per_px"] == pytest.approx([0.01, -0.02], abs=1e-5)
+    assert scores["alignment"]["residual_shift_px"] == pytest.approx([0, 0], abs=0.011)
+    assert scores["region"]["islands"] == 1
+    assert scores["case"]["name"] == "dose_10000_baseline_train"
+
+
+def test_truth_as_it_is_fits_the_data_down_to_the_noise(
+    plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset
+):
+    right = scored(plant(small_set.object_guess), small_sets["train"])["metrics"]["r_factor"]
+    empty = scored(plant(np.ones_like(small_set.object_guess)), small_sets["train"])
+    assert right < 0.9 * empty["metrics"]["r_factor"]
+
+
+def test_garbage_scores_badly_in_every_metric(
+    plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset
+):
+    rng = np.random.default_rng(0)
+    shape = small_set.object_guess.shape
+    garbage = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+    scores = scored(plant(garbage), small_sets["train"])
+    values = scores["metrics"]
+    limits = {
+        "complex_nrmse": 0.9,
+        "amplitude_ssim": 0.1,
+        "phase_ssim": 0.1,
+        "amplitude_ms_ssim": 0.2,
+        "phase_ms_ssim": 0.2,
+        "amplitude_psnr_db": 10,
+        "phase_psnr_db": 10,
+        "amplitude_mae": 0.2,
+        "phase_mae_rad": 0.5,
+        "frc_0p5_cycles_per_px": 0.06,
+        "frc_1bit_cycles_per_px": 0.06,
+        "frc_halfbit_cycles_per_px": 0.06,
+        "frc_0p5_period_nm": 160,
+        "frc_1bit_period_nm": 160,
+        "frc_halfbit_period_nm": 160,
+        "r_factor": 0.6,
+    }
+    assert list(limits) == [metric.key for metric in METRICS]
+    for metric in METRICS:
+        value, limit = values[metric.key], limits[metric.key]
+        assert value > limit if metric.better == "lower" else value < limit, metric.key
+
+
+def test_real_reconstruction_is_scored_and_drawn(small_sets: dict[str, Path], tmp_path: Path):
+    runner.run(small_sets["train"], tmp_path, ReconSpec(num_epochs=12, n_images=100))
+    score.score(small_sets["train"], tmp_path, SPEC, CASE)
+    scores = json.loads((tmp_path / layout.SCORES).read_text("utf-8"))
+    assert 0.05 < scores["metrics"]["complex_nrmse"] < 0.5
+    assert scores["metrics"]["r_factor"] < 0.4
+    assert scores["set"]["n_frames"] == 100
+    assert scores["set"]["n_frames_in_set"] == 128
+    assert scores["reconstruction"]["spec"]["num_epochs"] == 12
+    with Image.open(tmp_path / layout.COMPARISON) as picture:
+        assert picture.width > 1400
+    with Image.open(tmp_path / layout.THUMBNAIL) as picture:
+        assert 60 < max(picture.size) <= 240
+    curve = np.loadtxt(tmp_path / layout.FRC, delimiter=",", skiprows=1)
+    assert curve[0, 1] > curve[-1, 1]
+    before = {name: (tmp_path / name).read_bytes() for name in layout.SCORE_FILES}
+    score.score(small_sets["train"], tmp_path, SPEC, CASE)
+    assert before == {name: (tmp_path / name).read_bytes() for name in layout.SCORE_FILES}
+
+
+def test_set_that_was_not_simulated_gets_the_data_score_and_the_reason(
+    plant: Plant, small_set: PtychoDataset, tmp_path: Path
+):
+    measured = tmp_path / "measured.npz"
+    write_dataset(measured, replace(small_set, metadata={"diffraction_order": "NHW"}))
+    folder = plant(small_set.object_guess, measured)
+    scores = score.score(measured, folder, SPEC)
+    assert scores["truth"] == {
+        "comparable": False,
+        "reason": "no truth: the set does not say that it was simulated (_metadata.simulated)",
+        "seeded": False,
+    }
+    given = {key for key, value in scores["metrics"].items() if value is not None}
+    assert given == {"r_factor"}
+    assert set(scores["notes"]) == set(scores["metrics"]) - {"r_factor"}
+    assert scores["region"] is scores["alignment"] is None
+    assert (folder / layout.FRC).read_text().count("\n") == 1
+    assert (folder / layout.COMPARISON).stat().st_size > 0
+
+
+def test_scan_of_its_own_frame_has_no_comparable_truth(
+    plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset
+):
+    folder = plant(small_set.object_guess, frame_of_reference="scan")
+    reason = scored(folder, small_sets["train"])["truth"]["reason"]
+    assert reason == "no comparable truth: the positions are not in the frame of objectGuess"
+
+
+def test_metric_that_does_not_fit_says_why(
+    plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset
+):
+    scores = scored(plant(small_set.object_guess * 1.01), small_sets["train"], ScoreSpec())
+    assert scores["metrics"]["phase_ms_ssim"] is None
+    assert "5 scales need a region of 161 px" in scores["notes"]["phase_ms_ssim"]
+
+
+def test_reconstruction_of_another_set_is_refused(
+    plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset
+):
+    folder = plant(small_set.object_guess)
+    with pytest.raises(DatasetError, match=r"was made from another content of .*patched_train"):
+        score.score(small_sets["test"], folder, SPEC)
+    assert not (folder / layout.SCORES).exists()
+
+
+def test_what_is_no_reconstruction_is_refused(small_sets: dict[str, Path], tmp_path: Path):
+    with pytest.raises(DatasetError, match=r"reconstruction\.npz: no such file"):
+        score.score(small_sets["train"], tmp_path, SPEC)
+    (tmp_path / layout.RECONSTRUCTION).write_bytes(small_sets["train"].read_bytes())
+    with pytest.raises(DatasetError, match="not a reconstruction by fly64tasks"):
+        score.score(small_sets["train"], tmp_path, SPEC)
+
+
+def test_command_line_prints_every_score(
+    plant: Plant,
+    small_sets: dict[str, Path],
+    small_set: PtychoDataset,
+    capsys: pytest.CaptureFixture[str],
+):
+    folder = plant(small_set.object_guess)
+    arguments = ["--input-npz", str(small_sets["train"]), "--output-dir", str(folder)]
+    assert score.main(arguments) == 0
+    printed = capsys.readouterr().out
+    for metric in METRICS:
+        assert f"\n{metric.label}" in f"\n{printed}"
+    assert "≥ 0.5 cycles/px" in printed
+    assert score.main(["--input-npz", "absent.npz", "--output-dir", str(folder)]) == 3
+    assert capsys.readouterr().err.startswith("error: absent.npz: no such file")
+
+
+def test_foreign_scores_are_not_overwritten(
+    plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset
+):
+    folder = plant(small_set.object_guess)
+    (folder / layout.SCORES).write_text("{}")
+    with pytest.raises(DatasetError, match=r"scores\.json: exists and was not written by"):
+        score.score(small_sets["train"], folder, SPEC)
