@@ -25,9 +25,10 @@ from fly64tasks.scorecard import Metric
 from fly64tasks.study import SPLITS
 from fly64tasks.wording import dose_text, score_text
 
-_PANEL_IN = (4.4, 3.0)
-_SMALL_PANEL_IN = (3.1, 2.3)
+_PANEL_IN = (5.4, 3.2)
+_SMALL_PANEL_IN = (4.0, 2.7)
 _DOSES_NAMED = 6
+_DOSES_DRAWN = 12
 
 
 def write_figures(jobs: Sequence[Job], folder: Path) -> None:
@@ -67,8 +68,8 @@ def panels(jobs: Sequence[Job]) -> dict[str, list[str]]:
                     _against_dose(axes, jobs, metric, split, limits)
                 found[key].append(plotstyle.themed_svg(figure, f"{key}-{split}"))
     found["frc"] = []
-    for dose in _doses(jobs):
-        for split in SPLITS:
+    for split in SPLITS:
+        for dose in drawn_doses(jobs):
             members = _with_frc(jobs, dose, split)
             if members:
                 with plotstyle.applied():
@@ -77,6 +78,15 @@ def panels(jobs: Sequence[Job]) -> dict[str, list[str]]:
                 name = f"frc-{int(dose)}-{split}"
                 found["frc"].append(plotstyle.themed_svg(figure, name))
     return found
+
+
+def drawn_doses(jobs: Sequence[Job]) -> tuple[float, ...]:
+    """Return the doses that have a panel of their own: all, or so many spread evenly over them."""
+    doses = _doses(jobs)
+    if len(doses) <= _DOSES_DRAWN:
+        return doses
+    chosen = np.linspace(0, len(doses) - 1, _DOSES_DRAWN).round().astype(int)
+    return tuple(doses[index] for index in chosen)
 
 
 def _of_splits(jobs: Sequence[Job], metric: Metric) -> Figure:
@@ -97,9 +107,9 @@ def _against_dose(
     A value that is only a bound has an open marker.
     """
     axes.set_title(split)
-    unit = f" ({metric.unit})" if metric.unit else ""
     assumed = metric.unit == "nm" and any(job.geometry_assumed for job in jobs)
-    axes.set_ylabel(f"{metric.label}{unit}{', assumed pixel size' if assumed else ''}")
+    unit = f"{metric.unit}, assumed pixel size" if assumed else metric.unit
+    axes.set_ylabel(f"{metric.label}\n({unit})" if unit else metric.label)
     axes.set_xlabel("dose (photons per frame)")
     axes.set_xscale("log")
     ends: list[tuple[float, float, str, str]] = []
@@ -113,7 +123,7 @@ def _against_dose(
         ]
         if not line:
             continue
-        doses, values, bounds = zip(*line, strict=True)
+        doses, values, _ = zip(*line, strict=True)
         axes.plot(doses, values, **look, clip_on=False)
         for dose, value, is_bound in line:
             if is_bound:
@@ -160,7 +170,7 @@ def _name_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> Non
 
 def _grid_of_frc(jobs: Sequence[Job]) -> Figure:
     """Return the correlation curves: a row per dose, a column per split."""
-    doses = [dose for dose in _doses(jobs) if any(_with_frc(jobs, dose, s) for s in SPLITS)]
+    doses = [dose for dose in drawn_doses(jobs) if any(_with_frc(jobs, dose, s) for s in SPLITS)]
     if not doses:
         return _empty_figure("no Fourier ring correlation: no set has a truth to compare with")
     figure = Figure(figsize=(7.2, 2.5 * len(doses)), layout="constrained")
@@ -191,7 +201,7 @@ def _frc(axes: Axes, jobs: Sequence[Job], looks: dict[str, dict[str, Any]]) -> N
         axes.plot(job.frc.frequency, job.frc.frc, **look, linewidth=1.5, label=job.case.view)
     curves = jobs[0].frc
     if curves is not None:
-        dotted = {"color": LIGHT["muted"], "linewidth": 0.9}
+        dotted: dict[str, Any] = {"color": LIGHT["muted"], "linewidth": 0.9}
         axes.plot(curves.frequency, curves.one_bit, **dotted, linestyle="--", label="1-bit")
         axes.plot(curves.frequency, curves.half_bit, **dotted, linestyle=":", label="½-bit")
     axes.set_xlim(0, 0.5)
@@ -202,7 +212,7 @@ def _frc(axes: Axes, jobs: Sequence[Job], looks: dict[str, dict[str, Any]]) -> N
 
 def _grid_of_thumbnails(jobs: Sequence[Job]) -> Figure:
     """Return the dose x view matrix of reconstructed phases, train and test side by side."""
-    doses, looks, metric = _doses(jobs), _looks(jobs), main_metric(jobs)
+    doses, looks, metric = drawn_doses(jobs), _looks(jobs), main_metric(jobs)
     columns = [(view, split) for view in looks for split in SPLITS]
     by_key = {(job.case.dose, job.case.view, job.case.split): job for job in jobs}
     figure = Figure(figsize=(1.5 * len(columns), 1.35 * len(doses) + 0.3), layout="constrained")

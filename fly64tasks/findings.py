@@ -23,7 +23,7 @@ _NAMED = 6
 
 @dataclass(frozen=True)
 class Step:
-    """Two neighbouring jobs of a series and whether the error goes the expected way between them."""
+    """Two neighbours of a series and whether the error goes the expected way between them."""
 
     before: Job
     after: Job
@@ -74,16 +74,22 @@ def headline(jobs: Sequence[Job]) -> list[str]:
     metric = main_metric(jobs)
     if not metric.needs_truth:
         sentences.append(
-            f"No set has a truth to compare with, so that only the {in_sentence(metric.label)}, a score of the "
-            f"data alone, is known: {_span(scored, metric)}."
+            f"No set has a truth to compare with, so that only the {in_sentence(metric.label)}, "
+            f"a score of the data alone, is known: {_span(scored, metric)}."
         )
         return sentences
-    sentences.append(_trend(dose_steps(scored, metric), metric, "dose"))
-    sentences.append(_trend(view_steps(scored, metric), metric, "view"))
-    sentences.append(f"The {in_sentence(metric.label)} goes {_span(scored, metric)}.")
+    name = f"The {in_sentence(metric.label)}"
+    sentences.append(_trend(dose_steps(scored, metric), metric, "dose", name))
+    sentences.append(_trend(view_steps(scored, metric), metric, "view", "It"))
+    sentences.append(f"{name} goes {_span(scored, metric)}.")
+    without = sum(job.value(metric) is None for job in scored)
+    if without:
+        sentences.append(f"{counted(without, 'job')} can not be compared with a truth.")
     if any(job.value(RESOLUTION) is not None for job in scored):
-        sentences.append(f"The resolution (FRC, ½-bit, full period) goes {_span(scored, RESOLUTION)}.")
-    return [sentence for sentence in sentences if sentence]
+        sentences.append(
+            f"The resolution (FRC, ½-bit, full period) goes {_span(scored, RESOLUTION)}."
+        )
+    return sentences
 
 
 def _coverage(jobs: Sequence[Job], scored: Sequence[Job]) -> str:
@@ -98,7 +104,9 @@ def _coverage(jobs: Sequence[Job], scored: Sequence[Job]) -> str:
     )
 
 
-def _trend(steps: Sequence[Step], metric: Metric, over: Literal["dose", "view"]) -> str:
+def _trend(
+    steps: Sequence[Step], metric: Metric, over: Literal["dose", "view"], subject: str
+) -> str:
     """Return one sentence on one direction of the grid, naming each step that breaks it."""
     if not steps:
         return f"No two {over}s are scored alike, so that nothing can be said of the {over}."
@@ -110,15 +118,13 @@ def _trend(steps: Sequence[Step], metric: Metric, over: Literal["dose", "view"])
         views = dict.fromkeys(job.case.view for step in steps for job in (step.before, step.after))
         verb, where = f"{rises} from {' to '.join(views)}", "at every dose"
     splits = listed([s for s in SPLITS if any(step.before.case.split == s for step in steps)])
-    claim = f"The {in_sentence(metric.label)} {verb} {where}, for {splits}"
+    claim = f"{subject} {verb}, {where}, for {splits}"
     if not broken:
         return f"{claim}."
     named = [_broken(step, metric, over) for step in broken[:_NAMED]]
     if len(broken) > _NAMED:
         named.append(f"{len(broken) - _NAMED} more")
-    return (
-        f"{claim}, except in {len(broken)} of {counted(len(steps), 'step')}: {'; '.join(named)}."
-    )
+    return f"{claim}, except in {len(broken)} of {counted(len(steps), 'step')}: {'; '.join(named)}."
 
 
 def _broken(step: Step, metric: Metric, over: Literal["dose", "view"]) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -25,6 +26,7 @@ from fly64tasks.page_job import (
     facts_of,
     frames_text,
     geometry_text,
+    setting_text,
     spark_points,
 )
 from fly64tasks.results import Job, main_metric
@@ -35,6 +37,7 @@ from fly64tasks.wording import (
     counted,
     dose_text,
     duration_text,
+    in_sentence,
     listed,
     score_text,
     with_unit,
@@ -78,15 +81,20 @@ def render(
         sentences=headline(jobs),
         key_numbers=_key_numbers(jobs),
         metric=metric,
+        metric_name=in_sentence(metric.label),
         metrics=METRICS,
         views=[(view, _overlap_of(view, study)) for view in views],
         splits=SPLITS,
-        jobs=[_job(job, layout, best, embeds) | {"view_index": views.index(job.case.view)} for job in jobs],
+        jobs=[
+            _job(job, layout, best, embeds) | {"view_index": views.index(job.case.view)}
+            for job in jobs
+        ],
         rows=_matrix(jobs),
         panels={key: [Markup(svg) for svg in svgs] for key, svgs in panels.items()},
         resolution=RESOLUTION,
         overlap_rows=_overlap_rows(jobs),
         embeds=embeds,
+        embed_limit=EMBED_LIMIT,
         assumed=_assumed(jobs),
         seeded=sum(job.truth_seeded for job in jobs),
         settings=_sections(study),
@@ -109,7 +117,8 @@ def _variables() -> str:
 
     return (
         f":root {{ {block(plotstyle.LIGHT)} }}\n"
-        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {block(plotstyle.DARK)} }} }}\n"
+        "@media screen and (prefers-color-scheme: dark) "
+        f"{{ :root {{ {block(plotstyle.DARK)} }} }}\n"
     )
 
 
@@ -168,7 +177,7 @@ def _key_numbers(jobs: Sequence[Job]) -> list[tuple[str, str, str]]:
             value, job = choose(found, key=lambda pair: pair[0])
             text = with_unit(metric, score_text(metric, value, is_bound=job.is_bound(metric)))
             where = f"{dose_text(job.case.dose)} photons, {job.case.view}, {job.case.split}"
-            numbers.append((f"Best {metric.label}", text, where))
+            numbers.append((f"Best {in_sentence(metric.label)}", text, where))
     seconds = [job.run.seconds for job in jobs if job.run and job.run.seconds is not None]
     if seconds:
         devices = dict.fromkeys(job.run.device.get("hardware") for job in jobs if job.run)
@@ -222,23 +231,13 @@ def _overlap(table: Mapping[str, Any]) -> list[str]:
 
 def _sections(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return the study's settings, section by section as the study file has them."""
-    table = study.to_dict()
+    table = msgspec.structs.replace(study, recon=study.recon.resolved()).to_dict()
     plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
     sections = {"study": plain, **{k: v for k, v in table.items() if isinstance(v, dict)}}
     return [
-        (name, [(key, _setting(value)) for key, value in section.items()])
+        (name, [(key, setting_text(value)) for key, value in section.items()])
         for name, section in sections.items()
     ]
-
-
-def _setting(value: Any) -> str:
-    if value is None:
-        return NONE
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {item:g}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(f"{item:g}" for item in value)
-    return str(value)
 
 
 def _versions(jobs: Sequence[Job]) -> list[tuple[str, str]]:

@@ -9,14 +9,14 @@ from typing import Any
 
 from fly64tasks.results import Job
 from fly64tasks.scorecard import METRICS, Metric
-from fly64tasks.wording import NONE, bytes_text, duration_text, score_text
+from fly64tasks.wording import MINUS, NONE, bytes_text, duration_text, score_text
 
 Facts = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A score in a table: its text, what it sorts by (None last), why it is absent, if it is best."""
+    """A score in a table: its text, what it sorts by (None last), why it is absent, the best."""
 
     metric: Metric
     text: str
@@ -26,7 +26,7 @@ class Cell:
 
 
 def cells_of(job: Job, best: Mapping[str, float]) -> list[Cell]:
-    """Return a job's scores in the order of the scorecard; ``best`` has each column's best value."""
+    """Return a job's scores in the scorecard's order; ``best`` has the best value of each."""
     cells = []
     for metric in METRICS:
         value, is_bound = job.value(metric), job.is_bound(metric)
@@ -50,7 +50,7 @@ def best_of(jobs: Sequence[Job]) -> dict[str, float]:
 
 
 def facts_of(job: Job) -> list[tuple[str, Facts]]:
-    """Return what is known of a job, in named groups; groups of which nothing is known are left out."""
+    """Return what is known of a job, in named groups, none of them empty."""
     groups = [
         ("Alignment", _alignment(job)),
         ("Region", _region(job)),
@@ -64,14 +64,14 @@ def facts_of(job: Job) -> list[tuple[str, Facts]]:
 
 
 def geometry_text(job: Job) -> str:
-    """Return the pixel size and energy of a job's set, marked where they are assumed."""
+    """Return the pixel size and energy of a job's set."""
     geometry = _set(job).get("geometry")
     if not isinstance(geometry, dict):
         return ""
     pixel, energy = geometry.get("pixel_size_m"), geometry.get("energy_ev")
     parts = [f"{pixel * 1e9:g} nm pixel"] if isinstance(pixel, int | float) else []
     parts += [f"{energy / 1e3:g} keV"] if isinstance(energy, int | float) else []
-    return ", ".join(parts) + (" (assumed)" if geometry.get("assumed") else "")
+    return ", ".join(parts)
 
 
 def spark_points(losses: Sequence[float], width: float = 100, height: float = 28) -> str:
@@ -104,6 +104,25 @@ def frames_text(job: Job) -> str:
     if used is None:
         return NONE
     return str(used) if used == there or there is None else f"{used} of {there}"
+
+
+def setting_text(value: Any) -> str:
+    """Return a setting as a study file would say it, more or less.
+
+    >>> setting_text(True), setting_text(None), setting_text({"dense": 0.7}), setting_text([1, 2])
+    ('true', '–', 'dense 0.7', '1, 2')
+    """
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {setting_text(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(setting_text, value))
+    return str(value)
 
 
 def _set(job: Job) -> dict[str, Any]:
@@ -146,9 +165,9 @@ def _input(job: Job) -> Facts:
         ("Frames", frames_text(job)),
         ("Frame size", f"{start['frame_size_px']} px" if "frame_size_px" in start else None),
         ("Frame of reference", start.get("frame_of_reference")),
-        ("Geometry", geometry_text(job) or None),
+        ("Geometry", geometry_text(job) + (", assumed" if job.geometry_assumed else "")),
     ]
-    return [(key, str(value)) for key, value in facts if value is not None]
+    return [(key, str(value)) for key, value in facts if value]
 
 
 def _run(job: Job) -> Facts:
@@ -158,7 +177,10 @@ def _run(job: Job) -> Facts:
     names = [name for key in ("name", "hardware") if (name := run.device.get(key))]
     memory = {key: size for key, size in run.peak_memory_bytes.items() if size}
     facts = [
-        ("State", run.state if run.exit_code is None else f"{run.state}, exit code {run.exit_code}"),
+        (
+            "State",
+            run.state if run.exit_code is None else f"{run.state}, exit code {run.exit_code}",
+        ),
         ("Started", run.started),
         ("Took", None if run.seconds is None else duration_text(run.seconds)),
         ("Device", " · ".join(names) or None),
@@ -168,8 +190,8 @@ def _run(job: Job) -> Facts:
 
 
 def _settings(table: Mapping[str, Any]) -> Facts:
-    return [(key, NONE if value is None else str(value)) for key, value in table.items()]
+    return [(key, setting_text(value)) for key, value in table.items()]
 
 
 def _pair(values: Sequence[float], unit: str, decimals: int) -> str:
-    return f"{', '.join(f'{value:.{decimals}f}' for value in values)} {unit}"
+    return f"{', '.join(f'{value:.{decimals}f}' for value in values)} {unit}".replace("-", MINUS)

@@ -1,8 +1,9 @@
 """One look for every figure and for the page: colours, colour maps, fonts.
 
 Views take the colours of Okabe and Ito (*Color Universal Design*, 2008), which stay apart for
-colour-blind readers, and a marker each, so that no line is known by its colour alone. Files are the same
-bytes for the same figure: no date, ids from a fixed salt.
+colour-blind readers, darkened where they have to be read as text; and a marker each, so that no
+line is known by its colour alone. Files are the same bytes for the same figure: no date, ids from a
+fixed salt.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,11 +34,11 @@ LIGHT = {
     "accent": "#0a5fa5",
     "warn": "#974500",
     "view-0": "#0072b2",
-    "view-1": "#d55e00",
+    "view-1": "#c05000",
     "view-2": "#00865f",
     "view-3": "#b0568c",
     "view-4": "#8a6d00",
-    "view-5": "#3f7fa6",
+    "view-5": "#33709b",
 }
 """Colours by name, on paper and in daylight."""
 
@@ -102,9 +104,10 @@ STYLE: dict[str, Any] = {
 @contextlib.contextmanager
 def applied(**more: Any) -> Iterator[None]:
     """Draw and save in the style within the block, whatever the user's own settings are."""
+    settings: Any = STYLE | more
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE | more)
+        matplotlib.rcParams.update(settings)
         yield
 
 
@@ -112,7 +115,7 @@ def look_of(views: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the plot options of each view's line, in the order of the views.
 
     >>> look_of(["baseline", "dense"])["dense"]
-    {'color': '#d55e00', 'marker': 's'}
+    {'color': '#c05000', 'marker': 's'}
     """
     looks = itertools.cycle(zip(VIEW_COLOURS, VIEW_MARKERS, strict=True))
     return {
@@ -130,13 +133,15 @@ def save(figure: Figure, path: Path) -> None:
 def themed_svg(figure: Figure, name: str) -> str:
     """Return a figure as an SVG element for a page, its colours those of the page.
 
-    Every colour of `LIGHT` becomes the style-sheet variable of its name, so that the figure follows the
-    page into the dark; ids start with ``name``, so that several figures fit on one page.
+    Every colour of `LIGHT` becomes the style-sheet variable of its name, so that the figure follows
+    the page into the dark; ids start with ``name``, so that several figures fit on one page.
     """
     buffer = io.StringIO()
     with applied():
         figure.savefig(buffer, format="svg", metadata=_metadata(".svg"))
     svg = buffer.getvalue()
+    # Without what is for files: metadata, and a style sheet that would reach the whole page
+    svg = re.sub("<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = svg[svg.index("<svg") :]
     for colour_name, colour in LIGHT.items():
         svg = svg.replace(colour, f"var(--{colour_name})")

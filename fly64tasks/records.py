@@ -105,12 +105,14 @@ StructT = TypeVar("StructT", bound=Struct)
 def read_json(path: Path, struct: type[StructT]) -> StructT | None:
     """Return a file's content, None where there is no file.
 
-    With the standard library's parser: msgspec's own refuses the Infinity that ``run.json`` can hold.
+    With the standard library's parser: msgspec's own refuses the Infinity that ``run.json`` has.
     """
     if not path.is_file():
         return None
     try:
-        return msgspec.convert(json.loads(path.read_text("utf-8"), parse_constant=_constant), struct)
+        return msgspec.convert(
+            json.loads(path.read_text("utf-8"), parse_constant=_constant), struct
+        )
     except ValueError as error:
         raise Fly64Error(f"{path}: damaged ({error}); {_AGAIN}") from None
 

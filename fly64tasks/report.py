@@ -13,9 +13,7 @@ from fly64tasks.results import read_jobs
 from fly64tasks.study import Study
 
 
-def write_report(
-    study: Study, layout: Layout, available: Collection[Path] | None = None
-) -> None:
+def write_report(study: Study, layout: Layout, available: Collection[Path] | None = None) -> None:
     """Write `layout.REPORT_FILES` under the artifact root: always all of them, the page last.
 
     A job without scores is listed with the reason. Equal inputs give equal bytes.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fly64tasks.scorecard import Metric
 
 NONE = "–"
+MINUS = "−"
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _DECIMALS = {"": 4, "dB": 1, "rad": 4, "cycles/px": 3, "nm": 1}
 
@@ -32,21 +33,21 @@ def score_text(metric: Metric, value: float | None, *, is_bound: bool = False) -
     >>> from fly64tasks.scorecard import METRICS
     >>> nrmse, frequency = METRICS[0], METRICS[9]
     >>> score_text(nrmse, 0.08734), score_text(nrmse, 1.2e-6), score_text(nrmse, None)
-    ('0.0873', '1.2e-06', '–')
+    ('0.0873', '1.2e−06', '–')
     >>> score_text(frequency, 0.5, is_bound=True)
     '≥ 0.500'
     """
     if value is None:
         return NONE
     if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
+        return "∞" if value > 0 else f"{MINUS}∞"
     decimals = _DECIMALS[metric.unit]
     text = f"{value:.{decimals}f}"
     if value and abs(value) < 10.0**-decimals:
         text = f"{value:.2g}"
     if is_bound:
         text = f"{'≥' if metric.better == 'higher' else '≤'} {text}"
-    return text
+    return text.replace("-", MINUS)
 
 
 def with_unit(metric: Metric, text: str) -> str:
