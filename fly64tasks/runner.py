@@ -50,8 +50,8 @@ def run(
 ) -> dict[str, Any]:
     """Reconstruct one set and write its results; return the run's record.
 
-    Writes ``reconstruction.npz``, ``product.h5``, ``losses.csv``, ``run.json`` and ``ptychi.log``. An
-    input that breaks the contract leaves nothing; a failed reconstruction leaves the log, the
+    Writes ``reconstruction.npz``, ``product.h5``, ``losses.csv``, ``run.json`` and ``ptychi.log``.
+    An input that breaks the contract leaves nothing; a failed reconstruction leaves the log, the
     losses and a ``run.json`` that says why, and no result.
 
     Parameters

@@ -1,0 +1,153 @@
+"""What the scores say, in sentences: whether the error falls with dose and rises with less overlap.
+
+Each sentence is computed from the scores and names every step that breaks it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fly64tasks.results import Job, main_metric
+from fly64tasks.scorecard import METRICS, Metric
+from fly64tasks.study import SPLITS
+from fly64tasks.wording import counted, dose_text, in_sentence, listed, score_text, with_unit
+
+RESOLUTION = next(metric for metric in METRICS if metric.key == "frc_halfbit_period_nm")
+"""The resolution that curves and sentences show."""
+
+_NAMED = 6
+
+
+@dataclass(frozen=True)
+class Step:
+    """Two neighbours of a series and whether the error goes the expected way between them."""
+
+    before: Job
+    after: Job
+    holds: bool
+
+
+def dose_steps(jobs: Iterable[Job], metric: Metric) -> list[Step]:
+    """Return the steps from each dose to the next, within a view and split: the error falls."""
+    return _steps(jobs, metric, lambda job: (job.case.view, job.case.split), better_after=True)
+
+
+def view_steps(jobs: Iterable[Job], metric: Metric) -> list[Step]:
+    """Return the steps from each view to the next, within a dose and split: the error rises."""
+    return _steps(jobs, metric, lambda job: (job.case.dose, job.case.split), better_after=False)
+
+
+def _steps(
+    jobs: Iterable[Job], metric: Metric, series: Callable[[Job], Hashable], *, better_after: bool
+) -> list[Step]:
+    """Return the steps of all series, in order; jobs without the score are passed over."""
+    scored = [job for job in jobs if job.value(metric) is not None]
+    steps = []
+    for key in dict.fromkeys(map(series, scored)):
+        for before, after in itertools.pairwise(job for job in scored if series(job) == key):
+            first, second = before.value(metric), after.value(metric)
+            assert first is not None
+            assert second is not None
+            falls = second < first
+            rises = second > first
+            improves = falls if metric.better == "lower" else rises
+            worsens = rises if metric.better == "lower" else falls
+            steps.append(Step(before, after, improves if better_after else worsens))
+    return steps
+
+
+def headline(jobs: Sequence[Job]) -> list[str]:
+    """Return the summary's sentences.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        In the order of the study's cases.
+    """
+    scored = [job for job in jobs if job.scores is not None]
+    sentences = [_coverage(jobs, scored)]
+    if not scored:
+        return sentences
+    metric = main_metric(jobs)
+    if not metric.needs_truth:
+        sentences.append(
+            f"No set has a truth to compare with, so that only the {in_sentence(metric.label)}, "
+            f"a score of the data alone, is known: {_span(scored, metric)}."
+        )
+        return sentences
+    name = f"The {in_sentence(metric.label)}"
+    sentences.append(_trend(dose_steps(scored, metric), metric, "dose", name))
+    sentences.append(_trend(view_steps(scored, metric), metric, "view", "It"))
+    sentences.append(f"{name} goes {_span(scored, metric)}.")
+    without = sum(job.value(metric) is None for job in scored)
+    if without:
+        sentences.append(f"{counted(without, 'job')} can not be compared with a truth.")
+    if any(job.value(RESOLUTION) is not None for job in scored):
+        sentences.append(
+            f"The resolution (FRC, ½-bit, full period) goes {_span(scored, RESOLUTION)}."
+        )
+    return sentences
+
+
+def _coverage(jobs: Sequence[Job], scored: Sequence[Job]) -> str:
+    doses, views = (len({getattr(job.case, key) for job in jobs}) for key in ("dose", "view"))
+    text = f"{len(scored)} of {counted(len(jobs), 'job')}"
+    if len(scored) == len(jobs):
+        text = f"All {counted(len(jobs), 'job')}" if len(jobs) > 1 else "The only job"
+    verb = "is" if len(jobs) == 1 else "are"
+    return (
+        f"{text} ({counted(doses, 'dose')}, {counted(views, 'view')}, "
+        f"{listed(SPLITS)}) {verb} reconstructed and scored."
+    )
+
+
+def _trend(
+    steps: Sequence[Step], metric: Metric, over: Literal["dose", "view"], subject: str
+) -> str:
+    """Return one sentence on one direction of the grid, naming each step that breaks it."""
+    if not steps:
+        return f"No two {over}s are scored alike, so that nothing can be said of the {over}."
+    broken = [step for step in steps if not step.holds]
+    falls, rises = ("falls", "rises") if metric.better == "lower" else ("rises", "falls")
+    if over == "dose":
+        verb, where = f"{falls} with every step in dose", "in every view"
+    else:
+        views = dict.fromkeys(job.case.view for step in steps for job in (step.before, step.after))
+        verb, where = f"{rises} from {' to '.join(views)}", "at every dose"
+    splits = listed([s for s in SPLITS if any(step.before.case.split == s for step in steps)])
+    claim = f"{subject} {verb}, {where}, for {splits}"
+    if not broken:
+        return f"{claim}."
+    named = [_broken(step, metric, over) for step in broken[:_NAMED]]
+    if len(broken) > _NAMED:
+        named.append(f"{len(broken) - _NAMED} more")
+    return f"{claim}, except in {len(broken)} of {counted(len(steps), 'step')}: {'; '.join(named)}."
+
+
+def _broken(step: Step, metric: Metric, over: Literal["dose", "view"]) -> str:
+    before, after = step.before.case, step.after.case
+    values = " → ".join(score_text(metric, job.value(metric)) for job in (step.before, step.after))
+    if over == "dose":
+        doses = f"{dose_text(before.dose)} → {dose_text(after.dose)}"
+        return f"{before.view}, {before.split}, {doses} photons ({values})"
+    return (
+        f"{dose_text(before.dose)} photons, {before.split}, {before.view} → {after.view} ({values})"
+    )
+
+
+def _span(jobs: Sequence[Job], metric: Metric) -> str:
+    """Return best and worst value of a score, and where."""
+    found = [(value, job) for job in jobs if (value := job.value(metric)) is not None]
+    ordered = sorted(found, key=lambda pair: pair[0], reverse=metric.better == "higher")
+
+    def said(value: float, job: Job) -> str:
+        text = with_unit(metric, score_text(metric, value, is_bound=job.is_bound(metric)))
+        case = job.case
+        return f"{text} ({dose_text(case.dose)} photons, {case.view}, {case.split})"
+
+    if len(ordered) == 1:
+        return f"in the one job that has it to {said(*ordered[0])}"
+    return f"from {said(*ordered[0])} to {said(*ordered[-1])}"

@@ -1,0 +1,250 @@
+"""The report as one HTML page that asks the network for nothing.
+
+Jinja2 escapes every string; what is inserted as it is are the package's own style sheet and script
+and figures drawn from the study. The script is allowed by its digest, so that not even a string
+that escaped the escaping could run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from fly64tasks import pictures, plotstyle
+from fly64tasks.findings import RESOLUTION, headline
+from fly64tasks.layout import FIGURE_NAMES, FIGURES, Layout
+from fly64tasks.page_job import (
+    best_of,
+    cells_of,
+    facts_of,
+    frames_text,
+    geometry_text,
+    setting_text,
+    spark_points,
+)
+from fly64tasks.results import Job, main_metric
+from fly64tasks.scorecard import METRICS
+from fly64tasks.study import BASELINE, SPLITS, Study
+from fly64tasks.wording import (
+    NONE,
+    counted,
+    dose_text,
+    duration_text,
+    in_sentence,
+    listed,
+    score_text,
+    with_unit,
+)
+
+EMBED_LIMIT = 60
+"""Above so many jobs the page links to their pictures and does not hold them."""
+
+_THUMBNAIL_PX = 240
+_COMPARISON_PX = 1400
+
+
+def render(
+    study: Study, layout: Layout, jobs: Sequence[Job], panels: Mapping[str, Sequence[str]]
+) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    panels : mapping
+        SVG elements as `figures.panels` draws them.
+    """
+    environment = Environment(
+        loader=PackageLoader("fly64tasks"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = _text("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    metric = main_metric(jobs)
+    embeds = len(jobs) <= EMBED_LIMIT
+    best = best_of(jobs)
+    views = list(dict.fromkeys(job.case.view for job in jobs))
+    page = environment.get_template("report.html.j2").render(
+        style=Markup(_variables() + _text("report.css")),
+        script=Markup(script),
+        script_digest=digest,
+        study=study,
+        sentences=headline(jobs),
+        key_numbers=_key_numbers(jobs),
+        metric=metric,
+        metric_name=in_sentence(metric.label),
+        metrics=METRICS,
+        views=[(view, _overlap_of(view, study)) for view in views],
+        splits=SPLITS,
+        jobs=[
+            _job(job, layout, best, embeds) | {"view_index": views.index(job.case.view)}
+            for job in jobs
+        ],
+        rows=_matrix(jobs),
+        panels={key: [Markup(svg) for svg in svgs] for key, svgs in panels.items()},
+        resolution=RESOLUTION,
+        overlap_rows=_overlap_rows(jobs),
+        embeds=embeds,
+        embed_limit=EMBED_LIMIT,
+        assumed=_assumed(jobs),
+        seeded=sum(job.truth_seeded for job in jobs),
+        settings=_sections(study),
+        versions=_versions(jobs),
+        figure_names=FIGURE_NAMES,
+        figures_folder=FIGURES,
+    )
+    return page + "\n"
+
+
+def _text(name: str) -> str:
+    return (resources.files("fly64tasks") / "templates" / name).read_text("utf-8")
+
+
+def _variables() -> str:
+    """Return the style's colours as style-sheet variables, by day and by night."""
+
+    def block(colours: Mapping[str, str]) -> str:
+        return " ".join(f"--{name}: {colour};" for name, colour in colours.items())
+
+    return (
+        f":root {{ {block(plotstyle.LIGHT)} }}\n"
+        "@media screen and (prefers-color-scheme: dark) "
+        f"{{ :root {{ {block(plotstyle.DARK)} }} }}\n"
+    )
+
+
+def _job(job: Job, layout: Layout, best: Mapping[str, float], embeds: bool) -> dict[str, Any]:
+    """Return what the template shows of a job."""
+    root, metric_cells = layout.artifact_root, cells_of(job, best)
+
+    def picture(path: Any, width: int) -> str | None:
+        if path is None:
+            return None
+        return pictures.embedded(path, width) if embeds else pictures.linked(path, root)
+
+    losses = [loss for loss in job.losses if loss == loss]
+    return {
+        "case": job.case,
+        "anchor": f"job-{job.case.name}",
+        "dose": dose_text(job.case.dose),
+        "state": job.state,
+        "why": job.why,
+        "truth_seeded": job.truth_seeded,
+        "frames": frames_text(job),
+        "cells": metric_cells,
+        "facts": facts_of(job),
+        "thumbnail": picture(job.thumbnail, _THUMBNAIL_PX),
+        "comparison": picture(job.comparison, _COMPARISON_PX),
+        "no_truth": job.scores.truth.reason or "no comparable truth"
+        if job.scores and not job.scores.truth.comparable
+        else None,
+        "spark": spark_points(job.losses),
+        "losses": (f"{losses[0]:.4g}", f"{losses[-1]:.4g}", len(job.losses)) if losses else None,
+        "log_tail": job.log_tail,
+        "files": [(name, pictures.linked(job.folder / name, root)) for name in job.files],
+    }
+
+
+def _matrix(jobs: Sequence[Job]) -> list[tuple[str, list[list[int]]]]:
+    """Return the dose x view matrix: for each dose and view the indices of its jobs."""
+    rows: dict[float, dict[str, list[int]]] = {}
+    for index, job in enumerate(jobs):
+        rows.setdefault(job.case.dose, {}).setdefault(job.case.view, []).append(index)
+    return [(dose_text(dose), list(cells.values())) for dose, cells in rows.items()]
+
+
+def _overlap_of(view: str, study: Study) -> str:
+    return "all frames" if view == BASELINE else f"overlap {study.views.overlap[view]:g}"
+
+
+def _key_numbers(jobs: Sequence[Job]) -> list[tuple[str, str, str]]:
+    """Return the few numbers on top: label, value, what it is of."""
+    scored = sum(job.scores is not None for job in jobs)
+    numbers = [("Jobs scored", f"{scored} of {len(jobs)}", "")]
+    for metric in (main_metric(jobs), RESOLUTION):
+        found = [(value, job) for job in jobs if (value := job.value(metric)) is not None]
+        if found:
+            choose = min if metric.better == "lower" else max
+            value, job = choose(found, key=lambda pair: pair[0])
+            text = with_unit(metric, score_text(metric, value, is_bound=job.is_bound(metric)))
+            where = f"{dose_text(job.case.dose)} photons, {job.case.view}, {job.case.split}"
+            numbers.append((f"Best {in_sentence(metric.label)}", text, where))
+    seconds = [job.run.seconds for job in jobs if job.run and job.run.seconds is not None]
+    if seconds:
+        devices = dict.fromkeys(job.run.device.get("hardware") for job in jobs if job.run)
+        hardware = listed([name for name in devices if name])
+        numbers.append(("Reconstructing took", duration_text(sum(seconds)), f"on {hardware}"))
+    return numbers
+
+
+def _assumed(jobs: Sequence[Job]) -> str:
+    """Return the assumed geometries in words, empty where all were measured."""
+    texts = dict.fromkeys(geometry_text(job) for job in jobs if job.geometry_assumed)
+    return listed(list(texts))
+
+
+def _overlap_rows(jobs: Sequence[Job]) -> list[list[str]]:
+    """Return the overlap of each view and split, doses with the same numbers in one row."""
+    doses: dict[tuple[str, ...], list[str]] = {}
+    for job in jobs:
+        if job.scores is not None:
+            row = (job.case.view, job.case.split, *_overlap(job.scores.set))
+            doses.setdefault(row, []).append(dose_text(job.case.dose))
+    return [[row[0], row[1], ", ".join(found), *row[2:]] for row, found in doses.items()]
+
+
+def _overlap(table: Mapping[str, Any]) -> list[str]:
+    def said(key: str, form: str = "") -> str:
+        value = table.get(key)
+        if isinstance(value, int | float):
+            return f"{value:{form}}"
+        return NONE if value is None else str(value)
+
+    kept, rejected = table.get("n_accepted"), table.get("n_rejected")
+    frames = said("n_frames_in_set")
+    if isinstance(kept, int) and isinstance(rejected, int):
+        frames = f"{kept} of {kept + rejected}"
+    notes = table.get("overlap_notes")
+    return [
+        frames,
+        said("acceptance_rate", ".1%"),
+        said("selection_strategy"),
+        said("spacing_threshold", ".1f"),
+        said("probe_diameter_px", ".1f"),
+        said("gridsize"),
+        said("neighbor_count"),
+        said("overlap_group_members", ".3f"),
+        said("overlap_neighbors", ".3f"),
+        said("overlap_groups", ".3f"),
+        "; ".join(map(str, notes)) if isinstance(notes, list | tuple) else "",
+    ]
+
+
+def _sections(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the study's settings, section by section as the study file has them."""
+    table = msgspec.structs.replace(study, recon=study.recon.resolved()).to_dict()
+    plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    sections = {"study": plain, **{k: v for k, v in table.items() if isinstance(v, dict)}}
+    return [
+        (name, [(key, setting_text(value)) for key, value in section.items()])
+        for name, section in sections.items()
+    ]
+
+
+def _versions(jobs: Sequence[Job]) -> list[tuple[str, str]]:
+    """Return each set of versions that was run with, and how many jobs it ran."""
+    found: dict[str, int] = {}
+    for job in jobs:
+        if job.run and job.run.versions:
+            text = ", ".join(f"{name} {version}" for name, version in job.run.versions.items())
+            found[text] = found.get(text, 0) + 1
+    return [(counted(count, "job"), text) for text, count in found.items()]

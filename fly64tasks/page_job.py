@@ -1,0 +1,197 @@
+"""One job as the page shows it: its scores, its facts in groups, its loss as a line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fly64tasks.results import Job
+from fly64tasks.scorecard import METRICS, Metric
+from fly64tasks.wording import MINUS, NONE, bytes_text, duration_text, score_text
+
+Facts = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A score in a table: its text, what it sorts by (None last), why it is absent, the best."""
+
+    metric: Metric
+    text: str
+    sort: float | None
+    note: str
+    best: bool
+
+
+def cells_of(job: Job, best: Mapping[str, float]) -> list[Cell]:
+    """Return a job's scores in the scorecard's order; ``best`` has the best value of each."""
+    cells = []
+    for metric in METRICS:
+        value, is_bound = job.value(metric), job.is_bound(metric)
+        note = job.note(metric)
+        if is_bound and not note:
+            note = "only a bound: the correlation never falls below the threshold"
+        text = score_text(metric, value, is_bound=is_bound)
+        is_best = value is not None and value == best.get(metric.key)
+        cells.append(Cell(metric, text, value, note, is_best))
+    return cells
+
+
+def best_of(jobs: Sequence[Job]) -> dict[str, float]:
+    """Return the best value of each score, where at least two jobs have it."""
+    best = {}
+    for metric in METRICS:
+        values = [value for job in jobs if (value := job.value(metric)) is not None]
+        if len(values) > 1:
+            best[metric.key] = min(values) if metric.better == "lower" else max(values)
+    return best
+
+
+def facts_of(job: Job) -> list[tuple[str, Facts]]:
+    """Return what is known of a job, in named groups, none of them empty."""
+    groups = [
+        ("Alignment", _alignment(job)),
+        ("Region", _region(job)),
+        ("Input", _input(job)),
+        ("Run", _run(job)),
+        ("Reconstruction", _settings(job.run.spec if job.run else {})),
+        ("Scoring", _settings(job.scores.settings if job.scores else {})),
+        ("Versions", _settings(job.run.versions if job.run else {})),
+    ]
+    return [(title, facts) for title, facts in groups if facts]
+
+
+def geometry_text(job: Job) -> str:
+    """Return the pixel size and energy of a job's set."""
+    geometry = _set(job).get("geometry")
+    if not isinstance(geometry, dict):
+        return ""
+    pixel, energy = geometry.get("pixel_size_m"), geometry.get("energy_ev")
+    parts = [f"{pixel * 1e9:g} nm pixel"] if isinstance(pixel, int | float) else []
+    parts += [f"{energy / 1e3:g} keV"] if isinstance(energy, int | float) else []
+    return ", ".join(parts)
+
+
+def spark_points(losses: Sequence[float], width: float = 100, height: float = 28) -> str:
+    """Return the loss on a log scale as the points of an SVG polyline, empty where there is none.
+
+    By hand, because a plotting library takes longer and 40 times the bytes for a line without axes.
+
+    >>> spark_points([100.0, 10.0, 1.0])
+    '0.0,1.0 50.0,14.0 100.0,27.0'
+    """
+    logs = [(i, math.log(loss)) for i, loss in enumerate(losses) if 0 < loss < math.inf]
+    if len(logs) < 2:
+        return ""
+    values = [value for _, value in logs]
+    low, span = min(values), (max(values) - min(values)) or 1.0
+    last = logs[-1][0] - logs[0][0]
+    points = (
+        ((i - logs[0][0]) / last * width, 1 + (1 - (value - low) / span) * (height - 2))
+        for i, value in logs
+    )
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def frames_text(job: Job) -> str:
+    """Return how many frames were used, of how many in the set where these are more."""
+    found = _set(job)
+    start = job.run.start if job.run else {}
+    used = found.get("n_frames", start.get("n_frames"))
+    there = found.get("n_frames_in_set", start.get("n_frames_in_set"))
+    if used is None:
+        return NONE
+    return str(used) if used == there or there is None else f"{used} of {there}"
+
+
+def setting_text(value: Any) -> str:
+    """Return a setting as a study file would say it, more or less.
+
+    >>> setting_text(True), setting_text(None), setting_text({"dense": 0.7}), setting_text([1, 2])
+    ('true', '–', 'dense 0.7', '1, 2')
+    """
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {setting_text(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(setting_text, value))
+    return str(value)
+
+
+def _set(job: Job) -> dict[str, Any]:
+    return job.scores.set if job.scores else job.run.set if job.run else {}
+
+
+def _alignment(job: Job) -> Facts:
+    found = job.scores.alignment if job.scores else None
+    if found is None:
+        return []
+    facts = [
+        ("Shift removed (y, x)", _pair(found.shift_px, "px", 4)),
+        ("Phase ramp removed (y, x)", _pair(found.ramp_rad_per_px, "rad/px", 5)),
+        ("Scale", f"{found.scale:.4f}, {found.phase_rad:.4f} rad"),
+    ]
+    if found.residual_shift_px is not None:
+        facts.insert(1, ("Shift left (y, x)", _pair(found.residual_shift_px, "px", 4)))
+    return facts
+
+
+def _region(job: Job) -> Facts:
+    region = job.scores.region if job.scores else None
+    if region is None:
+        return []
+    y0, y1, x0, x1 = region.box_px
+    return [
+        ("Illuminated above", f"{region.threshold:g} of the maximum"),
+        ("Pixels", f"{region.pixels:,} ({region.share_of_object:.0%} of the object)"),
+        ("Box", f"y {y0} to {y1}, x {x0} to {x1}"),
+    ]
+
+
+def _input(job: Job) -> Facts:
+    if job.run is None:
+        return []
+    given, start = job.run.input, job.run.start
+    facts = [
+        ("Set", given.get("path")),
+        ("SHA-256", given.get("sha256")),
+        ("Frames", frames_text(job)),
+        ("Frame size", f"{start['frame_size_px']} px" if "frame_size_px" in start else None),
+        ("Frame of reference", start.get("frame_of_reference")),
+        ("Geometry", geometry_text(job) + (", assumed" if job.geometry_assumed else "")),
+    ]
+    return [(key, str(value)) for key, value in facts if value]
+
+
+def _run(job: Job) -> Facts:
+    run = job.run
+    if run is None:
+        return []
+    names = [name for key in ("name", "hardware") if (name := run.device.get(key))]
+    memory = {key: size for key, size in run.peak_memory_bytes.items() if size}
+    facts = [
+        (
+            "State",
+            run.state if run.exit_code is None else f"{run.state}, exit code {run.exit_code}",
+        ),
+        ("Started", run.started),
+        ("Took", None if run.seconds is None else duration_text(run.seconds)),
+        ("Device", " · ".join(names) or None),
+        ("Peak memory", ", ".join(f"{bytes_text(s)} ({k})" for k, s in memory.items()) or None),
+    ]
+    return [(key, str(value)) for key, value in facts if value is not None]
+
+
+def _settings(table: Mapping[str, Any]) -> Facts:
+    return [(key, setting_text(value)) for key, value in table.items()]
+
+
+def _pair(values: Sequence[float], unit: str, decimals: int) -> str:
+    return f"{', '.join(f'{value:.{decimals}f}' for value in values)} {unit}".replace("-", MINUS)

@@ -1,0 +1,49 @@
+"""Pictures for the page: within it as WebP, or beside it by relative path."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from urllib.parse import quote
+
+from PIL import Image
+
+from fly64tasks.errors import Fly64Error
+
+QUALITY = 82
+
+
+def opened(path: Path) -> Image.Image:
+    """Return a picture as RGB, or RGBA where it is transparent.
+
+    Raises
+    ------
+    Fly64Error
+        The file is no picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            return picture.convert("RGBA" if "A" in picture.getbands() else "RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise Fly64Error(
+            f"{path}: damaged picture ({error}); remove it and run `doit` again"
+        ) from None
+
+
+def embedded(path: Path, max_width_px: int) -> str:
+    """Return a picture as a data URI: WebP, at most so wide."""
+    shown = opened(path)
+    shown.thumbnail((max_width_px, 4 * max_width_px))
+    buffer = io.BytesIO()
+    shown.save(buffer, "WEBP", quality=QUALITY, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def linked(path: Path, root: Path) -> str:
+    """Return the address of a file under the page's folder, relative to it.
+
+    >>> linked(Path("/a/dose 1/x#.png"), Path("/a"))
+    'dose%201/x%23.png'
+    """
+    return quote(path.relative_to(root).as_posix())

@@ -1,0 +1,155 @@
+"""One look for every figure and for the page: colours, colour maps, fonts.
+
+Views take the colours of Okabe and Ito (*Color Universal Design*, 2008), which stay apart for
+colour-blind readers, darkened where they have to be read as text; and a marker each, so that no
+line is known by its colour alone. Files are the same bytes for the same figure: no date, ids from a
+fixed salt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from fly64tasks.doitext.atomic import replaced
+
+AMPLITUDE_MAP = "cividis"
+PHASE_MAP = "twilight"
+DIFFERENCE_MAP = "magma"
+
+LIGHT = {
+    "paper": "#ffffff",
+    "wash": "#f6f7f8",
+    "ink": "#1b1f24",
+    "muted": "#5a636d",
+    "rule": "#dfe3e7",
+    "accent": "#0a5fa5",
+    "warn": "#974500",
+    "view-0": "#0072b2",
+    "view-1": "#c05000",
+    "view-2": "#00865f",
+    "view-3": "#b0568c",
+    "view-4": "#8a6d00",
+    "view-5": "#33709b",
+}
+"""Colours by name, on paper and in daylight."""
+
+DARK = {
+    "paper": "#14171a",
+    "wash": "#1c2024",
+    "ink": "#e8eaed",
+    "muted": "#a0a9b3",
+    "rule": "#30363d",
+    "accent": "#7db9f0",
+    "warn": "#f0a35e",
+    "view-0": "#56b4e9",
+    "view-1": "#f58d4a",
+    "view-2": "#3fc796",
+    "view-3": "#e08fbd",
+    "view-4": "#e3c34a",
+    "view-5": "#9cc9e6",
+}
+"""The same names on a dark page."""
+
+VIEW_COLOURS = tuple(colour for name, colour in LIGHT.items() if name.startswith("view-"))
+VIEW_MARKERS = ("o", "s", "^", "D", "v", "P")
+
+STYLE: dict[str, Any] = {
+    "font.family": ["DejaVu Sans", "sans-serif"],
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelcolor": LIGHT["muted"],
+    "axes.edgecolor": LIGHT["muted"],
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": LIGHT["rule"],
+    "grid.linewidth": 0.7,
+    "text.color": LIGHT["ink"],
+    "xtick.color": LIGHT["muted"],
+    "ytick.color": LIGHT["muted"],
+    "xtick.direction": "out",
+    "xtick.major.width": 0.7,
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
+    "xtick.minor.size": 0,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5.5,
+    "legend.frameon": False,
+    "image.cmap": AMPLITUDE_MAP,
+    "image.interpolation": "nearest",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "savefig.dpi": 150,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "fly64tasks",
+    "pdf.fonttype": 42,
+}
+
+
+@contextlib.contextmanager
+def applied(**more: Any) -> Iterator[None]:
+    """Draw and save in the style within the block, whatever the user's own settings are."""
+    settings: Any = STYLE | more
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(settings)
+        yield
+
+
+def look_of(views: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the plot options of each view's line, in the order of the views.
+
+    >>> look_of(["baseline", "dense"])["dense"]
+    {'color': '#c05000', 'marker': 's'}
+    """
+    looks = itertools.cycle(zip(VIEW_COLOURS, VIEW_MARKERS, strict=True))
+    return {
+        view: {"color": colour, "marker": marker}
+        for view, (colour, marker) in zip(views, looks, strict=False)
+    }
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as SVG, PDF or PNG by its suffix, whole or not at all."""
+    with applied(**{"savefig.facecolor": LIGHT["paper"]}), replaced(path) as temporary:
+        figure.savefig(temporary, metadata=_metadata(path.suffix))
+
+
+def themed_svg(figure: Figure, name: str) -> str:
+    """Return a figure as an SVG element for a page, its colours those of the page.
+
+    Every colour of `LIGHT` becomes the style-sheet variable of its name, so that the figure follows
+    the page into the dark; ids start with ``name``, so that several figures fit on one page.
+    """
+    buffer = io.StringIO()
+    with applied():
+        figure.savefig(buffer, format="svg", metadata=_metadata(".svg"))
+    svg = buffer.getvalue()
+    # Without what is for files: metadata, and a style sheet that would reach the whole page
+    svg = re.sub("<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
+    svg = svg[svg.index("<svg") :]
+    for colour_name, colour in LIGHT.items():
+        svg = svg.replace(colour, f"var(--{colour_name})")
+    for reference in ('id="', "url(#", 'href="#'):
+        svg = svg.replace(reference, f"{reference}{name}-")
+    return svg
+
+
+def _metadata(suffix: str) -> dict[str, Any]:
+    date = {".svg": "Date", ".pdf": "CreationDate"}.get(suffix)
+    return {date: None} if date else {}

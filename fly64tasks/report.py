@@ -1,0 +1,43 @@
+"""The report on a study: read what its jobs left, draw, write one page and its files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from fly64tasks import figures, page, summary
+from fly64tasks import layout as names
+from fly64tasks.doitext.atomic import replaced
+from fly64tasks.layout import Layout
+from fly64tasks.results import read_jobs
+from fly64tasks.study import Study
+
+
+def write_report(study: Study, layout: Layout, available: Collection[Path] | None = None) -> None:
+    """Write `layout.REPORT_FILES` under the artifact root: always all of them, the page last.
+
+    A job without scores is listed with the reason. Equal inputs give equal bytes.
+
+    Parameters
+    ----------
+    available : collection of Path, optional
+        The ``scores.json`` files that count, each as ``layout.recon_dir(case) / names.SCORES``;
+        scores elsewhere are taken to be of an earlier run. All that are there, unless given.
+
+    Raises
+    ------
+    Fly64Error
+        A job's file is damaged; nothing was written.
+    """
+    root = layout.artifact_root
+    jobs = read_jobs(study, layout, available)
+    html = page.render(study, layout, jobs, figures.panels(jobs))
+    figures.write_figures(jobs, root / names.FIGURES)
+    _write(root / names.SUMMARY_CSV, summary.csv_text(jobs))
+    _write(root / names.SUMMARY_MD, summary.markdown_text(study, jobs))
+    _write(root / names.REPORT, html)
+
+
+def _write(path: Path, text: str) -> None:
+    with replaced(path) as temporary:
+        temporary.write_text(text, "utf-8")

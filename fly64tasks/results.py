@@ -1,0 +1,164 @@
+"""The jobs of a study as they stand: what each left, or why there is nothing to score."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fly64tasks import layout as names
+from fly64tasks.layout import Layout
+from fly64tasks.records import Frc, Run, Scores, Skips, log_tail, read_frc, read_json, read_losses
+from fly64tasks.scorecard import METRICS, Metric
+from fly64tasks.study import Case, Study
+
+State = Literal["scored", "not scored", "failed", "skipped", "no dataset", "not run"]
+
+_NOT_ASKED_FOR = "not asked for"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One case and what it left; ``why`` says in words what is missing, empty when scored."""
+
+    case: Case
+    folder: Path
+    state: State
+    why: str = ""
+    scores: Scores | None = None
+    run: Run | None = None
+    losses: tuple[float, ...] = ()
+    frc: Frc | None = None
+    log_tail: str = ""
+    comparison: Path | None = None
+    thumbnail: Path | None = None
+    files: tuple[str, ...] = ()
+
+    def value(self, metric: Metric) -> float | None:
+        """Return a score, None where there is none."""
+        return self.scores.metrics.get(metric.key) if self.scores else None
+
+    def is_bound(self, metric: Metric) -> bool:
+        """Return whether the score only bounds the true value."""
+        return self.scores is not None and metric.key in self.scores.bounds
+
+    def note(self, metric: Metric) -> str:
+        """Return why a score is absent, or what is to be known of it."""
+        if self.scores is None:
+            return self.why
+        noted = self.scores.notes.get(metric.key)
+        if noted is None and self.value(metric) is None:
+            truth = self.scores.truth
+            absent = metric.needs_truth and not truth.comparable
+            return (absent and truth.reason) or f"{names.SCORES} does not have it"
+        return noted or ""
+
+    @property
+    def truth_seeded(self) -> bool:
+        """Return whether the reconstruction started from the truth."""
+        if self.scores is not None:
+            return self.scores.truth.seeded
+        return bool(self.run and self.run.start.get("truth_seeded"))
+
+    @property
+    def geometry_assumed(self) -> bool:
+        """Return whether pixel size and energy were assumed and not measured."""
+        found = self.scores.set if self.scores else self.run.set if self.run else {}
+        geometry = found.get("geometry")
+        return isinstance(geometry, dict) and bool(geometry.get("assumed"))
+
+
+def read_jobs(
+    study: Study, layout: Layout, available: Collection[Path] | None = None
+) -> tuple[Job, ...]:
+    """Return every job of a study, in the order of its cases.
+
+    Parameters
+    ----------
+    available : collection of Path, optional
+        The ``scores.json`` files that count, as `Layout.recon_dir` gives their folders; scores
+        elsewhere are of an earlier run and are left out. All that are there, unless given.
+
+    Raises
+    ------
+    Fly64Error
+        A file is damaged.
+    """
+    skipped = _read_skips(layout.artifact_root / names.SKIPS)
+    return tuple(_read_job(case, layout, skipped, available) for case in study.cases())
+
+
+def main_metric(jobs: Sequence[Job]) -> Metric:
+    """Return the score to show first: of those that some job has, the first of the scorecard."""
+    found = (m for m in METRICS if any(job.value(m) is not None for job in jobs))
+    return next(found, METRICS[0])
+
+
+def _read_job(
+    case: Case,
+    layout: Layout,
+    skipped: Mapping[str, Sequence[str]],
+    available: Collection[Path] | None,
+) -> Job:
+    folder = layout.recon_dir(case)
+    run = read_json(folder / names.RUN_RECORD, Run)
+    path = folder / names.SCORES
+    counts = available is None or path in available
+    scores = read_json(path, Scores) if counts else None
+    stale = scores is None and path.exists()
+    state, why = _state(case, layout, run, scores, skipped)
+    if stale and state == "not scored":
+        why = "reconstructed; its scores are of an earlier run"
+    if state != "scored":
+        scores = None
+    present = (names.RECONSTRUCTION, names.RUN_RECORD, names.LOSSES, names.LOG)
+    of_scores = (names.SCORES, names.FRC, names.COMPARISON) if scores else ()
+    return Job(
+        case=case,
+        folder=folder,
+        state=state,
+        why=why,
+        scores=scores,
+        run=run,
+        losses=read_losses(folder / names.LOSSES),
+        frc=read_frc(folder / names.FRC) if scores else None,
+        log_tail=log_tail(folder / names.LOG),
+        comparison=_existing(folder / names.COMPARISON) if scores else None,
+        thumbnail=_existing(folder / names.THUMBNAIL) if scores else None,
+        files=tuple(name for name in (*present, *of_scores) if (folder / name).is_file()),
+    )
+
+
+def _state(
+    case: Case,
+    layout: Layout,
+    run: Run | None,
+    scores: Scores | None,
+    skipped: Mapping[str, Sequence[str]],
+) -> tuple[State, str]:
+    if run is not None and run.state != "done":
+        return "failed", run.reason or f"the reconstruction is {run.state}"
+    if scores is not None:
+        return "scored", ""
+    reasons = [reason for reason in skipped.get(case.name, ()) if reason != _NOT_ASKED_FOR]
+    if reasons:
+        return "skipped", "; ".join(reasons)
+    if run is not None:
+        return "not scored", "reconstructed, but not scored yet"
+    dataset = layout.dataset(case)
+    if not dataset.exists():
+        return "no dataset", f"its dataset does not exist: {dataset}"
+    return "not run", "not run yet"
+
+
+def _existing(path: Path) -> Path | None:
+    return path if path.is_file() else None
+
+
+def _read_skips(path: Path) -> dict[str, list[str]]:
+    """Return the reasons by case; a job is skipped by the name of any of its tasks."""
+    reasons: dict[str, list[str]] = {}
+    for skip in (read_json(path, Skips) or Skips()).skipped:
+        reasons.setdefault(skip.task.partition(":")[2], []).extend(skip.reasons)
+    return reasons

@@ -1,0 +1,103 @@
+"""The scores as files to go on with: a tidy CSV, and a short Markdown to paste."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+
+from fly64tasks.findings import RESOLUTION, headline
+from fly64tasks.results import Job, main_metric
+from fly64tasks.scorecard import METRICS, Metric
+from fly64tasks.study import SPLITS, Study
+from fly64tasks.wording import NONE, dose_text, score_text
+
+COLUMNS = (
+    "case",
+    "dose",
+    "view",
+    "split",
+    "gridsize",
+    "metric",
+    "value",
+    "unit",
+    "is_bound",
+    "note",
+)
+
+
+def csv_text(jobs: Sequence[Job]) -> str:
+    """Return one row per job and metric, with the header `COLUMNS`.
+
+    An absent value is empty, and the note says why it is.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for job in jobs:
+        case = job.case
+        for metric in METRICS:
+            value = job.value(metric)
+            writer.writerow(
+                [
+                    case.name,
+                    f"{case.dose:.0f}",
+                    case.view,
+                    case.split,
+                    case.gridsize,
+                    metric.key,
+                    "" if value is None else repr(float(value)),
+                    metric.unit,
+                    "true" if job.is_bound(metric) else "false",
+                    job.note(metric),
+                ]
+            )
+    return buffer.getvalue()
+
+
+def markdown_text(study: Study, jobs: Sequence[Job]) -> str:
+    """Return the summary's sentences, a table of the main scores and what is missing."""
+    parts = [f"# {_plain(study.name)}", " ".join(headline(jobs))]
+    shown = [metric for metric in (main_metric(jobs), RESOLUTION) if _any_has(jobs, metric)]
+    parts += [_table(jobs, metric) for metric in shown]
+    missing = [f"- {job.case.name}: {job.state}: {_plain(job.why)}" for job in jobs if job.why]
+    if missing:
+        parts += ["## Not scored", "\n".join(missing)]
+    if any(job.geometry_assumed for job in jobs):
+        parts.append("Pixel size and photon energy are assumed, not measured.")
+    seeded = [job.case.name for job in jobs if job.truth_seeded]
+    if seeded:
+        parts.append(f"Started from the truth (truth-seeded): {', '.join(seeded)}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(jobs: Sequence[Job], metric: Metric) -> str:
+    """Return a row per dose and split, a column per view."""
+    views = list(dict.fromkeys(job.case.view for job in jobs))
+    found = {(job.case.dose, job.case.split, job.case.view): job for job in jobs}
+    unit = f" ({metric.unit})" if metric.unit else ""
+    lines = [
+        f"## {metric.label}{unit}",
+        "",
+        f"| dose | split | {' | '.join(views)} |",
+        f"|---|---|{'---:|' * len(views)}",
+    ]
+    for dose in dict.fromkeys(job.case.dose for job in jobs):
+        for split in SPLITS:
+            row = [found[dose, split, view] for view in views]
+            texts = (
+                score_text(metric, job.value(metric), is_bound=job.is_bound(metric)) or NONE
+                for job in row
+            )
+            lines.append(f"| {dose_text(dose)} | {split} | {' | '.join(texts)} |")
+    return "\n".join(lines)
+
+
+def _any_has(jobs: Sequence[Job], metric: Metric) -> bool:
+    return any(job.value(metric) is not None for job in jobs)
+
+
+def _plain(text: str) -> str:
+    """Return text on one line that Markdown and the HTML within it leave as it is."""
+    return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", " ".join(text.split()))

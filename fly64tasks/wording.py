@@ -1,0 +1,109 @@
+"""Numbers in words: doses, scores, durations, sizes, as tables and sentences show them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from fly64tasks.scorecard import Metric
+
+NONE = "–"
+MINUS = "−"
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_DECIMALS = {"": 4, "dB": 1, "rad": 4, "cycles/px": 3, "nm": 1}
+
+
+def dose_text(dose: float) -> str:
+    """Return a dose, short.
+
+    >>> dose_text(1e3), dose_text(2e5), dose_text(2500.0), dose_text(12345.0)
+    ('10³', '2·10⁵', '2,500', '12,345')
+    """
+    exponent = len(str(int(dose))) - 1
+    mantissa = dose / 10**exponent
+    if exponent < 3 or mantissa != int(mantissa):
+        return f"{dose:,.0f}"
+    power = f"10{str(exponent).translate(_SUPERSCRIPT)}"
+    return power if mantissa == 1 else f"{mantissa:.0f}·{power}"
+
+
+def score_text(metric: Metric, value: float | None, *, is_bound: bool = False) -> str:
+    """Return a score with the decimals that suit its unit, without the unit.
+
+    >>> from fly64tasks.scorecard import METRICS
+    >>> nrmse, frequency = METRICS[0], METRICS[9]
+    >>> score_text(nrmse, 0.08734), score_text(nrmse, 1.2e-6), score_text(nrmse, None)
+    ('0.0873', '1.2e−06', '–')
+    >>> score_text(frequency, 0.5, is_bound=True)
+    '≥ 0.500'
+    """
+    if value is None:
+        return NONE
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
+    decimals = _DECIMALS[metric.unit]
+    text = f"{value:.{decimals}f}"
+    if value and abs(value) < 10.0**-decimals:
+        text = f"{value:.2g}"
+    if is_bound:
+        text = f"{'≥' if metric.better == 'higher' else '≤'} {text}"
+    return text.replace("-", MINUS)
+
+
+def with_unit(metric: Metric, text: str) -> str:
+    """Return a score's text with its unit, where it has both."""
+    return f"{text} {metric.unit}" if metric.unit and text != NONE else text
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration.
+
+    >>> duration_text(1.803), duration_text(39.2), duration_text(292.0), duration_text(7300)
+    ('1.8 s', '39 s', '4 min 52 s', '2 h 1 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def bytes_text(count: float) -> str:
+    """Return a size in memory.
+
+    >>> bytes_text(1154002944), bytes_text(6_000_000)
+    ('1.2 GB', '6 MB')
+    """
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def listed(items: Sequence[str], conjunction: str = "and") -> str:
+    """Return items as a sentence lists them.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} {conjunction} {items[-1]}"
+
+
+def in_sentence(label: str) -> str:
+    """Return a label as it stands within a sentence.
+
+    >>> in_sentence("Complex NRMSE"), in_sentence("FRC 0.5"), in_sentence("R-factor")
+    ('complex NRMSE', 'FRC 0.5', 'R-factor')
+    """
+    return label[0].lower() + label[1:] if label[1:2].islower() else label
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> counted(1, "job"), counted(2, "job")
+    ('1 job', '2 jobs')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

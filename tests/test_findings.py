@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import msgspec
+import pytest
+from scored_study import STUDY, layout_in, scores_of, write_run, write_scores, write_study
+
+from fly64tasks.findings import headline
+from fly64tasks.results import read_jobs
+from fly64tasks.scorecard import METRICS
+from fly64tasks.study import Case
+
+NO_TRUTH = {
+    "truth": {"comparable": False, "reason": "the scan is centred on zero", "seeded": False},
+    "metrics": {metric.key: None if metric.needs_truth else 0.2 for metric in METRICS},
+    "bounds": [],
+    "notes": {},
+}
+
+
+def case(dose: float, view: str, split: str) -> Case:
+    return next(c for c in STUDY.cases() if (c.dose, c.view, c.split) == (dose, view, split))
+
+
+def with_error(which: Case, error: float) -> dict[str, object]:
+    return {"metrics": scores_of(which)["metrics"] | {"complex_nrmse": error}}
+
+
+def test_error_that_falls_with_dose_and_rises_with_less_overlap_is_said_to(tmp_path: Path):
+    sentences = headline(read_jobs(STUDY, write_study(tmp_path)))
+    assert sentences == [
+        "All 18 jobs (3 doses, 3 views, train and test) are reconstructed and scored.",
+        "The complex NRMSE falls with every step in dose, in every view, for train and test.",
+        "It rises from baseline to dense to sparse, at every dose, for train and test.",
+        "The complex NRMSE goes from 0.0100 (10⁵ photons, baseline, train) to 0.4010 (10³ photons, "
+        "sparse, test).",
+        "The resolution (FRC, ½-bit, full period) goes from ≤ 20.0 nm (10³ photons, baseline, "
+        "train) to 60.1 nm (10³ photons, sparse, test).",
+    ]
+
+
+def test_steps_that_break_the_trend_are_named_with_their_values(tmp_path: Path):
+    layout = write_study(tmp_path)
+    odd = case(1e5, "sparse", "test")
+    write_scores(layout, odd, **with_error(odd, 0.9))
+    odd = case(1e4, "dense", "train")
+    write_scores(layout, odd, **with_error(odd, 0.02))
+    dose, view = headline(read_jobs(STUDY, layout))[1:3]
+    assert "except in 2 of 12 steps: dense, train, 10⁴ → 10⁵ photons (0.0200 → 0.0200); " in dose
+    assert dose.endswith("sparse, test, 10⁴ → 10⁵ photons (0.1275 → 0.9000).")
+    assert view == (
+        "It rises from baseline to dense to sparse, at every dose, for train and test, except in 1 "
+        "of 12 steps: 10⁴ photons, train, baseline → dense (0.0316 → 0.0200)."
+    )
+
+
+def test_equal_errors_do_not_count_as_falling(tmp_path: Path):
+    layout = write_study(tmp_path)
+    for dose in (1e3, 1e4):
+        flat = case(dose, "baseline", "train")
+        write_scores(layout, flat, **with_error(flat, 0.05))
+    assert "baseline, train, 10³ → 10⁴ photons (0.0500 → 0.0500)" in " ".join(
+        headline(read_jobs(STUDY, layout))
+    )
+
+
+def test_jobs_that_are_missing_are_passed_over(tmp_path: Path):
+    layout = write_study(tmp_path)
+    missing = case(1e4, "dense", "test")
+    (layout.recon_dir(missing) / "scores.json").unlink()
+    sentences = headline(read_jobs(STUDY, layout))
+    assert sentences[0].startswith("17 of 18 jobs (3 doses, 3 views, train and test) are ")
+    assert "except" not in sentences[1]
+
+
+@pytest.mark.parametrize("scored", [0, 1])
+def test_nothing_is_claimed_of_fewer_than_two_jobs(tmp_path: Path, scored: int):
+    layout = layout_in(tmp_path)
+    for which in list(STUDY.cases())[:scored]:
+        write_run(layout, which)
+        write_scores(layout, which)
+    text = " ".join(headline(read_jobs(STUDY, layout)))
+    assert text.startswith(f"{scored} of 18 jobs")
+    assert "falls" not in text
+    assert "rises" not in text
+
+
+def test_study_without_truth_says_that_only_the_data_score_is_known(tmp_path: Path):
+    study = msgspec.structs.replace(STUDY, doses=(1e3,))
+    layout = write_study(tmp_path, study)
+    for which in study.cases():
+        write_scores(layout, which, **NO_TRUTH)
+    sentences = headline(read_jobs(study, layout))
+    assert sentences[1].startswith("No set has a truth to compare with, so that only the R-factor")
+    assert len(sentences) == 2

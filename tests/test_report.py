@@ -1,0 +1,272 @@
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from scored_study import STUDY, layout_in, scores_of, write_run, write_scores, write_study
+from test_findings import NO_TRUTH
+
+from fly64tasks import layout as names
+from fly64tasks import page, summary
+from fly64tasks.errors import Fly64Error
+from fly64tasks.layout import Layout
+from fly64tasks.report import write_report
+from fly64tasks.results import read_jobs
+from fly64tasks.scorecard import METRICS
+from fly64tasks.study import Case, Study
+
+ONE_DOSE = msgspec.structs.replace(STUDY, doses=(1e3,))
+CASES = list(ONE_DOSE.cases())
+EVIL = "<script>alert(1)</script>\"'&"
+
+
+def page_of(layout: Layout, study: Study = ONE_DOSE, **options: Any) -> str:
+    """Return the page without its figures, which take longest."""
+    jobs = read_jobs(study, layout, **options)
+    return page.render(study, layout, jobs, {"error": [], "resolution": [], "frc": []})
+
+
+def rows_of(layout: Layout) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(summary.csv_text(read_jobs(ONE_DOSE, layout)))))
+
+
+def markdown_of(layout: Layout, study: Study = ONE_DOSE) -> str:
+    return summary.markdown_text(study, read_jobs(study, layout))
+
+
+def in_row(html: str, case: Case) -> str:
+    """Return what the page says of a case in the table of all scores."""
+    return re.search(rf'<tr[^>]*>\s*<td[^>]*><a href="#job-{case.name}">.*?</tr>', html, re.S)[0]
+
+
+def section_of(html: str, case: Case) -> str:
+    """Return the case's own section."""
+    start = html.index(f'id="job-{case.name}"')
+    end = html.find('<details class="job"', start)
+    return html[start:end] if end > 0 else html[start:]
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """One dose, every job scored."""
+    return write_study(tmp_path, ONE_DOSE)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """Three doses, every job scored, and the report on them."""
+    layout = write_study(tmp_path_factory.mktemp("written"))
+    write_report(STUDY, layout)
+    return layout
+
+
+def test_every_file_is_written_and_every_job_is_in_it(written: Layout):
+    html = (written.artifact_root / names.REPORT).read_text("utf-8")
+    for name in names.REPORT_FILES:
+        assert (written.artifact_root / name).stat().st_size > 100
+    for case in STUDY.cases():
+        assert f'id="job-{case.name}"' in html
+        assert f">{scores_of(case)['metrics']['complex_nrmse']:.4f}<" in in_row(html, case)
+    assert html.count("data:image/webp;base64,") == 2 * 18
+    assert html.count("<svg") == 2 + 2 + 6 + 18
+    assert not list(written.artifact_root.rglob("*.tmp*"))
+
+
+def test_page_asks_for_nothing_outside_itself_but_links_to_files_beside_it(written: Layout):
+    html = (written.artifact_root / names.REPORT).read_text("utf-8")
+    assert "Content-Security-Policy\" content=\"default-src 'none'" in html
+    addresses = re.findall(r'(?:src|href|url)\s*[=(]\s*"?([^"\s)>]+)', html)
+    assert len(addresses) > 50
+    for address in addresses:
+        if not address.startswith(("#", "data:")):
+            assert (written.artifact_root / address).is_file(), address
+
+
+def test_ids_are_unique_and_every_reference_has_one(written: Layout):
+    html = (written.artifact_root / names.REPORT).read_text("utf-8")
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="|url\()#([^")]+)', html)) <= set(ids)
+
+
+def test_equal_inputs_give_equal_bytes(written: Layout):
+    files = [written.artifact_root / name for name in names.REPORT_FILES]
+    before = [path.read_bytes() for path in files]
+    write_report(STUDY, written)
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_summary_is_tidy_and_complete(layout: Layout):
+    rows = rows_of(layout)
+    assert [(row["case"], row["metric"]) for row in rows] == [
+        (case.name, metric.key) for case in CASES for metric in METRICS
+    ]
+    assert rows[0] == {
+        "case": "dose_1000_baseline_train",
+        "dose": "1000",
+        "view": "baseline",
+        "split": "train",
+        "gridsize": "1",
+        "metric": "complex_nrmse",
+        "value": "0.1",
+        "unit": "",
+        "is_bound": "false",
+        "note": "",
+    }
+    by_metric = {row["metric"]: row for row in rows[: len(METRICS)]}
+    assert by_metric["phase_ms_ssim"]["value"] == ""
+    assert by_metric["phase_ms_ssim"]["note"] == "the region is too small for five scales"
+    assert by_metric["frc_halfbit_period_nm"]["value"] == "20.0"
+    assert by_metric["frc_halfbit_period_nm"]["unit"] == "nm"
+    assert by_metric["frc_halfbit_period_nm"]["is_bound"] == "true"
+
+
+def test_bounds_and_absent_values_say_so(layout: Layout):
+    row = in_row(page_of(layout), CASES[0])
+    assert ">≥ 0.500</td>" in row
+    assert ">≤ 20.0</td>" in row
+    assert 'data-sort="" title="the region is too small for five scales">–</td>' in row
+
+
+def test_every_string_of_a_file_is_escaped(tmp_path: Path):
+    study = msgspec.structs.replace(ONE_DOSE, name=EVIL)
+    layout = write_study(tmp_path, study)
+    failed, without, odd, *_ = CASES
+    write_run(layout, failed, state="failed", reason=EVIL, spec={EVIL: EVIL}, versions={EVIL: EVIL})
+    (layout.recon_dir(failed) / names.LOG).write_text(EVIL, "utf-8")
+    write_scores(layout, without, **NO_TRUTH | {"truth": {"comparable": False, "reason": EVIL}})
+    changes = {
+        "set": {"selection_strategy": EVIL, "overlap_notes": [EVIL]},
+        "settings": {EVIL: EVIL},
+    }
+    write_scores(layout, odd, notes={"phase_ms_ssim": EVIL}, **changes)
+    html = page_of(layout, study)
+    assert "<script>alert" not in html
+    assert html.count("<script>") == 1
+    for part in (section_of(html, failed), section_of(html, without), section_of(html, odd)):
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;&amp;" in part
+    assert "<script>" not in markdown_of(layout, study)
+
+
+def test_failed_job_says_why_and_its_older_scores_are_left_out(layout: Layout):
+    write_run(layout, CASES[0], state="failed", exit_code=1, reason="diverged: loss 0.4 -> 2e9")
+    html = page_of(layout)
+    assert "5 of 6 jobs" in html
+    assert "diverged: loss 0.4 -&gt; 2e9" in section_of(html, CASES[0])
+    assert "0.1000" not in in_row(html, CASES[0])
+    rows = [row for row in rows_of(layout) if row["case"] == CASES[0].name]
+    assert {(row["value"], row["note"]) for row in rows} == {("", "diverged: loss 0.4 -> 2e9")}
+
+
+def test_partial_study_lists_each_missing_job_with_its_reason(tmp_path: Path):
+    layout = layout_in(tmp_path, ONE_DOSE)
+    scored, not_scored, no_dataset, not_run, skipped, _ = CASES
+    for case in (scored, not_scored):
+        write_run(layout, case)
+    write_scores(layout, scored)
+    layout.dataset(not_run).parent.mkdir(parents=True)
+    layout.dataset(not_run).touch()
+    skips = [
+        {"task": f"recon:{skipped.name}", "reasons": ["its set is missing: sparse_train.npz"]},
+        {"task": f"recon:{not_run.name}", "reasons": ["not asked for"]},
+    ]
+    (layout.artifact_root / names.SKIPS).write_text(json.dumps({"schema": 1, "skipped": skips}))
+    html = page_of(layout)
+    assert "1 of 6 jobs" in html
+    missing = html[html.index('id="missing"') :]
+    for case, reason in (
+        (not_scored, "reconstructed, but not scored yet"),
+        (no_dataset, f"its dataset does not exist: {layout.dataset(no_dataset)}"),
+        (not_run, "not run yet"),
+        (skipped, "its set is missing: sparse_train.npz"),
+    ):
+        assert reason in re.search(rf'#job-{case.name}".*?</tr>', missing, re.S)[0]
+    assert f"- {not_run.name}: not run: not run yet" in markdown_of(layout)
+
+
+def test_study_that_has_not_run_has_a_report(tmp_path: Path):
+    layout = layout_in(tmp_path, ONE_DOSE)
+    html = page_of(layout)
+    write_report(ONE_DOSE, layout)
+    assert "0 of 6 jobs" in html
+    assert "There is no score to draw yet." in html
+    assert {row["value"] for row in rows_of(layout)} == {""}
+    assert all((layout.artifact_root / name).exists() for name in names.REPORT_FILES)
+
+
+def test_scores_of_an_earlier_run_do_not_count(layout: Layout):
+    available = [layout.recon_dir(case) / names.SCORES for case in CASES[1:]]
+    html = page_of(layout, available=available)
+    assert "5 of 6 jobs" in html
+    assert "its scores are of an earlier run" in section_of(html, CASES[0])
+
+
+def test_set_without_truth_shows_the_score_of_the_data_and_why_others_are_absent(layout: Layout):
+    for case in CASES:
+        write_scores(layout, case, **NO_TRUTH, region=None, alignment=None)
+        (layout.recon_dir(case) / names.FRC).unlink()
+    html = page_of(layout)
+    row = in_row(html, CASES[0])
+    assert ">0.2000</td>" in row
+    assert row.count('title="the scan is centred on zero">–</td>') == len(METRICS) - 1
+    assert "Not compared with a truth: the scan is centred on zero" in section_of(html, CASES[0])
+    assert "and its R-factor" in html
+
+
+def test_truth_seeded_and_assumed_are_marked(layout: Layout):
+    seeded = {"comparable": True, "reason": None, "seeded": True}
+    assert "truth-seeded" not in page_of(layout)
+    write_scores(layout, CASES[0], truth=seeded)
+    html = page_of(layout)
+    assert "1 of 6 jobs started from the truth" in html
+    assert "truth-seeded" in section_of(html, CASES[0])
+    assert "truth-seeded" not in section_of(html, CASES[1])
+    assert "<b>Assumed geometry</b> 10 nm pixel, 8.8 keV" in html
+    markdown = markdown_of(layout)
+    assert f"(truth-seeded): {CASES[0].name}." in markdown
+    assert "assumed, not measured" in markdown
+
+
+def test_many_jobs_are_linked_to_and_not_held(tmp_path: Path):
+    study = msgspec.structs.replace(STUDY, doses=tuple(1e3 * k for k in range(1, 12)))
+    layout = write_study(tmp_path, study)
+    html = page_of(layout, study)
+    assert "data:image" not in html
+    assert 'src="dose_1000/baseline/train/thumbnail.png"' in html
+    assert "has more than 60 jobs" in html
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        (names.SCORES, '{"schema": 1,', "damaged"),
+        (names.SCORES, '{"schema": 2}', "Invalid enum value 2"),
+        (names.SCORES, '{"schema": 1, "truth": {"comparable": true}, "metrics": [1]}', "metrics"),
+        (names.SCORES, '{"schema": 1, "metrics": {"r_factor": NaN}}', "NaN"),
+        (names.RUN_RECORD, "[]", "Expected `object`"),
+        (names.LOSSES, "epoch,loss\n1,a\n", "column loss holds something that is not a number"),
+        (names.FRC, "frc\n0.5\n", "has no column spatial_frequency_cycles_per_px"),
+        (names.THUMBNAIL, "no picture", "damaged picture"),
+        (names.COMPARISON, "no picture", "damaged picture"),
+    ],
+)
+def test_damaged_file_is_named_and_nothing_is_written(
+    layout: Layout, name: str, content: str, problem: str
+):
+    path = layout.recon_dir(CASES[1]) / name
+    path.write_text(content, "utf-8")
+    with pytest.raises(Fly64Error, match=re.escape(problem)) as raised:
+        write_report(ONE_DOSE, layout)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert "\n" not in str(raised.value)
+    assert not any((layout.artifact_root / name).exists() for name in names.REPORT_FILES)
+
+
+def test_run_that_ended_in_nan_is_shown_up_to_there(layout: Layout):
+    folder = write_run(layout, CASES[0], state="failed", reason="the object is not finite")
+    (folder / names.LOSSES).write_text("epoch,loss\n1,0.5\n2,nan\n", "utf-8")
+    assert "the object is not finite" in section_of(page_of(layout), CASES[0])

@@ -1,0 +1,216 @@
+"""The report's page in a real Chromium: what a reader sees, hears of and can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scored_study import STUDY, scores_of, write_run, write_study
+
+from fly64tasks import layout as names
+from fly64tasks import page as report_page
+from fly64tasks.layout import Layout
+from fly64tasks.report import write_report
+from fly64tasks.results import read_jobs
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+chromium = pytest.importorskip("chromium")
+pytestmark = pytest.mark.skipif(
+    chromium.PATH is None, reason="no chromium, chromium-browser or google-chrome is installed"
+)
+
+CASES = list(STUDY.cases())
+FAILED = CASES[4]
+CONTRASTS = """
+() => {
+  const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  const luminance = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((text) => linear(text / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const paper = luminance(getComputedStyle(document.body).backgroundColor);
+  const found = {};
+  for (const element of document.querySelectorAll("body *")) {
+    const text = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!text || ["SCRIPT", "STYLE"].includes(element.tagName)) continue;
+    const style = getComputedStyle(element);
+    const colour = element.closest("figure svg") ? style.fill : style.color;
+    const ink = luminance(colour);
+    const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+    const key = `${element.tagName}.${element.className.baseVal ?? element.className} ${colour}`;
+    found[key] = Math.min(found[key] ?? 21, ratio);
+  }
+  return found;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """The report on 18 jobs, one of which failed, in a folder whose name needs quoting."""
+    folder = tmp_path_factory.mktemp("report") / "Süß & study"
+    layout = write_study(folder)
+    write_run(layout, FAILED, state="failed", reason="diverged <b>badly</b>")
+    write_report(STUDY, layout)
+    return layout
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium.PATH, args=chromium.FLAGS)
+        yield browser
+        browser.close()
+
+
+class Opened:
+    """A page with all that it complained of and asked for."""
+
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.context.close()
+
+    def column(self, index: int) -> list[str]:
+        """Return the texts of a column of the table of all scores."""
+        cells = self.page.locator(f"table.scores tbody td:nth-child({index + 1})")
+        return [text.strip() for text in cells.all_inner_texts()]
+
+
+def opened(browser: Any, layout: Layout, **options: Any) -> Opened:
+    return Opened(browser, layout.artifact_root / names.REPORT, **options)
+
+
+def test_page_shows_every_job_without_complaint_and_without_the_network(
+    browser: Any, layout: Layout
+):
+    with opened(browser, layout) as report:
+        page = report.page
+        assert page.title() == "three doses: dose and overlap"
+        assert page.locator("details.job").count() == 18
+        assert page.locator("table.scores tbody tr").count() == 18
+        assert page.locator(".tile img").count() == 17
+        for picture in page.locator("img").all():
+            assert picture.evaluate("(image) => image.complete && image.naturalWidth > 0")
+        page.get_by_role("button", name="Open all").click()
+        assert page.locator("details.job[open]").count() == 18
+        assert "diverged <b>badly</b>" in page.locator(f"#job-{FAILED.name}").inner_text()
+        page.get_by_role("button", name="Close all").click()
+        assert page.locator("details.job[open]").count() == 0
+        assert report.complaints == []
+        asked = [url for url in report.requests if not url.startswith("data:")]
+        assert asked == [(layout.artifact_root / names.REPORT).as_uri()]
+
+
+def test_script_that_got_into_the_page_would_not_run(browser: Any, layout: Layout):
+    path = layout.artifact_root / "tampered.html"
+    html = (layout.artifact_root / names.REPORT).read_text("utf-8")
+    added = '<script>window.ran = 1</script><img src="data:," onerror="window.ran = 1">'
+    path.write_text(html.replace("</footer>", f"</footer>{added}"), "utf-8")
+    with Opened(browser, path) as report:
+        assert report.page.evaluate("window.ran") is None
+        assert "Content Security Policy" in " ".join(report.complaints)
+
+
+@pytest.mark.parametrize("by", ["click", "keyboard"])
+def test_table_sorts_both_ways_with_absent_values_last(browser: Any, layout: Layout, by: str):
+    errors = sorted(scores_of(case)["metrics"]["complex_nrmse"] for case in CASES if case != FAILED)
+    texts = [f"{error:.4f}" for error in errors]
+    with opened(browser, layout) as report:
+        button = report.page.locator("table.scores").get_by_role("button", name="Complex NRMSE")
+        heading = report.page.locator("table.scores th").nth(4)
+
+        def press() -> None:
+            if by == "click":
+                button.click()
+            else:
+                button.focus()
+                report.page.keyboard.press("Enter")
+
+        press()
+        assert report.column(4) == [*texts, "–"]
+        assert heading.get_attribute("aria-sort") == "ascending"
+        press()
+        assert report.column(4) == [*reversed(texts), "–"]
+        assert heading.get_attribute("aria-sort") == "descending"
+        report.page.locator("table.scores").get_by_role("button", name="View").click()
+        assert report.column(1) == ["baseline"] * 6 + ["dense"] * 6 + ["sparse"] * 6
+        assert heading.get_attribute("aria-sort") is None
+        assert report.complaints == []
+
+
+def test_tile_leads_to_its_job_and_opens_it(browser: Any, layout: Layout):
+    with opened(browser, layout) as report:
+        report.page.locator(f".tile[href='#job-{CASES[7].name}']").click()
+        assert report.page.locator(f"#job-{CASES[7].name}[open] .comparison").is_visible()
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_page_never_scrolls_sideways(browser: Any, layout: Layout, width: int):
+    with opened(browser, layout, viewport={"width": width, "height": 844}) as report:
+        report.page.get_by_role("button", name="Open all").click()
+        for log in report.page.locator("details.log summary").all():
+            log.click()
+        assert report.page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_text_is_readable_by_day_and_by_night(browser: Any, layout: Layout):
+    papers = {}
+    for scheme in ("light", "dark"):
+        with opened(browser, layout, color_scheme=scheme) as report:
+            report.page.get_by_role("button", name="Open all").click()
+            papers[scheme] = report.page.evaluate("getComputedStyle(document.body).backgroundColor")
+            contrasts = report.page.evaluate(CONTRASTS)
+            assert len(contrasts) > 20
+            assert {key: ratio for key, ratio in contrasts.items() if ratio < 4.5} == {}
+            fills = report.page.locator("#curves figure svg text").first
+            assert fills.evaluate("(text) => getComputedStyle(text).fill") != "rgb(0, 0, 0)"
+    assert papers["light"] == "rgb(255, 255, 255)"
+    assert papers["dark"] == "rgb(20, 23, 26)"
+
+
+def test_print_is_light_with_jobs_open_and_no_buttons(browser: Any, layout: Layout):
+    with opened(browser, layout, color_scheme="dark") as report:
+        page = report.page
+        page.emulate_media(media="print")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
+            "rgb(255, 255, 255)"
+        )
+        assert not page.get_by_role("button", name="Open all").is_visible()
+        assert not page.locator("nav").is_visible()
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.locator("details.job[open]").count() == 18
+        assert page.locator(f"#job-{CASES[0].name} .comparison").is_visible()
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert page.locator("details.job[open]").count() == 0
+        printed = page.pdf(prefer_css_page_size=True)
+        assert printed.startswith(b"%PDF")
+        assert printed.count(b"/Type /Page\n") > 10
+
+
+def test_linked_pictures_show_beside_the_page(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    layout = write_study(tmp_path / "a b")
+    monkeypatch.setattr(report_page, "EMBED_LIMIT", 0)
+    no_panels: dict[str, list[str]] = {"error": [], "resolution": [], "frc": []}
+    html = report_page.render(STUDY, layout, read_jobs(STUDY, layout), no_panels)
+    path = layout.artifact_root / names.REPORT
+    path.write_text(html, "utf-8")
+    with Opened(browser, path) as report:
+        picture = report.page.locator(".tile img").first
+        assert picture.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 64
+        assert report.complaints == []
