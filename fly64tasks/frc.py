@@ -90,7 +90,8 @@ def ring_correlation(
         spectra.append(np.fft.fft2((image - mean) * weight))
     radius = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, weight.shape), indexing="ij"))
     width = 1 / min(weight.shape)
-    inside = (radius > 0) & (radius <= NYQUIST_CYCLES_PER_PX)
+    # whole rings alone: the last one may hold next to nothing below the Nyquist frequency
+    inside = (radius > 0) & (radius < np.floor(NYQUIST_CYCLES_PER_PX / width) * width - 1e-9)
     ring = np.floor(radius[inside] / width + 1e-9).astype(int)
     f1, f2 = (spectrum[inside] for spectrum in spectra)
 

@@ -287,10 +287,11 @@ def _score(source: Path, folder: Path, spec: ScoreSpec, case: Case) -> None:
     command.score(source, folder, spec, case)
 
 
-def _report(study: Study, layout: Layout, dependencies: list[str]) -> None:
+def _report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> None:
     from fly64tasks import report as command
 
-    command.write_report(study, layout, [Path(path) for path in dependencies])
+    scores = [Path(path) for path in dependencies if Path(path).name == names.SCORES]
+    command.write_report(study, layout, scores, task.meta.get("without", {}))
 
 
 def _problems(source: Path, spec: ReconSpec) -> list[str]:

@@ -29,6 +29,9 @@ UPSTREAM = [
 ]
 
 
+SCORES = [f"score:{name}" for name in CASES]
+
+
 def doit(folder: Path, *arguments: str, code: int = 0) -> str:
     """Run doit in a folder; return what it printed, once it exited with ``code``."""
     done = subprocess.run(
@@ -48,7 +51,10 @@ def executed(folder: Path, *arguments: str) -> list[str]:
 
 
 def test_study_runs_once_and_then_only_what_is_stale(project: Path):
-    assert sorted(executed(project)) == sorted([*UPSTREAM, *(f"recon:{name}" for name in CASES)])
+    ran = executed(project)
+    recons = [f"recon:{name}" for name in CASES]
+    assert sorted(ran) == sorted([*UPSTREAM, *recons, *SCORES, "report"])
+    assert ran[-1] == "report"
     results = sorted(project.glob("reports/*/*/*/reconstruction.npz"))
     assert len(results) == 12
     for path in results:
@@ -65,17 +71,53 @@ def test_study_runs_once_and_then_only_what_is_stale(project: Path):
 
     changed = SMALL_STUDY.replace("num_epochs = 3", "num_epochs = 2")
     (project / "study.toml").write_text(changed, "utf-8")
-    assert executed(project) == [f"recon:{name}" for name in CASES]
+    assert executed(project) == [*recons, *SCORES, "report"]
+
+    (project / "study.toml").write_text(changed + "\n[score]\nms_ssim_scales = 2\n", "utf-8")
+    sparse = [f"score:dose_1000_sparse_{split}" for split in ("train", "test")]
+    assert executed(project, "--dose", "1000", "--view", "sparse") == sparse
+    (project / "study.toml").write_text(changed, "utf-8")
+    assert executed(project) == [*sparse, "report"]
 
     dense = project / "data" / "phase_d" / "dose_1000" / "dense" / "dense_train.npz"
     with np.load(dense) as archive:
         arrays = dict(archive)
     arrays["diffraction"][0] *= 2
     np.savez(dense, **arrays)
-    assert executed(project) == ["recon:dose_1000_dense_train"]
+    of_others = {
+        path: path.stat().st_mtime_ns
+        for path in project.glob("reports/*/*/*/*")
+        if path.parent != project / "reports/dose_1000/dense/train"
+    }
+    one = "dose_1000_dense_train"
+    assert executed(project) == [f"recon:{one}", f"score:{one}", "report"]
+    assert of_others == {path: path.stat().st_mtime_ns for path in of_others}
 
+    # the same bytes again: nothing to score, but the report tells of the run
     (project / "reports/dose_1000/sparse/test/losses.csv").unlink()
-    assert executed(project) == ["recon:dose_1000_sparse_test"]
+    assert executed(project) == ["recon:dose_1000_sparse_test", "report"]
+
+
+def test_report_of_a_part_says_what_is_missing_and_what_failed(project: Path):
+    (project / "study.toml").write_text(SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]"), "utf-8")
+    assert executed(project, "--dose", "1000", "--view", "dense", "--split", "train")[-2:] == [
+        "recon:dose_1000_dense_train",
+        "score:dose_1000_dense_train",
+    ]
+    assert executed(project, "run", "-s", "report") == ["report"]
+    page = (project / "reports/index.html").read_text("utf-8")
+    assert "1 of 6" in page
+    assert all(name in page for name in CASES if "_1000_" in name)
+
+    dense = project / "data/phase_d/dose_1000/dense/dense_train.npz"
+    with np.load(dense) as archive:
+        arrays = dict(archive)
+    arrays["diffraction"][0, 0, 0] = np.nan
+    np.savez(dense, **arrays)
+    doit(project, "-c", code=1)
+    page = (project / "reports/index.html").read_text("utf-8")
+    assert "5 of 6" in page
+    assert "diffraction holds 1 NaN or infinite values" in page
 
 
 def test_one_job_runs_with_what_it_needs_and_nothing_else(project: Path):
@@ -144,7 +186,7 @@ def test_sets_of_the_user_are_reconstructed_and_never_written_to(
     listed = doit(project, "list", "--all", *roots)
     assert "simulate" not in listed
     assert "views" not in listed
-    doit(project, *roots, f"artifact_root={out}")
+    doit(project, "recon", *roots, f"artifact_root={out}")
     assert len(list(out.glob("dose_1000/*/*/reconstruction.npz"))) == 6
     assert before == {
         path: (path.read_bytes(), path.stat().st_mtime_ns) for path in own.rglob("*.npz")
@@ -231,7 +273,10 @@ def test_list_imports_nothing_heavy(project: Path):
         line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()
     }
     assert "fly64tasks" in imported
-    assert not imported & {"torch", "ptychi", "matplotlib", "pandas", "skimage", "numpy", "scipy"}
+    assert not imported & {
+        *("torch", "ptychi", "matplotlib", "pandas", "skimage", "numpy", "scipy"),
+        *("jinja2", "PIL", "h5py"),
+    }
 
 
 def test_missing_and_broken_sets_of_the_user_are_all_named_before_anything_runs(
@@ -253,12 +298,12 @@ def test_missing_and_broken_sets_of_the_user_are_all_named_before_anything_runs(
     assert not (project / "reports").exists()
 
     ran = executed(project, "--allow-missing-phase-d", *roots)
-    assert ran == [
-        "recon:dose_1000_baseline_train",
-        "recon:dose_1000_baseline_test",
-        "recon:dose_1000_dense_test",
-        "recon:dose_1000_sparse_train",
-    ]
+    left = ("baseline_train", "baseline_test", "dense_test", "sparse_train")
+    steps = ("recon", "score")
+    assert ran == [*(f"{step}:dose_1000_{name}" for step in steps for name in left), "report"]
+    page = (project / "reports/index.html").read_text("utf-8")
+    assert "4 of 6" in page
+    assert "sparse_test.npz" in page
     skips = json.loads((project / "reports" / "skip_summary.json").read_text("utf-8"))["skipped"]
     assert [skip["task"] for skip in skips] == [
         "recon:dose_1000_dense_train",
@@ -280,18 +325,19 @@ def test_dry_run_says_why_and_writes_nothing(project: Path):
         "simulate:dose_1000",
         "views:dose_1000_dense",
         "recon:dose_1000_dense_train",
+        "score:dose_1000_dense_train",
     ]
     assert {task["verdict"] for task in planned} == {"run"}
     assert sorted(project.rglob("*")) == before
 
-    assert executed(project, *selected)[-1] == "recon:dose_1000_dense_train"
+    assert executed(project, *selected)[-2] == "recon:dose_1000_dense_train"
     changed = SMALL_STUDY.replace("num_epochs = 3", "num_epochs = 5")
     (project / "study.toml").write_text(changed, "utf-8")
     printed = doit(project, "-n", *selected)
     assert re.search(
         r"^run +recon:dose_1000_dense_train +num_epochs 3 -> 5$", printed, re.MULTILINE
     )
-    assert printed.endswith("1 run, 3 up to date. Nothing was run.\n")
+    assert printed.endswith("1 run, 1 may run, 3 up to date. Nothing was run.\n")
     manifest = doit(project, "manifest", *selected)
     assert "1 jobs (1 stale), 11 skipped" in manifest
 

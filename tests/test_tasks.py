@@ -25,6 +25,7 @@ def test_recon_reads_one_npz_and_writes_its_folder():
     assert task["file_dep"] == ["data/phase_d/dose_1000/dense/dense_train.npz"]
     assert task["targets"] == [
         "reports/dose_1000/dense/train/reconstruction.npz",
+        "reports/dose_1000/dense/train/product.h5",
         "reports/dose_1000/dense/train/losses.csv",
         "reports/dose_1000/dense/train/run.json",
     ]
@@ -47,8 +48,12 @@ def test_every_dependency_is_a_target_of_another_task():
             made |= set(tasks.views(STUDY, LAYOUT, dose, view)["targets"])
             needed |= set(tasks.views(STUDY, LAYOUT, dose, view)["file_dep"])
     for case in STUDY.cases():
-        needed |= set(tasks.recon(STUDY, LAYOUT, case)["file_dep"])
-    assert needed == made
+        for task in (tasks.recon(STUDY, LAYOUT, case), tasks.score(STUDY, LAYOUT, case)):
+            made |= set(task["targets"])
+            needed |= set(task["file_dep"])
+    needed |= set(tasks.report(STUDY, LAYOUT)["file_dep"])
+    assert needed < made
+    assert {Path(path).name for path in made - needed} == {"product.h5"}
 
 
 def dependence(study: Study) -> dict[str, str]:
@@ -59,6 +64,8 @@ def dependence(study: Study) -> dict[str, str]:
         "simulate": tasks.simulate(study, LAYOUT, case.dose),
         "views": tasks.views(study, LAYOUT, case.dose, "dense"),
         "recon": tasks.recon(study, LAYOUT, case),
+        "score": tasks.score(study, LAYOUT, case),
+        "report": tasks.report(study, LAYOUT),
     }
     return {
         kind: json.dumps([c.spec for c in task["uptodate"] if isinstance(c, SpecUnchanged)])
@@ -69,11 +76,12 @@ def dependence(study: Study) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("table", "stale"),
     [
-        ({"recon": {"num_epochs": 7}}, {"recon"}),
-        ({"views": {"overlap": {"dense": 0.6, "sparse": 0.2}}}, {"views"}),
-        ({"simulation": {"seed": 7}}, {"simulate"}),
-        ({"base": {"seed": 7}}, {"base"}),
-        ({"name": "other"}, set()),
+        ({"score": {"region_threshold": 0.2}}, {"score", "report"}),
+        ({"recon": {"num_epochs": 7}}, {"recon", "report"}),
+        ({"views": {"overlap": {"dense": 0.6, "sparse": 0.2}}}, {"views", "report"}),
+        ({"simulation": {"seed": 7}}, {"simulate", "report"}),
+        ({"base": {"seed": 7}}, {"base", "report"}),
+        ({"name": "other"}, {"report"}),
     ],
     ids=lambda value: str(value),
 )

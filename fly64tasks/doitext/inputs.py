@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,8 @@ def skip(
                 continue
             if task.has_subtask or is_partial(task):
                 task.task_dep = [dep for dep in task.task_dep if dep != gone.name]
-                task.file_dep -= set(gone.targets)
+                if is_partial(task):
+                    do_without(task, gone, "; ".join(skipped[gone.name]))
             elif task.name not in skipped:
                 skipped[task.name] = [f"needs {gone.name}, which is skipped"]
                 todo.append(task.name)
@@ -111,15 +112,23 @@ def is_partial(task: Any) -> bool:
     return bool((task.meta or {}).get("partial"))
 
 
-def leave_out(task: Any, failed: Iterable[Any], made: Callable[[str], bool]) -> None:
-    """Take from a partial task the inputs that it has to do without.
+def do_without(task: Any, gone: Any, reason: str) -> None:
+    """Take from a partial task what `gone` should have made, whatever lies there from before.
 
-    Those that `failed` tasks should have made, whatever lies there from before, and those that do
-    not exist; ``made(path)`` tells of one that an earlier task is going to make.
+    ``meta["without"]`` tells its action: the reasons, by task.
     """
-    for bad in failed:
-        task.file_dep -= set(bad.targets)
-    task.file_dep -= {path for path in task.file_dep if not made(path) and not Path(path).exists()}
+    task.file_dep -= set(gone.targets)
+    task.meta.setdefault("without", {})[gone.name] = reason
+
+
+def drop_missing(task: Any, made: Callable[[str], bool] = lambda path: False) -> None:
+    """Take from a partial task the inputs that do not exist.
+
+    ``made(path)`` tells of one that an earlier task is going to make.
+    """
+    task.file_dep -= {
+        path for path in task.file_dep if not made(path) and not Path(path).exists()
+    }
 
 
 def refuse(found: dict[str, list[str]], options: Collection[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from doit.task import result_dep
 from doit.tools import config_changed, run_once, timeout
 
-from .inputs import is_partial, leave_out
+from .inputs import drop_missing, is_partial
 from .selection import Control
 from .spec import SpecUnchanged
 from .state import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Journal, Row
@@ -121,7 +121,7 @@ class Planner:
             names = ", ".join(bad.task.name for bad in node.bad_deps)
             return Verdict(task.name, "error", (f"after {names}, which is in error",))
         if is_partial(task):
-            leave_out(task, (), made=lambda path: self._active(self._targets.get(path, "")))
+            drop_missing(task, made=lambda path: self._active(self._targets.get(path, "")))
         behind = [*task.task_dep, *task.setup_tasks, *task.calc_dep]
         if any(self._active(dep) or dep in self._stirred for dep in behind):
             self._stirred.add(task.name)

@@ -13,8 +13,8 @@ from doit.exceptions import BaseFail, DependencyError, TaskFailed, UnmetDependen
 from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
 from .errors import is_task_error
-from .inputs import is_partial, leave_out
-from .state import Journal
+from .inputs import do_without, drop_missing, is_partial
+from .state import ATTEMPT, Journal
 
 _RETURNED = re.compile(r"returned (-?\d+)$")
 
@@ -50,8 +50,7 @@ class _Journaled(Runner):
     def select_task(self, node: Any, tasks_dict: Any) -> bool:
         """Whether to execute the task now; then it is marked as running."""
         if is_partial(node.task) and node.run_status is None:
-            leave_out(node.task, [bad.task for bad in node.bad_deps], made=lambda path: False)
-            node.bad_deps = []
+            self._go_on_without(node)
         if not super().select_task(node, tasks_dict):
             return False
         task = node.task
@@ -64,6 +63,16 @@ class _Journaled(Runner):
             self._inputs[task.name] = {path: _marks(path) for path in task.file_dep}
             self._state.begin(task.name, task.targets)
         return True
+
+    def _go_on_without(self, node: Any) -> None:
+        """Let a partial task run with the inputs that are left, and again as long as some fail."""
+        for bad in node.bad_deps:
+            attempt = self._state.row(bad.task.name).get(ATTEMPT) or {}
+            do_without(node.task, bad.task, attempt.get("message") or "not done")
+        if node.bad_deps:
+            node.task.uptodate.append((False, (), {}))
+        node.bad_deps = []
+        drop_missing(node.task)
 
     def execute_task(self, task: Any) -> BaseFail | None:
         """Run the actions; an error that is the user's to mend becomes a plain failure."""

@@ -585,7 +585,7 @@ def test_partial_task_does_without_what_a_failed_one_should_have_made(given: Pro
     assert Path("sum").read_text() == "ac"
     assert "strict" not in given.executed
     assert given.doit("-c").code == 1
-    assert "report" not in given.executed
+    assert "report" in given.executed  # there may be other failures to tell of
     Path("b").write_text("b")
     assert given.doit("-c").code == 0
     assert Path("sum").read_text() == "abc"
