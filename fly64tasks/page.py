@@ -30,7 +30,7 @@ from fly64tasks.page_job import (
     spark_points,
 )
 from fly64tasks.results import Job, main_metric
-from fly64tasks.scorecard import METRICS
+from fly64tasks.scorecard import METRICS, Metric
 from fly64tasks.study import BASELINE, SPLITS, Study
 from fly64tasks.wording import (
     NONE,
@@ -86,7 +86,7 @@ def render(
         views=[(view, _overlap_of(view, study)) for view in views],
         splits=SPLITS,
         jobs=[
-            _job(job, layout, best, embeds) | {"view_index": views.index(job.case.view)}
+            _job(job, layout, metric, best, embeds) | {"view_index": views.index(job.case.view)}
             for job in jobs
         ],
         rows=_matrix(jobs),
@@ -122,8 +122,10 @@ def _variables() -> str:
     )
 
 
-def _job(job: Job, layout: Layout, best: Mapping[str, float], embeds: bool) -> dict[str, Any]:
-    """Return what the template shows of a job."""
+def _job(
+    job: Job, layout: Layout, metric: Metric, best: Mapping[str, float], embeds: bool
+) -> dict[str, Any]:
+    """Return what the template shows of a job; its main score is ``metric``, else what it has."""
     root, metric_cells = layout.artifact_root, cells_of(job, best)
 
     def picture(path: Any, width: int) -> str | None:
@@ -131,6 +133,8 @@ def _job(job: Job, layout: Layout, best: Mapping[str, float], embeds: bool) -> d
             return None
         return pictures.embedded(path, width) if embeds else pictures.linked(path, root)
 
+    main = next(cell for cell in metric_cells if cell.metric == metric)
+    known = (cell for cell in metric_cells if cell.sort is not None)
     losses = [loss for loss in job.losses if loss == loss]
     return {
         "case": job.case,
@@ -141,6 +145,7 @@ def _job(job: Job, layout: Layout, best: Mapping[str, float], embeds: bool) -> d
         "truth_seeded": job.truth_seeded,
         "frames": frames_text(job),
         "cells": metric_cells,
+        "main": main if main.sort is not None else next(known, main),
         "facts": facts_of(job),
         "thumbnail": picture(job.thumbnail, _THUMBNAIL_PX),
         "comparison": picture(job.comparison, _COMPARISON_PX),

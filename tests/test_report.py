@@ -217,6 +217,13 @@ def test_set_without_truth_shows_the_score_of_the_data_and_why_others_are_absent
     assert "and its R-factor" in html
 
 
+def test_job_without_truth_among_others_shows_the_score_that_it_has(layout: Layout):
+    write_scores(layout, CASES[0], **NO_TRUTH)
+    section = section_of(page_of(layout), CASES[0])
+    assert "R-factor <b>0.2000</b>" in section
+    assert "Complex NRMSE <b>" not in section
+
+
 def test_truth_seeded_and_assumed_are_marked(layout: Layout):
     seeded = {"comparable": True, "reason": None, "seeded": True}
     assert "truth-seeded" not in page_of(layout)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import screenshot
+from PIL import Image
 from scored_study import STUDY, scores_of, write_run, write_study
 
 from fly64tasks import layout as names
@@ -16,9 +20,9 @@ from fly64tasks.report import write_report
 from fly64tasks.results import read_jobs
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-chromium = pytest.importorskip("chromium")
 pytestmark = pytest.mark.skipif(
-    chromium.PATH is None, reason="no chromium, chromium-browser or google-chrome is installed"
+    screenshot.CHROMIUM is None,
+    reason="no chromium, chromium-browser or google-chrome is installed",
 )
 
 CASES = list(STUDY.cases())
@@ -60,7 +64,9 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium.PATH, args=chromium.FLAGS)
+        browser = driver.chromium.launch(
+            executable_path=screenshot.CHROMIUM, args=[*screenshot.FLAGS]
+        )
         yield browser
         browser.close()
 
@@ -214,3 +220,15 @@ def test_linked_pictures_show_beside_the_page(
         picture = report.page.locator(".tile img").first
         assert picture.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 64
         assert report.complaints == []
+
+
+def test_picture_for_the_readme_is_the_top_of_the_page(layout: Layout, tmp_path: Path):
+    output = tmp_path / "report.png"
+    command = [sys.executable, screenshot.__file__, str(layout.artifact_root / names.REPORT)]
+    done = subprocess.run([*command, "--output", str(output)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with Image.open(output) as picture:
+        assert picture.width == 1280
+        assert 600 < picture.height < 2000
+    assert output.stat().st_size < screenshot.SIZE_LIMIT
+    assert done.stdout.startswith(str(output))

@@ -1,0 +1,137 @@
+"""Curves on axes: a score against dose, and Fourier ring correlation. Nothing here opens a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from fly64tasks import plotstyle
+from fly64tasks.plotstyle import LIGHT
+from fly64tasks.results import Job
+from fly64tasks.scorecard import Metric
+from fly64tasks.wording import dose_text
+
+_DOSES_NAMED = 6
+
+
+def against_dose(
+    axes: Axes, jobs: Sequence[Job], metric: Metric, split: str, limits: tuple[float, float] | None
+) -> None:
+    """Draw a score against dose: a line per view, broken at a missing job, its name at its end.
+
+    A value that is only a bound has an open marker. ``limits`` is the scale of all panels of the
+    score (`limits_of`).
+    """
+    axes.set_title(split)
+    assumed = metric.unit == "nm" and any(job.geometry_assumed for job in jobs)
+    unit = f"{metric.unit}, assumed pixel size" if assumed else metric.unit
+    axes.set_ylabel(f"{metric.label}\n({unit})" if unit else metric.label)
+    axes.set_xlabel("dose (photons per frame)")
+    axes.set_xscale("log")
+    every = doses_of(jobs)
+    ends: list[tuple[float, float, str, str]] = []
+    for view, look in looks_of(jobs).items():
+        line = {
+            job.case.dose: (value, job.is_bound(metric))
+            for job in jobs
+            if (job.case.view, job.case.split) == (view, split)
+            and (value := job.value(metric)) is not None
+            and np.isfinite(value)
+        }
+        if not line:
+            continue
+        axes.plot(every, [line.get(dose, (np.nan,))[0] for dose in every], **look, clip_on=False)
+        for dose, (value, is_bound) in line.items():
+            if is_bound:
+                axes.plot(dose, value, **look, markerfacecolor=LIGHT["paper"], clip_on=False)
+        last = max(line)
+        ends.append((last, line[last][0], view, look["color"]))
+    if limits is None or not ends:
+        say_empty(axes, f"no {metric.label} here")
+        return
+    if limits[0] > 0:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_ylim(*limits)
+    axes.set_xlim(every[0] / 1.25, every[-1] * 1.25)
+    ticks = every if len(every) <= _DOSES_NAMED else (every[0], every[len(every) // 2], every[-1])
+    axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: dose_text(round(value))))
+    _name_ends(axes, ends, every[-1])
+
+
+def _name_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]], last_dose: float) -> None:
+    """Write each line's name right of its end; those at the last dose are moved apart."""
+    from_pixels, gap = axes.transAxes.inverted().transform, 0.075
+    placed: list[float] = []
+    for dose, value, view, colour in sorted(ends, key=lambda end: end[1]):
+        x, height = map(float, from_pixels(axes.transData.transform((dose, value))))
+        if dose == last_dose:
+            x, height = 1.0, max(height, placed[-1] + gap) if placed else height
+            placed.append(height)
+        axes.annotate(
+            view,
+            (x, height),
+            xycoords="axes fraction",
+            xytext=(4 if x == 1 else 9, 0),
+            textcoords="offset points",
+            color=colour,
+            va="center",
+            weight="bold",
+        )
+
+
+def frc_curves(axes: Axes, jobs: Sequence[Job], looks: dict[str, dict[str, Any]]) -> None:
+    """Draw the correlation of one dose and split, a line per view, and the thresholds.
+
+    The thresholds depend on the number of pixels in a ring: those of the first view are drawn.
+    """
+    case = jobs[0].case
+    axes.set_title(f"{dose_text(case.dose)} photons, {case.split}")
+    for job in jobs:
+        if job.frc is None:
+            continue
+        look = looks[job.case.view] | {"marker": ""}
+        axes.plot(job.frc.frequency, job.frc.frc, **look, linewidth=1.5, label=job.case.view)
+    curves = jobs[0].frc
+    if curves is not None:
+        dotted: dict[str, Any] = {"color": LIGHT["muted"], "linewidth": 0.9}
+        axes.plot(curves.frequency, curves.one_bit, **dotted, linestyle="--", label="1-bit")
+        axes.plot(curves.frequency, curves.half_bit, **dotted, linestyle=":", label="½-bit")
+    axes.set_xlim(0, 0.5)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("spatial frequency (cycles/px)")
+    axes.set_ylabel("FRC")
+
+
+def doses_of(jobs: Sequence[Job]) -> tuple[float, ...]:
+    """Return the doses, in order."""
+    return tuple(dict.fromkeys(job.case.dose for job in jobs))
+
+
+def looks_of(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
+    """Return the colour and marker of each view."""
+    return plotstyle.look_of(list(dict.fromkeys(job.case.view for job in jobs)))
+
+
+def limits_of(jobs: Sequence[Job], metric: Metric) -> tuple[float, float] | None:
+    """Return the scale that all panels of a score share, None where no job has it."""
+    values = [value for job in jobs if (value := job.value(metric)) is not None]
+    values = [value for value in values if np.isfinite(value)]
+    if not values:
+        return None
+    low, high = min(values), max(values)
+    return (low / 1.3, high * 1.3) if low > 0 else (min(0.0, low * 1.1), high * 1.1 or 1.0)
+
+
+def say_empty(axes: Axes, text: str) -> None:
+    """Write in the middle of axes that have nothing to show."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color=LIGHT["muted"])
+    axes.set(xticks=[], yticks=[])
