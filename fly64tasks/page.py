@@ -177,7 +177,7 @@ def _key_numbers(jobs: Sequence[Job]) -> list[tuple[str, str, str]]:
     numbers = [("Jobs scored", f"{scored} of {len(jobs)}", "")]
     for metric in (main_metric(jobs), RESOLUTION):
         found = [(value, job) for job in jobs if (value := job.value(metric)) is not None]
-        if found:
+        if found and metric.needs_truth:
             choose = min if metric.better == "lower" else max
             value, job = choose(found, key=lambda pair: pair[0])
             text = with_unit(metric, score_text(metric, value, is_bound=job.is_bound(metric)))

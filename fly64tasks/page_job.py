@@ -40,9 +40,12 @@ def cells_of(job: Job, best: Mapping[str, float]) -> list[Cell]:
 
 
 def best_of(jobs: Sequence[Job]) -> dict[str, float]:
-    """Return the best value of each score, where at least two jobs have it."""
+    """Return the best value of each score against the truth that at least two jobs have.
+
+    The R-factor has no best: fewer photons or frames to agree with can lower it and help nobody.
+    """
     best = {}
-    for metric in METRICS:
+    for metric in (metric for metric in METRICS if metric.needs_truth):
         values = [value for job in jobs if (value := job.value(metric)) is not None]
         if len(values) > 1:
             best[metric.key] = min(values) if metric.better == "lower" else max(values)

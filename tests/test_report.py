@@ -100,6 +100,14 @@ def test_equal_inputs_give_equal_bytes(written: Layout):
     assert [path.read_bytes() for path in files] == before
 
 
+def test_best_of_a_column_is_marked_but_no_r_factor(written: Layout):
+    html = (written.artifact_root / names.REPORT).read_text("utf-8")
+    best = re.findall(r'<td class="number best" data-sort="[^"]+">0.0100</td>', html)
+    assert len(best) == 1
+    last = [in_row(html, case).rstrip().removesuffix("</tr>").rstrip() for case in STUDY.cases()]
+    assert all(re.search(r'<td class="number" [^<]*</td>$', row) for row in last)
+
+
 def test_summary_is_tidy_and_complete(layout: Layout):
     rows = rows_of(layout)
     assert [(row["case"], row["metric"]) for row in rows] == [
