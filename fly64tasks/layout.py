@@ -23,7 +23,6 @@ SCORE_FILES = (SCORES, FRC, COMPARISON, THUMBNAIL)
 REPORT = "index.html"
 SUMMARY_CSV = "summary.csv"
 SUMMARY_MD = "summary.md"
-SKIPS = "skip_summary.json"
 FIGURES = "figures"
 FIGURE_NAMES = ("error_versus_dose", "resolution_versus_dose", "frc_curves", "reconstructions")
 FIGURE_FORMATS = ("svg", "pdf")

@@ -206,7 +206,7 @@ def report(study: Study, layout: Layout) -> TaskDict:
         "actions": [(_report, [], {"study": study, "layout": layout})],
         "file_dep": [f"{folder}/{name}" for folder in folders for name in parts],
         "targets": targets,
-        "uptodate": [SpecUnchanged(study.to_dict())],
+        "uptodate": [SpecUnchanged({**study.to_dict(), "recon": study.recon.resolved().to_dict()})],
         "clean": [(_remove, [targets])],
         "meta": {"partial": True},
         "doc": "Write the report: a page, tables and figures of every score",

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 from scored_study import STUDY, layout_in, scores_of, write_run, write_scores, write_study
 
-from fly64tasks.findings import headline
-from fly64tasks.results import read_jobs
+from fly64tasks.report.findings import headline
+from fly64tasks.report.results import read_jobs
 from fly64tasks.scorecard import METRICS
 from fly64tasks.study import Case
 

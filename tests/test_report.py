@@ -1,6 +1,5 @@
 import csv
 import io
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,10 @@ from scored_study import STUDY, layout_in, scores_of, write_run, write_scores, w
 from test_findings import NO_TRUTH
 
 from fly64tasks import layout as names
-from fly64tasks import page, summary
 from fly64tasks.errors import Fly64Error
 from fly64tasks.layout import Layout
-from fly64tasks.report import write_report
-from fly64tasks.results import read_jobs
+from fly64tasks.report import page, summary, write_report
+from fly64tasks.report.results import read_jobs
 from fly64tasks.scorecard import METRICS
 from fly64tasks.study import Case, Study
 
@@ -178,12 +176,11 @@ def test_partial_study_lists_each_missing_job_with_its_reason(tmp_path: Path):
     write_scores(layout, scored)
     layout.dataset(not_run).parent.mkdir(parents=True)
     layout.dataset(not_run).touch()
-    skips = [
-        {"task": f"recon:{skipped.name}", "reasons": ["its set is missing: sparse_train.npz"]},
-        {"task": f"recon:{not_run.name}", "reasons": ["not asked for"]},
-    ]
-    (layout.artifact_root / names.SKIPS).write_text(json.dumps({"schema": 1, "skipped": skips}))
-    html = page_of(layout)
+    without = {
+        f"recon:{skipped.name}": "its set is missing: sparse_train.npz",
+        f"score:{skipped.name}": "needs what is missing",
+    }
+    html = page_of(layout, without=without)
     assert "1 of 6 jobs" in html
     missing = html[html.index('id="missing"') :]
     for case, reason in (

@@ -126,9 +126,7 @@ def drop_missing(task: Any, made: Callable[[str], bool] = lambda path: False) ->
 
     ``made(path)`` tells of one that an earlier task is going to make.
     """
-    task.file_dep -= {
-        path for path in task.file_dep if not made(path) and not Path(path).exists()
-    }
+    task.file_dep -= {path for path in task.file_dep if not made(path) and not Path(path).exists()}
 
 
 def refuse(found: dict[str, list[str]], options: Collection[str]) -> None:

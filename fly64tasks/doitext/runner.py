@@ -67,12 +67,18 @@ class _Journaled(Runner):
     def _go_on_without(self, node: Any) -> None:
         """Let a partial task run with the inputs that are left, and again as long as some fail."""
         for bad in node.bad_deps:
-            attempt = self._state.row(bad.task.name).get(ATTEMPT) or {}
-            do_without(node.task, bad.task, attempt.get("message") or "not done")
+            do_without(node.task, bad.task, self._why_failed(bad))
         if node.bad_deps:
             node.task.uptodate.append((False, (), {}))
         node.bad_deps = []
         drop_missing(node.task)
+
+    def _why_failed(self, node: Any) -> str:
+        if node.bad_deps:
+            first = node.bad_deps[0]
+            return f"{first.task.name}: {self._why_failed(first)}"
+        attempt = self._state.row(node.task.name).get(ATTEMPT) or {}
+        return attempt.get("message") or "an input is missing"
 
     def execute_task(self, task: Any) -> BaseFail | None:
         """Run the actions; an error that is the user's to mend becomes a plain failure."""

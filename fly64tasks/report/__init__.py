@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from fly64tasks import figures, page, summary
 from fly64tasks import layout as names
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.layout import Layout
-from fly64tasks.results import read_jobs
+from fly64tasks.report import figures, page, summary
+from fly64tasks.report.results import read_jobs
 from fly64tasks.study import Study
 
 
-def write_report(study: Study, layout: Layout, available: Collection[Path] | None = None) -> None:
+def write_report(
+    study: Study,
+    layout: Layout,
+    available: Collection[Path] | None = None,
+    without: Mapping[str, str] | None = None,
+) -> None:
     """Write `layout.REPORT_FILES` under the artifact root: always all of them, the page last.
 
     A job without scores is listed with the reason. Equal inputs give equal bytes.
@@ -23,6 +28,8 @@ def write_report(study: Study, layout: Layout, available: Collection[Path] | Non
     available : collection of Path, optional
         The ``scores.json`` files that count, each as ``layout.recon_dir(case) / names.SCORES``;
         scores elsewhere are taken to be of an earlier run. All that are there, unless given.
+    without : mapping of str to str, optional
+        Why a task left nothing this time (it failed or was skipped), by its name.
 
     Raises
     ------
@@ -30,7 +37,7 @@ def write_report(study: Study, layout: Layout, available: Collection[Path] | Non
         A job's file is damaged; nothing was written.
     """
     root = layout.artifact_root
-    jobs = read_jobs(study, layout, available)
+    jobs = read_jobs(study, layout, available, without)
     html = page.render(study, layout, jobs, figures.panels(jobs))
     figures.write_figures(jobs, root / names.FIGURES)
     _write(root / names.SUMMARY_CSV, summary.csv_text(jobs))

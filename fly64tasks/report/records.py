@@ -76,19 +76,6 @@ class Run(Struct, frozen=True):
     peak_memory_bytes: dict[str, float | None] = {}
 
 
-class Skip(Struct, frozen=True):
-    """One entry of ``skip_summary.json``."""
-
-    task: str
-    reasons: tuple[str, ...] = ()
-
-
-class Skips(Struct, frozen=True):
-    """``skip_summary.json``."""
-
-    skipped: tuple[Skip, ...] = ()
-
-
 @dataclass(frozen=True)
 class Frc:
     """``frc.csv``: spatial frequencies in cycles/px, the correlation and its two thresholds."""

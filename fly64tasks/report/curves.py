@@ -11,9 +11,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from fly64tasks import plotstyle
 from fly64tasks.plotstyle import LIGHT
-from fly64tasks.results import Job
+from fly64tasks.report.results import Job
+from fly64tasks.report.wording import dose_text
 from fly64tasks.scorecard import Metric
-from fly64tasks.wording import dose_text
 
 _DOSES_NAMED = 6
 

@@ -13,14 +13,22 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fly64tasks import layout as names
-from fly64tasks import pictures, plotstyle
-from fly64tasks.curves import against_dose, doses_of, frc_curves, limits_of, looks_of, say_empty
-from fly64tasks.findings import RESOLUTION
+from fly64tasks import plotstyle
 from fly64tasks.plotstyle import LIGHT
-from fly64tasks.results import Job, main_metric
+from fly64tasks.report import pictures
+from fly64tasks.report.curves import (
+    against_dose,
+    doses_of,
+    frc_curves,
+    limits_of,
+    looks_of,
+    say_empty,
+)
+from fly64tasks.report.findings import RESOLUTION
+from fly64tasks.report.results import Job, main_metric
+from fly64tasks.report.wording import dose_text, score_text
 from fly64tasks.scorecard import Metric
 from fly64tasks.study import SPLITS
-from fly64tasks.wording import dose_text, score_text
 
 _PANEL_IN = (5.4, 3.2)
 _SMALL_PANEL_IN = (4.0, 2.7)

@@ -17,10 +17,11 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fly64tasks import pictures, plotstyle
-from fly64tasks.findings import RESOLUTION, headline
+from fly64tasks import plotstyle
 from fly64tasks.layout import FIGURE_NAMES, FIGURES, Layout
-from fly64tasks.page_job import (
+from fly64tasks.report import pictures
+from fly64tasks.report.findings import RESOLUTION, headline
+from fly64tasks.report.page_job import (
     best_of,
     cells_of,
     facts_of,
@@ -29,10 +30,8 @@ from fly64tasks.page_job import (
     setting_text,
     spark_points,
 )
-from fly64tasks.results import Job, main_metric
-from fly64tasks.scorecard import METRICS, Metric
-from fly64tasks.study import BASELINE, SPLITS, Study
-from fly64tasks.wording import (
+from fly64tasks.report.results import Job, main_metric
+from fly64tasks.report.wording import (
     NONE,
     counted,
     dose_text,
@@ -42,6 +41,8 @@ from fly64tasks.wording import (
     score_text,
     with_unit,
 )
+from fly64tasks.scorecard import METRICS, Metric
+from fly64tasks.study import BASELINE, SPLITS, Study
 
 EMBED_LIMIT = 60
 """Above so many jobs the page links to their pictures and does not hold them."""
@@ -61,7 +62,7 @@ def render(
         SVG elements as `figures.panels` draws them.
     """
     environment = Environment(
-        loader=PackageLoader("fly64tasks"),
+        loader=PackageLoader("fly64tasks.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -106,7 +107,7 @@ def render(
 
 
 def _text(name: str) -> str:
-    return (resources.files("fly64tasks") / "templates" / name).read_text("utf-8")
+    return (resources.files("fly64tasks.report") / "templates" / name).read_text("utf-8")
 
 
 def _variables() -> str:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fly64tasks.results import Job, main_metric
+from fly64tasks.report.results import Job, main_metric
+from fly64tasks.report.wording import counted, dose_text, in_sentence, listed, score_text, with_unit
 from fly64tasks.scorecard import METRICS, Metric
 from fly64tasks.study import SPLITS
-from fly64tasks.wording import counted, dose_text, in_sentence, listed, score_text, with_unit
 
 RESOLUTION = next(metric for metric in METRICS if metric.key == "frc_halfbit_period_nm")
 """The resolution that curves and sentences show."""

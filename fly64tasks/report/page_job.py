@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fly64tasks.results import Job
+from fly64tasks.report.results import Job
+from fly64tasks.report.wording import MINUS, NONE, bytes_text, duration_text, score_text
 from fly64tasks.scorecard import METRICS, Metric
-from fly64tasks.wording import MINUS, NONE, bytes_text, duration_text, score_text
 
 Facts = list[tuple[str, str]]
 

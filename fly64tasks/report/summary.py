@@ -7,11 +7,11 @@ import io
 import re
 from collections.abc import Sequence
 
-from fly64tasks.findings import RESOLUTION, headline
-from fly64tasks.results import Job, main_metric
+from fly64tasks.report.findings import RESOLUTION, headline
+from fly64tasks.report.results import Job, main_metric
+from fly64tasks.report.wording import NONE, dose_text, score_text
 from fly64tasks.scorecard import METRICS, Metric
 from fly64tasks.study import SPLITS, Study
-from fly64tasks.wording import NONE, dose_text, score_text
 
 COLUMNS = (
     "case",

@@ -9,13 +9,19 @@ from typing import Literal
 
 from fly64tasks import layout as names
 from fly64tasks.layout import Layout
-from fly64tasks.records import Frc, Run, Scores, Skips, log_tail, read_frc, read_json, read_losses
+from fly64tasks.report.records import (
+    Frc,
+    Run,
+    Scores,
+    log_tail,
+    read_frc,
+    read_json,
+    read_losses,
+)
 from fly64tasks.scorecard import METRICS, Metric
 from fly64tasks.study import Case, Study
 
-State = Literal["scored", "not scored", "failed", "skipped", "no dataset", "not run"]
-
-_NOT_ASKED_FOR = "not asked for"
+State = Literal["scored", "not scored", "failed", "left out", "no dataset", "not run"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,10 @@ class Job:
 
 
 def read_jobs(
-    study: Study, layout: Layout, available: Collection[Path] | None = None
+    study: Study,
+    layout: Layout,
+    available: Collection[Path] | None = None,
+    without: Mapping[str, str] | None = None,
 ) -> tuple[Job, ...]:
     """Return every job of a study, in the order of its cases.
 
@@ -79,14 +88,15 @@ def read_jobs(
     available : collection of Path, optional
         The ``scores.json`` files that count, as `Layout.recon_dir` gives their folders; scores
         elsewhere are of an earlier run and are left out. All that are there, unless given.
+    without : mapping of str to str, optional
+        Why a task left nothing this time (it failed or was skipped), by its name.
 
     Raises
     ------
     Fly64Error
         A file is damaged.
     """
-    skipped = _read_skips(layout.artifact_root / names.SKIPS)
-    return tuple(_read_job(case, layout, skipped, available) for case in study.cases())
+    return tuple(_read_job(case, layout, without or {}, available) for case in study.cases())
 
 
 def main_metric(jobs: Sequence[Job]) -> Metric:
@@ -98,7 +108,7 @@ def main_metric(jobs: Sequence[Job]) -> Metric:
 def _read_job(
     case: Case,
     layout: Layout,
-    skipped: Mapping[str, Sequence[str]],
+    without: Mapping[str, str],
     available: Collection[Path] | None,
 ) -> Job:
     folder = layout.recon_dir(case)
@@ -107,7 +117,7 @@ def _read_job(
     counts = available is None or path in available
     scores = read_json(path, Scores) if counts else None
     stale = scores is None and path.exists()
-    state, why = _state(case, layout, run, scores, skipped)
+    state, why = _state(case, layout, run, scores, without)
     if stale and state == "not scored":
         why = "reconstructed; its scores are of an earlier run"
     if state != "scored":
@@ -135,15 +145,15 @@ def _state(
     layout: Layout,
     run: Run | None,
     scores: Scores | None,
-    skipped: Mapping[str, Sequence[str]],
+    without: Mapping[str, str],
 ) -> tuple[State, str]:
+    reasons = [without[task] for task in _tasks(case) if task in without]
+    if reasons:
+        return "left out", reasons[0]
     if run is not None and run.state != "done":
         return "failed", run.reason or f"the reconstruction is {run.state}"
     if scores is not None:
         return "scored", ""
-    reasons = [reason for reason in skipped.get(case.name, ()) if reason != _NOT_ASKED_FOR]
-    if reasons:
-        return "skipped", "; ".join(reasons)
     if run is not None:
         return "not scored", "reconstructed, but not scored yet"
     dataset = layout.dataset(case)
@@ -156,9 +166,6 @@ def _existing(path: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _read_skips(path: Path) -> dict[str, list[str]]:
-    """Return the reasons by case; a job is skipped by the name of any of its tasks."""
-    reasons: dict[str, list[str]] = {}
-    for skip in (read_json(path, Skips) or Skips()).skipped:
-        reasons.setdefault(skip.task.partition(":")[2], []).extend(skip.reasons)
-    return reasons
+def _tasks(case: Case) -> tuple[str, str]:
+    """Return the names of the tasks that a job's scores come from, the first one first."""
+    return f"recon:{case.name}", f"score:{case.name}"
