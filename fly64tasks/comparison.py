@@ -89,7 +89,7 @@ def _rows(obj: ComplexArray, truth: ComplexArray | None, seen: BoolArray) -> lis
     phase, true_phase = (phase_near(image, reference, seen) - mean for image in (obj, reference))
     images = {
         "amplitude": (np.abs(obj), np.abs(reference), plotstyle.AMPLITUDE_MAP, ""),
-        "phase": (phase, true_phase, plotstyle.PHASE_MAP, " about its mean, rad"),
+        "phase": (phase, true_phase, plotstyle.PHASE_MAP, ", rad"),
     }
     rows = []
     for name, (image, true, colour_map, unit) in images.items():
