@@ -17,15 +17,13 @@ from .doitext.selection import MetaFilter
 from .engine.spec import FILE, EngineSpec, read_engine
 from .errors import StudyError
 
-_ENGINE = CmdOption(
-    {
-        "name": "engine",
-        "long": "engine",
-        "type": str,
-        "default": "",
-        "help": f"the workers' settings, see docs/engine.md (default: {FILE} where there is one)",
-    }
-)
+_ENGINE = {
+    "name": "engine",
+    "long": "engine",
+    "type": str,
+    "default": "",
+    "help": f"the workers' settings, see docs/engine.md (default: {FILE} where there is one)",
+}
 
 
 class _Study(GraphCommand):
@@ -48,7 +46,7 @@ class _Study(GraphCommand):
 class Run(_Study, cmd_run.Run):
     """``doit run``."""
 
-    own_options = (*cmd_run.Run.own_options, _ENGINE)
+    own_options = (*cmd_run.Run.own_options, CmdOption(_ENGINE))
 
     def jobs(self, asked: int) -> int:
         """What ``-j`` says; with ``--engine`` alone, as many as there are workers."""

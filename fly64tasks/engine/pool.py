@@ -6,6 +6,7 @@ hangs after Ctrl-C. What is ours, and why:
 - Parsl starts its programs by name, from PATH; here by ``python -m``, so that a virtual environment
   need not be activated, and under `keeper`, so that nothing outlives this process.
 - A dead interchange leaves its futures open for ever: whoever waits looks at its process too.
+- The executor's sockets are for one thread: doit's threads submit one at a time.
 - A lost worker's task is tried once more, and only that: what a task raises is its result.
 - Ending has a time limit: Parsl's own waits for answers of processes that may be gone.
 """
@@ -16,6 +17,7 @@ import contextlib
 import json
 import logging
 import os
+import shlex
 import shutil
 import socket
 import sys
@@ -26,6 +28,8 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
+import zmq
+from parsl import curvezmq
 from parsl.executors import HighThroughputExecutor
 from parsl.executors.errors import BadStateException
 from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
@@ -48,7 +52,6 @@ FOLDER = ".engine"
 _PARSL = "parsl.executors.high_throughput"
 _WAKE_S = 0.2
 _STOP_S = 5.0
-_LOCAL_HEARTBEAT_S = 10.0
 _ATTEMPTS = 2
 
 
@@ -109,13 +112,14 @@ class Workers:
         scripts = self._folder / "scripts"
         scripts.mkdir()
         self._folder.chmod(0o700)  # it holds the keys of this run
-        heartbeat_s = _LOCAL_HEARTBEAT_S if self._local else self._spec.heartbeat_s
+        certificates = curvezmq.create_certificates(self._folder)
+        heartbeat_s = self._spec.heartbeat_s or (10 if self._local else 30)
         provider = make_provider(self._spec, self._folder)
         provider.script_dir = str(scripts)
         executor = HighThroughputExecutor(
             label="fly64tasks",
             provider=provider,
-            launch_cmd=self._launch_command(),
+            launch_cmd=self._launch_command(certificates),
             interchange_launch_cmd=[
                 *_keeper("--parent", str(os.getpid())),
                 *_module(f"{_PARSL}.interchange"),
@@ -131,12 +135,14 @@ class Workers:
         executor.run_id = str(uuid.uuid4())
         executor.run_dir = str(self._folder)
         executor.log_config = None
+        executor.cert_dir = certificates
         logging.getLogger("parsl").addHandler(logging.NullHandler())
         self._executor = executor
         try:
             executor.start()
         except Exception as error:
             raise EngineError(f"the engine did not start: {error}") from None
+        executor.outgoing_q.zmq_socket.setsockopt(zmq.SNDTIMEO, int(_STOP_S * 1000))
         self._poller = JobStatusPoller(strategy="simple", max_idletime=60, strategy_period=0.5)
         self._poller.add_executors([executor])
 
@@ -149,23 +155,22 @@ class Workers:
         on_event: Callable[..., None] | None,
     ) -> T:
         """Call a function on a worker; see `fly64tasks.engine.run`."""
-        executor = self._executor
-        assert executor is not None, "started"
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(1, _ATTEMPTS + 1):
             events = self._folder / "events" / f"{uuid.uuid4().hex}.jsonl"
             call = (fn, args, kwargs, str(events), on_event is not None)
             try:
-                future: Future[T] = executor.submit(worker.call, {}, *call)
-                return self._wait(future, _Follower(events, on_event))
+                result: T = self._wait(self._submit(call), _Follower(events, on_event))
+                return result
             except (WorkerLost, ManagerLost) as lost:
-                sweep(writes)
-                if self._ending or attempt == _ATTEMPTS - 1:
+                if self._ending or attempt == _ATTEMPTS:
                     raise EngineError(
-                        f"worker lost {attempt + 1} times: {_plain(lost)}; out of memory? "
+                        f"worker lost {attempt} times: {_plain(lost)}; out of memory? "
                         "`doit engine` says how many workers fit"
                     ) from None
             except BadStateException as error:
                 raise EngineError(f"no worker could be started: {_plain(error)}") from None
+            finally:
+                sweep(writes)  # what a worker that is gone left; there is nothing else
         raise AssertionError("unreachable")
 
     def end(self) -> None:
@@ -185,6 +190,16 @@ class Workers:
         with contextlib.suppress(OSError):  # another doit's folder is in it
             self._folder.parent.rmdir()
 
+    def _submit(self, call: tuple[Any, ...]) -> Future[Any]:
+        executor = self._executor
+        assert executor is not None, "started"
+        self._check_interchange()
+        with self._guard:
+            try:
+                return executor.submit(worker.call, {}, *call)
+            except zmq.Again:
+                raise EngineError(f"the engine's interchange took no task in {_STOP_S} s") from None
+
     def _wait(self, future: Future[T], follower: _Follower) -> T:
         while True:
             done, _ = wait([future], _WAKE_S)
@@ -199,10 +214,9 @@ class Workers:
         process = executor.interchange_proc if executor else None
         if executor is None or process is None or process.poll() is None:
             return
-        with self._guard:
-            if not self._ending:
-                self._ending = True
-                self._cancel_blocks(executor)  # no worker writes on behind a failed task
+        with self._guard:  # no worker writes on behind a failed task
+            self._ending = True
+            self._cancel_blocks(executor)
         raise EngineError(
             f"the engine's interchange ended (exit code {process.returncode}) and its tasks with "
             "it; run doit again to go on"
@@ -214,7 +228,7 @@ class Workers:
         if provider and jobs:
             provider.cancel(jobs)
 
-    def _launch_command(self) -> str:
+    def _launch_command(self, certificates: str) -> str:
         """Parsl's command, with paths quoted, `python -m` for the script, and our keeper."""
         environment = {
             "OMP_NUM_THREADS": str(self._spec.threads_per_worker),
@@ -228,12 +242,11 @@ class Workers:
             *_keeper(*tie, f"--folder={Path.cwd()}", *settings),
             *_module(f"{_PARSL}.process_worker_pool"),
         ]
-        quoted = " ".join(_quoted(word) for word in prefix)
         options = DEFAULT_LAUNCH_CMD.partition(" ")[2]
-        for path in ("cert_dir", "logdir"):
-            options = options.replace(f"{{{path}}}", f'"{{{path}}}"')
-        # Parsl formats the command twice.
-        return f"{quoted.replace('{', '{{{{').replace('}', '}}}}')} {options}"
+        paths = {"cert_dir": certificates, "logdir": str(self._folder / "logs")}
+        for name, path in paths.items():
+            options = options.replace(f"{{{name}}}", _verbatim(path))
+        return f"{' '.join(map(_verbatim, prefix))} {options}"
 
 
 class _Follower:
@@ -271,9 +284,9 @@ def _keeper(*options: str) -> list[str]:
     return [*_module("fly64tasks.engine.keeper"), *options, "--"]
 
 
-def _quoted(word: str) -> str:
-    escaped = "".join(f"\\{c}" if c in '"\\$`' else c for c in word)
-    return f'"{escaped}"'
+def _verbatim(word: str) -> str:
+    """Quote a word for the shell, and for Parsl, which formats the command twice."""
+    return shlex.quote(word).replace("{", "{{{{").replace("}", "}}}}")
 
 
 def _plain(error: BaseException) -> str:

@@ -62,8 +62,9 @@ class EngineSpec(Spec, frozen=True):
         the state file. It is emptied when the run ends.
     poll_s : float
         Seconds between questions to the batch system.
-    heartbeat_s : float
-        Seconds without a word after which a node counts as lost.
+    heartbeat_s : float, optional
+        Seconds without a word after which a node counts as lost; by default 10 on this machine,
+        30 on a batch system.
     """
 
     provider: Literal["local", "slurm", "pbspro"] = "local"
@@ -90,7 +91,7 @@ class EngineSpec(Spec, frozen=True):
     address: str | None = None
     run_dir: str | None = None
     poll_s: Seconds = 15.0
-    heartbeat_s: Seconds = 30.0
+    heartbeat_s: Seconds | None = None
 
     def __post_init__(self) -> None:
         for key, providers in _ONLY_FOR.items():
