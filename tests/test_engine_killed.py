@@ -40,7 +40,7 @@ def victim(folder: Path, who: str) -> int:
     "who",
     [
         "worker",
-        "manager",
+        pytest.param("manager", marks=pytest.mark.slow),
         pytest.param("interchange", marks=pytest.mark.slow),
         pytest.param("keeper of the pool", marks=pytest.mark.slow),
         pytest.param("keeper of the interchange", marks=pytest.mark.slow),

@@ -50,14 +50,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             try:
                 while child.poll() is None and os.getppid() == options.parent:
+                    _reap(child.pid)
                     time.sleep(_POLL_S)
             finally:
                 for signum in (signal.SIGTERM, signal.SIGHUP):
                     signal.signal(signum, signal.SIG_IGN)
                 end_descendants(_GRACE_S)
+                _reap(child.pid)
     except _Stopped as stopped:
         return 128 + stopped.signum
     return child.returncode if child.returncode is not None else 1
+
+
+def _reap(child: int) -> None:
+    """Take note of adopted processes that have ended, lest they stay as zombies."""
+    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    while (ended := _any_child(flags)) and ended.si_pid != child:
+        os.waitpid(ended.si_pid, 0)
+
+
+def _any_child(flags: int) -> os.waitid_result | None:
+    try:
+        return os.waitid(os.P_ALL, 0, flags)
+    except ChildProcessError:
+        return None
 
 
 class _Stopped(BaseException):

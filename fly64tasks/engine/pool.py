@@ -164,8 +164,7 @@ class Workers:
             except (WorkerLost, ManagerLost) as lost:
                 if self._ending or attempt == _ATTEMPTS:
                     raise EngineError(
-                        f"worker lost {attempt} times: {_plain(lost)}; out of memory? "
-                        "`doit engine` says how many workers fit"
+                        f"worker lost {attempt} times: {_plain(lost)}; {self._likely_cause()}"
                     ) from None
             except BadStateException as error:
                 raise EngineError(f"no worker could be started: {_plain(error)}") from None
@@ -189,6 +188,11 @@ class Workers:
         shutil.rmtree(self._folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # another doit's folder is in it
             self._folder.parent.rmdir()
+
+    def _likely_cause(self) -> str:
+        if self._local:
+            return "out of memory? `doit engine` says how many workers fit"
+        return "out of memory, or walltime too short? see the engine file"
 
     def _submit(self, call: tuple[Any, ...]) -> Future[Any]:
         executor = self._executor
