@@ -4,10 +4,13 @@
 
 The first table: jobs that sleep, given to the engine by plain threads; by `doit -j N`; and, to tell
 the engine's share, by a `doit -j N` whose jobs sleep in its own threads. Overhead per job is the
-wall time, less that of jobs and workers that lose no time, divided by the number of jobs. The second
-table: the small study of the tests, all of it, by `doit` and by `doit -j N`; jobs are its
-reconstructions. Overhead and the "warm" rate count from when as many jobs have ended as run at once,
-which leaves out what each worker does once. Memory is the largest resident set of a process.
+wall time, less that of jobs and workers that lose no time, divided by the number of jobs.
+
+The second table: the small study of the tests, all of it, by `doit` and by `doit -j N`; jobs are its
+reconstructions. Memory is the largest resident set of a process.
+
+Overhead and the "warm" rate count from when as many jobs have ended as run at once, which leaves
+out what each worker does once.
 """
 
 from __future__ import annotations

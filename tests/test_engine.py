@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from engine_project import assert_nothing_left
+from small_study import PROJECT
 
 from fly64tasks import engine
 from fly64tasks.doitext import parallel
@@ -315,3 +316,19 @@ def test_doit_engine_says_where_tasks_would_run(project: Path):
     said = subprocess.run(more, cwd=project, capture_output=True, text=True, check=True).stdout
     assert "slurm: at most 3 jobs of 1 node at a time, 4 GPUs each" in said
     assert "recommended  -j 12" in said
+
+
+def test_examples_of_the_manual_are_engine_files(tmp_path: Path):
+    text = (PROJECT / "docs" / "engine.md").read_text("utf-8")
+    examples = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    specs = []
+    for example in examples:
+        (tmp_path / "engine.toml").write_text(example)
+        specs.append(read_engine(None, tmp_path))
+    assert [spec.provider for spec in specs] == ["local", "slurm", "pbspro"]
+    assert [spec.workers for spec in specs[1:]] == [16, 48]
+
+
+def test_manual_names_every_key():
+    text = (PROJECT / "docs" / "engine.md").read_text("utf-8")
+    assert not [key for key in EngineSpec().to_dict() if f"`{key}`" not in text]

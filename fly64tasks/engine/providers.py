@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from parsl.addresses import address_by_interface
 from parsl.jobs.states import JobState, JobStatus
 from parsl.launchers import MpiExecLauncher, SingleNodeLauncher, SrunLauncher
 from parsl.launchers.base import Launcher
@@ -19,7 +20,7 @@ from fly64tasks.engine.spec import EngineSpec
 from fly64tasks.errors import EngineError
 
 _STOP_S = 5.0
-_SET_ADDRESS = "set address in the engine file to this machine's name or address in the cluster"
+_SET_ADDRESS = "set address in the engine file to the network interface that the nodes reach"
 
 
 class ChildProvider(ExecutionProvider):
@@ -128,6 +129,8 @@ def address_of(spec: EngineSpec) -> str:
     if spec.provider == "local":
         return "127.0.0.1"
     name = spec.address or socket.gethostname()
+    if name in (interface for _, interface in socket.if_nameindex()):
+        return address_by_interface(name)
     try:
         found = socket.gethostbyname(name)
     except OSError as error:

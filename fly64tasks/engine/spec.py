@@ -56,7 +56,8 @@ class EngineSpec(Spec, frozen=True):
     launcher_options : str
         Further arguments of it.
     address : str, optional
-        The IP address of this machine as the workers' nodes reach it; by default that of its name.
+        This machine as the workers' nodes reach it: a network interface (``bond0``), a host name or
+        an IP address; by default what its name resolves to.
     run_dir : str, optional
         A folder that all nodes see, for job scripts, keys and logs; by default a hidden one beside
         the state file. It is emptied when the run ends.
