@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+from doit import get_initial_workdir
+from doit.cmd_base import Command
+from doit.cmdparse import CmdOption
+from doit.exceptions import InvalidCommand
+
 from .doitext import cmd_list, cmd_manifest, cmd_run
 from .doitext.command import AllowMissing, GraphCommand
 from .doitext.manifest import FileNames
 from .doitext.selection import MetaFilter
+from .engine.spec import FILE, EngineSpec, read_engine
+from .errors import StudyError
+
+_ENGINE = {
+    "name": "engine",
+    "long": "engine",
+    "type": str,
+    "default": "",
+    "help": f"the workers' settings, see docs/engine.md (default: {FILE} where there is one)",
+}
 
 
 class _Study(GraphCommand):
@@ -28,6 +46,16 @@ class _Study(GraphCommand):
 class Run(_Study, cmd_run.Run):
     """``doit run``."""
 
+    own_options = (*cmd_run.Run.own_options, CmdOption(_ENGINE))
+
+    def jobs(self, asked: int) -> int:
+        """What ``-j`` says; with ``--engine`` alone, as many as there are workers."""
+        named = self.params["engine"]
+        if not (asked or named):
+            return 0
+        spec = self.params["engine"] = _engine(named)
+        return asked or spec.workers
+
 
 class List(_Study, cmd_list.List):
     """``doit list``."""
@@ -35,3 +63,32 @@ class List(_Study, cmd_list.List):
 
 class Manifest(_Study, cmd_manifest.Manifest):
     """``doit manifest``."""
+
+
+class Engine(Command):
+    """``doit engine``."""
+
+    name = "engine"
+    doc_purpose = "show where tasks would run, and which -j to use"
+    doc_usage = ""
+    doc_description = (
+        "Says what this machine has, what the engine file asks for, and what `doit -j N` starts."
+    )
+    cmd_options = (_ENGINE,)
+
+    def execute(self, opt_values: Any, pos_args: list[str]) -> int:
+        """Print it."""
+        from .engine.describe import describe
+
+        if pos_args:
+            raise InvalidCommand(f"engine takes no argument, found {' '.join(pos_args)}")
+        print(describe(_engine(opt_values["engine"])))
+        return 0
+
+
+def _engine(named: str) -> EngineSpec:
+    path = Path(get_initial_workdir() or ".", Path(named).expanduser()) if named else None
+    try:
+        return read_engine(path)
+    except StudyError as error:
+        raise InvalidCommand(str(error)) from None

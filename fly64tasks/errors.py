@@ -28,6 +28,12 @@ class DatasetError(Fly64Error):
     exit_code = 3
 
 
+class EngineError(Fly64Error):
+    """The worker processes, or what starts them, failed; not the task."""
+
+    exit_code = 1
+
+
 class ReconstructionError(Fly64Error):
     """A reconstruction that failed: not finite, or diverged; with the losses up to there."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import re
+import tomllib
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -46,6 +48,25 @@ def parse_spec(
         return msgspec.convert(table, spec_type, strict=not as_text)
     except msgspec.ValidationError as error:
         raise StudyError(f"{source}: {_explain(str(error), table)}") from None
+
+
+def read_spec(spec_type: type[SpecT], path: Path, kind: str) -> SpecT:
+    """Read and check a TOML file; ``kind`` says in errors what was expected.
+
+    Raises
+    ------
+    StudyError
+        The file can not be read, is not TOML, holds an unknown key or a value out of range.
+    """
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StudyError(f"{path}: {reason}; expected {kind}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: not valid TOML: {error}") from None
+    return parse_spec(spec_type, table, str(path))
 
 
 def _refuse_unknown_keys(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -15,8 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from fly64tasks.errors import StudyError
-from fly64tasks.spec import Spec, parse_spec
+from fly64tasks.spec import Spec, read_spec
 
 BASELINE = "baseline"
 SPLITS = ("train", "test")
@@ -294,17 +292,7 @@ def read_study(path: Path) -> Study:
     StudyError
         The file can not be read, is not TOML, holds an unknown key or a value out of range.
     """
-    try:
-        with path.open("rb") as file:
-            table = tomllib.load(file)
-    except OSError as error:
-        raise StudyError(
-            f"{path}: {(error.strerror or str(error)).lower()}; expected a study file (TOML), "
-            "such as study.toml"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: not valid TOML: {error}") from None
-    return parse_spec(Study, table, str(path))
+    return read_spec(Study, path, "a study file (TOML), such as study.toml")
 
 
 def algorithms() -> tuple[str, ...]:

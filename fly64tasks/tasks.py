@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ import msgspec
 from doit import doit_cmd, get_initial_workdir, get_var
 from doit.exceptions import InvalidDodoFile
 
+from fly64tasks import engine
 from fly64tasks import layout as names
 from fly64tasks.doitext import progress
 from fly64tasks.doitext.spec import SpecUnchanged
+from fly64tasks.epochs import EpochCallback
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.layout import Layout
 from fly64tasks.lineage import MadeAsAsked, lineage_of_base, lineage_of_set
@@ -78,7 +80,7 @@ def base(study: Study, layout: Layout) -> TaskDict:
     spec, geometry = study.base, study.geometry
     made_from = lineage_of_base(spec, geometry)
     return {
-        "actions": [(_make_base, [], {"target": layout.base, "study": study})],
+        "actions": [_on_worker(_make_base, [layout.base], target=layout.base, study=study)],
         "targets": [str(layout.base)],
         "uptodate": [
             SpecUnchanged({**spec.to_dict(), "geometry": geometry.to_dict()}),
@@ -100,7 +102,14 @@ def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
     return {
         "name": dose_name(dose),
         "actions": [
-            (_simulate, [], {"base": layout.base, "outputs": targets, "dose": dose, "study": study})
+            _on_worker(
+                _simulate,
+                targets.values(),
+                base=layout.base,
+                outputs=targets,
+                dose=dose,
+                study=study,
+            )
         ],
         "file_dep": [str(layout.base)],
         "targets": [str(path) for path in targets.values()],
@@ -126,7 +135,9 @@ def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
         made_as_asked.append(MadeAsAsked(targets.values(), partial(lineage_of_set, *made_from)))
     return {
         "name": f"{dose_name(dose)}_{view}",
-        "actions": [(_make_view, [], {"sources": sources, "outputs": targets, "spec": spec})],
+        "actions": [
+            _on_worker(_make_view, targets.values(), sources=sources, outputs=targets, spec=spec)
+        ],
         "file_dep": [str(path) for path in sources.values()],
         "targets": [str(path) for path in targets.values()],
         "uptodate": [SpecUnchanged(spec.to_dict()), *made_as_asked],
@@ -159,10 +170,10 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         meta["check_inputs"] = partial(_problems, source, spec)
         if case.view != BASELINE:
             meta["optional"] = "phase_d"
-    arguments = {"task_name": f"recon:{case.name}", "source": source, "folder": folder}
+    arguments = {"source": source, "folder": folder, "spec": spec, "writes": targets}
     return {
         "name": case.name,
-        "actions": [(_reconstruct, [], {**arguments, "spec": spec})],
+        "actions": [(_reconstruct, [f"recon:{case.name}"], arguments)],
         "file_dep": [str(source)],
         "targets": targets,
         "uptodate": [SpecUnchanged(spec.to_dict())],
@@ -254,6 +265,13 @@ def _path_variable(name: str) -> Path | None:
     return Path(get_initial_workdir(), Path(value).expanduser())
 
 
+def _on_worker(
+    fn: Callable[..., None], writes: Iterable[Path], **arguments: Any
+) -> tuple[Callable[..., None], list[Any], dict[str, Any]]:
+    """Return the action that calls a function of this module through the engine."""
+    return engine.run, [fn], {**arguments, "writes": list(writes)}
+
+
 def _make_base(target: Path, study: Study) -> None:
     from fly64tasks import simulate as command
 
@@ -272,13 +290,22 @@ def _make_view(sources: dict[str, Path], outputs: dict[str, Path], spec: ViewSpe
     command.make_view(sources, outputs, spec=spec)
 
 
-def _reconstruct(task_name: str, source: Path, folder: Path, spec: ReconSpec) -> None:
-    from fly64tasks import runner
-
-    def on_epoch(epoch: int, num_epochs: int, loss: float) -> None:
+def _reconstruct(
+    task_name: str, source: Path, folder: Path, spec: ReconSpec, writes: list[str]
+) -> None:
+    def on_event(epoch: int, num_epochs: int, loss: float) -> None:
         progress.report(task_name, epoch, num_epochs, loss=loss)
 
-    runner.run(source, folder, spec, device=get_var("device", "auto"), on_epoch=on_epoch)
+    device = get_var("device", "auto")
+    engine.run(_ptychi, source, folder, spec, device, writes=writes, on_event=on_event)
+
+
+def _ptychi(
+    source: Path, folder: Path, spec: ReconSpec, device: str, on_event: EpochCallback
+) -> None:
+    from fly64tasks import runner
+
+    runner.run(source, folder, spec, device=device, on_epoch=on_event)
 
 
 def _score(source: Path, folder: Path, spec: ScoreSpec, case: Case) -> None:

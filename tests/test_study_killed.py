@@ -10,11 +10,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from doit.dependency import JSONCodec
-from doitext_project import session_members
+from engine_project import assert_nothing_left
 from small_study import PROJECT, SMALL_STUDY
 
 from fly64tasks.doitext.state import Journal
@@ -67,14 +68,12 @@ def kill_and_finish(
 ) -> str:
     """Kill doit in a new project after ``when`` seconds, finish it, check; return what happened."""
     new_project(folder)
-    first = start(folder, "-j", str(jobs))
+    parallel = ["-j", str(jobs)] if jobs else []
+    first = start(folder, *parallel)
     time.sleep(when)
     first.send_signal(how)
     printed, _ = first.communicate(timeout=60)
-    deadline = time.monotonic() + 5
-    while session_members(first.pid):
-        assert time.monotonic() < deadline, f"orphans {session_members(first.pid)}"
-        time.sleep(0.05)
+    assert_nothing_left(folder)
     done, cut = finished(printed), cut_off(folder)
     if done and "10 done" not in printed:
         assert first.returncode == (-how if how is signal.SIGKILL else 128 + how), printed
@@ -82,7 +81,7 @@ def kill_and_finish(
     for path in folder.glob("reports/**/run.json"):
         json.loads(path.read_text("utf-8"))
 
-    second = start(folder, "-j", str(jobs))
+    second = start(folder, *parallel)
     again, _ = second.communicate(timeout=300)
     assert second.returncode == 0, printed + again
     repeated = finished(again)
@@ -93,30 +92,51 @@ def kill_and_finish(
     return f"{how.name} at {when:.1f} s, -j {jobs}: {len(done)} done, cut off {sorted(cut)}"
 
 
-def prove(folder: Path, kills: int, jobs: tuple[int, ...]) -> None:
-    undisturbed = new_project(folder / "undisturbed")
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a serial run gave, and how long it took."""
+
+    results: dict[str, bytes]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    folder = new_project(tmp_path_factory.mktemp("undisturbed") / "project")
     began = time.monotonic()
-    process = start(undisturbed)
+    process = start(folder)
     printed, _ = process.communicate(timeout=300)
-    duration = time.monotonic() - began
     assert process.returncode == 0, printed
-    expected = results(undisturbed)
+    return Undisturbed(results(folder), time.monotonic() - began)
+
+
+def prove(folder: Path, undisturbed: Undisturbed, kills: int, jobs: tuple[int, ...]) -> None:
     rng = random.Random(1)
     cut = 0
     for i in range(kills):
-        when, how = rng.uniform(0.3, duration), SIGNALS[i % 3]
-        told = kill_and_finish(
-            folder / f"killed {i}", when, how, jobs[i // 3 % len(jobs)], expected
-        )
+        when, how = rng.uniform(0.3, undisturbed.seconds), SIGNALS[i % 3]
+        place, at_once = folder / f"killed {i}", jobs[i % len(jobs)]
+        told = kill_and_finish(place, when, how, at_once, undisturbed.results)
         cut += "cut off []" not in told
         print(told, flush=True)
     print(f"{kills} kills, {cut} with a task cut off, all finished to the same bytes")
 
 
-def test_study_survives_being_killed(tmp_path: Path):
-    prove(tmp_path, kills=2, jobs=(1, 2))
+def test_parallel_study_gives_the_same_bytes(tmp_path: Path, undisturbed: Undisturbed):
+    folder = new_project(tmp_path / "parallel")
+    process = start(folder, "-j", "2")
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, printed
+    assert printed.count("  loss ") == 6
+    assert_nothing_left(folder)
+    assert sum(path.endswith("/reconstruction.npz") for path in undisturbed.results) == 6
+    assert results(folder) == undisturbed.results
+
+
+def test_study_survives_being_killed(tmp_path: Path, undisturbed: Undisturbed):
+    prove(tmp_path, undisturbed, kills=2, jobs=(2, 0))
 
 
 @pytest.mark.slow
-def test_study_survives_being_killed_sixty_times(tmp_path: Path):
-    prove(tmp_path, kills=60, jobs=(1, 2))
+def test_study_survives_being_killed_sixty_times(tmp_path: Path, undisturbed: Undisturbed):
+    prove(tmp_path, undisturbed, kills=60, jobs=(2, 0, 0, 2))

@@ -63,14 +63,18 @@ def sweep(targets: Iterable[str]) -> list[Path]:
 
 
 def alive(pid: int) -> bool:
-    """Whether process `pid` of this host exists."""
+    """Whether process `pid` of this host exists and has not ended (a zombie has)."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:  # gone meanwhile, or no Linux
+        return not Path("/proc/self").exists()
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def _to_disk(path: Path) -> None:

@@ -17,7 +17,7 @@ from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 from doit.task import Stream
 
-from . import inputs
+from . import inputs, parallel
 from .atomic import sweep
 from .command import GraphCommand, flag
 from .manifest import Manifest, write
@@ -103,6 +103,7 @@ class Run(GraphCommand, cmd_run.Run):
         if par_type not in _RUNNERS:
             raise InvalidCommand(f"-P {par_type}: expected one of {', '.join(_RUNNERS)}")
         inputs.refuse(self.broken, self.helpful_options())
+        num_process = self.jobs(num_process)
 
         PythonAction.pm_pdb = pdb
         runner_class = _RUNNERS[par_type] if num_process else SerialRunner
@@ -116,14 +117,20 @@ class Run(GraphCommand, cmd_run.Run):
 
         with stoppable():
             try:
-                return self._run(make_runner, outfile, wait, skipped)
+                threads = num_process if par_type == "thread" else 0
+                return self._run(make_runner, threads, outfile, wait, skipped)
             except Stopped as stopped:
                 sys.stderr.write(f"{stopped}; what was running will run again\n")
                 return _leave(stopped.exit_code)
 
+    def jobs(self, asked: int) -> int:
+        """How many tasks to run at once, 0 for one after the other; a project may decide."""
+        return asked
+
     def _run(
         self,
         make_runner: Callable[[Any], Any],
+        threads: int,
         outfile: Any,
         wait: bool,
         skipped: dict[str, list[str]],
@@ -140,7 +147,7 @@ class Run(GraphCommand, cmd_run.Run):
             gc.freeze()
             gc.enable()
             try:
-                with _same_streams():
+                with _same_streams(), parallel.running(threads, self.params):
                     return int(make_runner(out).run_all(dispatcher))
             except BaseException:  # whatever ends the run early leaves no child behind
                 end_descendants()

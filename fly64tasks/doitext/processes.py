@@ -14,6 +14,7 @@ from pathlib import Path
 
 _GRACE_S = 3.0
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def tethered(command: Sequence[str]) -> list[str]:
@@ -38,6 +39,15 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit(f"parent process {parent} is gone")
+
+
+def adopt_orphans() -> None:
+    """Have processes below this one that lose their parent become its children (Linux).
+
+    Without it they become children of init, where `end_descendants` does not find them.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_descendants(grace_s: float = _GRACE_S) -> None:

@@ -1,0 +1,90 @@
+"""Run a command, and leave nothing of it behind when it ends, or when who started it ends.
+
+``python -m fly64tasks.engine.keeper [--parent PID] [--folder DIR] [--env NAME=VALUE] -- COMMAND``
+
+Parsl's interchange and worker pools run under it. A pool that is killed leaves its workers and a
+server process behind; a doit that is killed leaves all of them. The keeper adopts what loses its
+parent (Linux), watches its child and its own parent, and ends every process below it when either
+is gone. Ctrl-C on a terminal reaches doit alone: the keeper and its child ignore it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+from fly64tasks.doitext.processes import adopt_orphans, end_descendants, tethered
+
+_POLL_S = 0.1
+_GRACE_S = 2.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Keep a command; return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parent", type=int, default=os.getppid(), help="end when it is gone")
+    parser.add_argument("--folder", help="the folder to run in")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("command", nargs="+")
+    options = parser.parse_args(arguments)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, _stop)
+    adopt_orphans()
+    try:
+        # Sockets of multiprocessing lie in TMPDIR, and those of a killed process stay there.
+        with tempfile.TemporaryDirectory(prefix="fly64-", ignore_cleanup_errors=True) as folder:
+            given = dict(item.split("=", 1) for item in options.env)
+            child = subprocess.Popen(
+                tethered(options.command),
+                cwd=options.folder,
+                env={**os.environ, "TMPDIR": folder, **given},
+            )
+            try:
+                while child.poll() is None and os.getppid() == options.parent:
+                    _reap(child.pid)
+                    time.sleep(_POLL_S)
+            finally:
+                for signum in (signal.SIGTERM, signal.SIGHUP):
+                    signal.signal(signum, signal.SIG_IGN)
+                end_descendants(_GRACE_S)
+                _reap(child.pid)
+    except _Stopped as stopped:
+        return 128 + stopped.signum
+    return child.returncode if child.returncode is not None else 1
+
+
+def _reap(child: int) -> None:
+    """Take note of adopted processes that have ended, lest they stay as zombies."""
+    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    while (ended := _any_child(flags)) and ended.si_pid != child:
+        os.waitpid(ended.si_pid, 0)
+
+
+def _any_child(flags: int) -> os.waitid_result | None:
+    try:
+        return os.waitid(os.P_ALL, 0, flags)
+    except ChildProcessError:
+        return None
+
+
+class _Stopped(BaseException):
+    def __init__(self, signum: int) -> None:
+        super().__init__()
+        self.signum = signum
+
+
+def _stop(signum: int, _: FrameType | None) -> None:
+    raise _Stopped(signum)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""A project of slow steps that run through the engine, and a look at its processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+STEPS = """
+import os
+import time
+from pathlib import Path
+
+from fly64tasks.doitext.atomic import replaced
+
+
+def write(target, seconds):
+    with replaced(target) as temporary:
+        temporary.write_text("half")
+        with open("log.txt", "a") as log:
+            log.write(f"{Path(target).stem} {os.getpid()}\\n")
+        time.sleep(seconds)
+        temporary.write_text(f"whole {target}")
+"""
+
+DODO = """
+import steps
+from fly64tasks import engine
+
+DOIT_CONFIG = {"backend": "journal", "dep_file": "state/doit.db", "verbosity": 1}
+
+
+def task_step():
+    for number in range(6):
+        target = f"out/{number}.txt"
+        arguments = {"target": target, "seconds": 0.5, "writes": [target]}
+        yield {"name": str(number), "actions": [(engine.run, [steps.write], arguments)],
+               "targets": [target], "uptodate": [True]}
+"""
+
+EXPECTED = {f"{number}.txt": f"whole out/{number}.txt" for number in range(6)}
+
+
+def new_project(folder: Path, engine: str = "heartbeat_s = 4\n") -> Path:
+    """Write the project."""
+    folder.mkdir()
+    (folder / "dodo.py").write_text(DODO)
+    (folder / "steps.py").write_text(STEPS)
+    (folder / "engine.toml").write_text(engine)
+    return folder
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start doit in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "doit", *arguments],
+        cwd=folder,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def begun(folder: Path) -> list[tuple[str, int]]:
+    """Return each beginning of a step, with the process that ran it."""
+    log = folder / "log.txt"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [(line.split()[0], int(line.split()[1])) for line in lines]
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    """Return all there is in the folder of outputs, temporary files too."""
+    return {path.name: path.read_text() for path in (folder / "out").glob("*")} | {
+        path.name: path.read_text() for path in (folder / "out").glob(".*")
+    }
+
+
+def living_in(folder: Path) -> dict[int, str]:
+    """Return the processes that work in a folder, in whatever session, with their titles."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").readlink() == folder.resolve():
+                title = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                    found[int(entry.name)] = title
+        except OSError:  # gone meanwhile, or not ours to look at
+            continue
+    return found
+
+
+def wait_for(condition: Callable[[], object], seconds: float, what: Callable[[], object]) -> None:
+    """Wait until a condition holds; fail with what there is instead."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.02)
+
+
+def assert_nothing_left(folder: Path) -> None:
+    """Fail unless no process works in the folder any more."""
+    wait_for(lambda: not living_in(folder), 6, lambda: f"left: {living_in(folder)}")

@@ -1,0 +1,94 @@
+"""Every process of a parallel run killed in turn: no hang, no orphan, nothing finished repeated."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from engine_project import (
+    EXPECTED,
+    assert_nothing_left,
+    begun,
+    living_in,
+    new_project,
+    outputs,
+    start,
+    wait_for,
+)
+
+TITLES = {
+    "manager": "python -m parsl.executors.high_throughput.process_worker_pool",
+    "interchange": "parsl: HTEX interchange",
+    "keeper of the pool": "keeper --parent=",
+    "keeper of the interchange": "keeper --parent ",
+}
+
+
+def victim(folder: Path, who: str) -> int:
+    """Return the process id of a part of the engine."""
+    if who == "worker":
+        return begun(folder)[-1][1]
+    found = [pid for pid, title in living_in(folder).items() if TITLES[who] in title]
+    assert found, living_in(folder)
+    return min(found)
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        "worker",
+        pytest.param("manager", marks=pytest.mark.slow),
+        pytest.param("interchange", marks=pytest.mark.slow),
+        pytest.param("keeper of the pool", marks=pytest.mark.slow),
+        pytest.param("keeper of the interchange", marks=pytest.mark.slow),
+    ],
+)
+def test_a_part_of_the_engine_is_killed(tmp_path: Path, who: str):
+    folder = new_project(tmp_path / "Süß project")
+    process = start(folder, "-j", "2")
+    wait_for(lambda: len(begun(folder)) >= 3, 40, lambda: (begun(folder), living_in(folder)))
+    os.kill(victim(folder, who), signal.SIGKILL)
+    printed, _ = process.communicate(timeout=60)
+    assert_nothing_left(folder)
+    assert "Traceback" not in printed
+    if "interchange" in who:
+        assert process.returncode == 1, printed
+        assert "the engine's interchange ended" in printed
+    else:
+        assert process.returncode == 0, printed
+        names = [name for name, _ in begun(folder)]
+        assert 6 < len(names) <= 8, "each task that was lost ran once more"
+        assert outputs(folder) == EXPECTED
+    assert not (folder / "state" / ".engine").exists()
+    finish(folder, printed)
+
+
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+)
+def test_doit_is_killed(tmp_path: Path, how: signal.Signals):
+    folder = new_project(tmp_path / "Süß project")
+    process = start(folder, "-j", "2")
+    wait_for(lambda: len(begun(folder)) >= 3, 40, lambda: (begun(folder), living_in(folder)))
+    process.send_signal(how)
+    printed, _ = process.communicate(timeout=10)
+    assert process.returncode == (-how if how is signal.SIGKILL else 128 + how), printed
+    assert_nothing_left(folder)
+    assert "Traceback" not in printed
+    assert (folder / "state" / ".engine").exists() == (how is signal.SIGKILL)
+    finish(folder, printed)
+
+
+def finish(folder: Path, printed: str) -> None:
+    """Run doit again: it does what is left and no more."""
+    before = begun(folder)
+    done = set(re.findall(r"/6\] step:(\d) +[\d.]+ s$", printed, flags=re.MULTILINE))
+    again = start(folder)
+    said, _ = again.communicate(timeout=60)
+    assert again.returncode == 0, said
+    assert not done & {name for name, _ in begun(folder)[len(before) :]}, (printed, said)
+    assert outputs(folder) == EXPECTED
+    assert_nothing_left(folder)
