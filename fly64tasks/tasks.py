@@ -193,7 +193,7 @@ def score(study: Study, layout: Layout, case: Case) -> TaskDict:
     return {
         "name": case.name,
         "actions": [
-            (_score, [], {"source": source, "folder": folder, "spec": study.score, "case": case})
+            _on_worker(_score, targets, source=source, folder=folder, spec=study.score, case=case)
         ],
         "file_dep": [str(source), f"{folder}/{names.RECONSTRUCTION}"],
         "targets": targets,
@@ -266,7 +266,7 @@ def _path_variable(name: str) -> Path | None:
 
 
 def _on_worker(
-    fn: Callable[..., None], writes: Iterable[Path], **arguments: Any
+    fn: Callable[..., None], writes: Iterable[str | Path], **arguments: Any
 ) -> tuple[Callable[..., None], list[Any], dict[str, Any]]:
     """Return the action that calls a function of this module through the engine."""
     return engine.run, [fn], {**arguments, "writes": list(writes)}
@@ -315,10 +315,17 @@ def _score(source: Path, folder: Path, spec: ScoreSpec, case: Case) -> None:
 
 
 def _report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> None:
+    scores = [Path(path) for path in dependencies if Path(path).name == names.SCORES]
+    without = task.meta.get("without", {})
+    engine.run(_write_report, study, layout, scores, without, writes=task.targets)
+
+
+def _write_report(
+    study: Study, layout: Layout, scores: list[Path], without: dict[str, str]
+) -> None:
     from fly64tasks import report as command
 
-    scores = [Path(path) for path in dependencies if Path(path).name == names.SCORES]
-    command.write_report(study, layout, scores, task.meta.get("without", {}))
+    command.write_report(study, layout, scores, without)
 
 
 def _problems(source: Path, spec: ReconSpec) -> list[str]:
