@@ -258,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     print(
         f"{options.output_dir / layout.RECONSTRUCTION}: {record['start']['n_frames']} frames, "
-        f"{spec.num_epochs} epochs of {spec.algorithm} in {record['seconds']:.0f} s on "
+        f"{record['loss']['epochs']} epochs of {spec.algorithm} in {record['seconds']:.0f} s on "
         f"{record['device']['name']}, loss {record['loss']['last']:.4g}"
     )
     return 0
@@ -275,11 +275,17 @@ def _parser() -> argparse.ArgumentParser:
     helps = {
         "algorithm": f"pty-chi reconstructor: {', '.join(algorithms())}",
         "num_epochs": "passes over all frames",
-        "batch_size": "frames in a minibatch",
+        "batch_size": "frames in a minibatch, at most",
         "batching": "COMPACT, RANDOM or UNIFORM minibatches",
         "update_probe": "true or false: let the probe change",
         "noise_model": "GAUSSIAN or POISSON (LSQML)",
         "momentum": "momentum acceleration gain, 0 for none (LSQML)",
+        "damping": "restraint where the illumination is weak, as a share of its peak (LSQML)",
+        "warmup_epochs": "first epochs, in small random minibatches; 0 for none (LSQML)",
+        "warmup_batch_size": "frames in a minibatch of those, at most",
+        "plateau_epochs": "stop early once so many epochs brought no lower loss",
+        "plateau_tolerance": "the relative fall of the loss that counts as lower",
+        "fast_fourier_shift": "true or false: our faster form of pty-chi's sub-pixel shift",
         "object_init": "ones, noise, or guess for the set's objectGuess",
         "n_images": "use at most so many frames, drawn at random",
         "subsampling_seed": "seed of that draw",
@@ -290,7 +296,8 @@ def _parser() -> argparse.ArgumentParser:
         if field.default is not None:
             default = field.default
         else:
-            default = "all" if field.name == "n_images" else "what suits the algorithm"
+            unset = {"n_images": "all", "plateau_epochs": "never"}
+            default = unset.get(field.name, "what suits the algorithm")
         parser.add_argument(flag, metavar="VALUE", help=f"{helps[field.name]} (default: {default})")
     parser.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:i (default: auto)"
