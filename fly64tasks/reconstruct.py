@@ -6,8 +6,9 @@ import contextlib
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 
-from fly64tasks import fourier_shift
+from fly64tasks import fourier_shift, task_state
+from fly64tasks.checkpoint import Checkpoints
 from fly64tasks.errors import ReconstructionError, StudyError
 from fly64tasks.start import Start
 from fly64tasks.study import Geometry, ReconSpec
@@ -97,6 +99,7 @@ def reconstruct(
     *,
     device: str = "cpu",
     on_epoch: EpochCallback = lambda epoch, loss: None,
+    checkpoints: Checkpoints | None = None,
 ) -> Reconstruction:
     """Run pty-chi from a start.
 
@@ -106,13 +109,20 @@ def reconstruct(
         As `resolve_device` returns.
     on_epoch : callable
         Called after each epoch with its number, from 1, and its loss.
+    checkpoints : Checkpoints, optional
+        Where the run goes on from, and what it writes as it goes; the result is the same.
 
     Raises
     ------
     ReconstructionError
         The result is not finite, or finite and diverged.
+    CheckpointError
+        The checkpoint that is there is of another run, or damaged.
+    StoppedEarly
+        The run was to stop, and left a checkpoint.
     """
     spec = spec.resolved()
+    reached = checkpoints.load() if checkpoints else None
     shifting = fourier_shift.installed if spec.fast_fourier_shift else contextlib.nullcontext
     with ONE_AT_A_TIME, shifting():
         # Batches are small: a second thread gains little, and loses much on a busy machine.
@@ -123,11 +133,13 @@ def reconstruct(
         n = start.probe.shape[-1]
         # pty-chi's transform is not normalised: its probe is 1/N of the unitary one.
         obj, probe = start.obj, start.probe / n
-        losses: list[float] = []
+        losses: list[float] = [] if reached is None else list(reached.losses)
         used: list[dict[str, Any]] = []
-        for stage in spec.stages():
+        for index, stage in enumerate(spec.stages()):
             options = ptychi_options(start, stage, geometry, device)
             used.append(options.get_dict())
+            if reached and index < reached.stage:
+                continue
             task = PtychographyTask(
                 options,
                 # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
@@ -139,13 +151,19 @@ def reconstruct(
             )
             before = len(losses)
             with task:
-                for loss in _epochs(task, stage, device, losses):
-                    losses.append(loss)
-                    on_epoch(len(losses), loss)
-                    if not np.isfinite(loss):
-                        raise _failure(f"the loss is not finite after epoch {len(losses)}", losses)
+                if reached and index == reached.stage:
+                    task_state.restore(task, reached.task)
+                    before = reached.losses_before_stage
+                while len(losses) - before < stage.num_epochs:
                     if _at_plateau(losses[before:], stage):
                         break
+                    losses.append(_epoch(task, stage, device, losses))
+                    on_epoch(len(losses), losses[-1])
+                    if not np.isfinite(losses[-1]):
+                        raise _failure(f"the loss is not finite after epoch {len(losses)}", losses)
+                    if checkpoints:
+                        state = partial(task_state.capture, task)
+                        checkpoints.after_epoch(index, losses, before, state)
                 obj = task.get_data("object")[0].cpu().numpy()
                 probe = task.get_data("probe")[0].cpu().numpy()
     result = Reconstruction(
@@ -158,23 +176,20 @@ def reconstruct(
     return result
 
 
-def _epochs(
-    task: PtychographyTask, stage: ReconSpec, device: str, losses: Sequence[float]
-) -> Iterator[float]:
-    """Yield the loss of each epoch of a stage; ``losses`` are those of all epochs so far."""
+def _epoch(task: PtychographyTask, stage: ReconSpec, device: str, losses: Sequence[float]) -> float:
+    """Run an epoch of a stage and return its loss; ``losses`` are those of all epochs so far."""
+    try:
+        task.run(1)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise _failure(f"pty-chi failed in epoch {len(losses) + 1}: {error}", losses) from None
+    except torch.OutOfMemoryError:
+        raise ReconstructionError(
+            f"{device} ran out of memory in epoch {len(losses) + 1} with batch_size "
+            f"{stage.batch_size}; lower batch_size or use another device",
+            losses,
+        ) from None
     reconstructor: Any = task.reconstructor
-    for _ in range(stage.num_epochs):
-        try:
-            task.run(1)
-        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-            raise _failure(f"pty-chi failed in epoch {len(losses) + 1}: {error}", losses) from None
-        except torch.OutOfMemoryError:
-            raise ReconstructionError(
-                f"{device} ran out of memory in epoch {len(losses) + 1} with batch_size "
-                f"{stage.batch_size}; lower batch_size or use another device",
-                losses,
-            ) from None
-        yield float(reconstructor.loss_tracker.table["loss"].iloc[-1])
+    return float(reconstructor.loss_tracker.table["loss"].iloc[-1])
 
 
 def _at_plateau(losses: Sequence[float], stage: ReconSpec) -> bool:

@@ -199,6 +199,16 @@ _SUITED: dict[str, dict[str, Any]] = {
 }
 
 
+class CheckpointSpec(Spec, frozen=True):
+    """How often a reconstruction is put on disk while it runs; no result depends on it.
+
+    After ``seconds``, at the end of the epoch, and after every so many ``epochs``.
+    """
+
+    seconds: Positive = 60.0
+    epochs: Count | None = None
+
+
 class Paths(Spec, frozen=True):
     """Where a study's files lie. What you bring (``phase_c_root``, ``phase_d_root``) is looked for
     beside the study file; what we write (``data_root``, ``artifact_root``) goes under the project
@@ -240,6 +250,7 @@ class Study(Spec, frozen=True):
     simulation: SimulationSpec = SimulationSpec()
     views: ViewsSpec = ViewsSpec()
     recon: ReconSpec = ReconSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
     paths: Paths = Paths()
 
     def __post_init__(self) -> None:
