@@ -42,3 +42,15 @@ class ReconstructionError(Fly64Error):
     def __init__(self, message: str, losses: Sequence[float] = ()) -> None:
         super().__init__(message)
         self.losses = tuple(losses)
+
+
+class CheckpointError(Fly64Error):
+    """A checkpoint that is of another run, or damaged."""
+
+    exit_code = 4
+
+
+class StoppedEarly(ReconstructionError):
+    """A run that was to stop and left a checkpoint: the next one goes on (EX_TEMPFAIL)."""
+
+    exit_code = 75

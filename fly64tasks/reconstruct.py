@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 
+from fly64tasks import fourier_shift, task_state
+from fly64tasks.checkpoint import Checkpoints
 from fly64tasks.errors import ReconstructionError, StudyError
 from fly64tasks.start import Start
 from fly64tasks.study import Geometry, ReconSpec
@@ -48,14 +53,14 @@ class Reconstruction:
         In sqrt(photons) per pixel, in the scale of the set.
     loss : tuple of float
         pty-chi's displayed loss of each epoch.
-    options : dict
-        Every option that pty-chi ran with.
+    options : tuple of dict
+        Every option that pty-chi ran with, in each stage.
     """
 
     obj: NDArray[np.complex64]
     probe: NDArray[np.complex64]
     loss: tuple[float, ...]
-    options: dict[str, Any]
+    options: tuple[dict[str, Any], ...]
 
 
 def resolve_device(name: str) -> str:
@@ -94,6 +99,7 @@ def reconstruct(
     *,
     device: str = "cpu",
     on_epoch: EpochCallback = lambda epoch, loss: None,
+    checkpoints: Checkpoints | None = None,
 ) -> Reconstruction:
     """Run pty-chi from a start.
 
@@ -103,59 +109,93 @@ def reconstruct(
         As `resolve_device` returns.
     on_epoch : callable
         Called after each epoch with its number, from 1, and its loss.
+    checkpoints : Checkpoints, optional
+        Where the run goes on from, and what it writes as it goes; the result is the same.
 
     Raises
     ------
     ReconstructionError
         The result is not finite, or finite and diverged.
+    StoppedEarly
+        The run was to stop, and left a checkpoint.
     """
     spec = spec.resolved()
-    with ONE_AT_A_TIME:
+    reached = checkpoints.reached if checkpoints else None
+    shifting = fourier_shift.installed if spec.fast_fourier_shift else contextlib.nullcontext
+    with ONE_AT_A_TIME, shifting():
         # Batches are small: a second thread gains little, and loses much on a busy machine.
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
         if device.startswith("cuda"):
             torch.cuda.set_device(device)
             torch.cuda.reset_peak_memory_stats(device)
-        options = ptychi_options(start, spec, geometry, device)
         n = start.probe.shape[-1]
-        losses: list[float] = []
-        task = PtychographyTask(
-            options,
-            # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
-            diffraction_data=np.fft.ifftshift(start.intensity, axes=(-2, -1)),
-            object_data=start.obj[None],
-            # pty-chi's transform is not normalised: its probe is 1/N of the unitary one.
-            probe_data=(start.probe / n)[None],
-            probe_position_y_px=start.positions_px[:, 0].astype(np.float32),
-            probe_position_x_px=start.positions_px[:, 1].astype(np.float32),
-        )
-        reconstructor: Any = task.reconstructor
-        with task:
-            for epoch in range(1, spec.num_epochs + 1):
-                try:
-                    task.run(1)
-                except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-                    raise _failure(f"pty-chi failed in epoch {epoch}: {error}", losses) from None
-                except torch.OutOfMemoryError:
-                    raise ReconstructionError(
-                        f"{device} ran out of memory in epoch {epoch} with batch_size "
-                        f"{spec.batch_size}; lower batch_size or use another device",
-                        losses,
-                    ) from None
-                losses.append(float(reconstructor.loss_tracker.table["loss"].iloc[-1]))
-                on_epoch(epoch, losses[-1])
-                if not np.isfinite(losses[-1]):
-                    raise _failure(f"the loss is not finite after epoch {epoch}", losses)
-            obj = task.get_data("object")[0].cpu().numpy()
-            probe = task.get_data("probe")[0].cpu().numpy()
+        # pty-chi's transform is not normalised: its probe is 1/N of the unitary one.
+        obj, probe = start.obj, start.probe / n
+        losses: list[float] = [] if reached is None else list(reached.losses)
+        used: list[dict[str, Any]] = []
+        for index, stage in enumerate(spec.stages()):
+            options = ptychi_options(start, stage, geometry, device)
+            used.append(options.get_dict())
+            if reached and index < reached.stage:
+                continue
+            task = PtychographyTask(
+                options,
+                # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
+                diffraction_data=np.fft.ifftshift(start.intensity, axes=(-2, -1)),
+                object_data=obj[None],
+                probe_data=probe[None],
+                probe_position_y_px=start.positions_px[:, 0].astype(np.float32),
+                probe_position_x_px=start.positions_px[:, 1].astype(np.float32),
+            )
+            before = len(losses)
+            with task:
+                if reached and index == reached.stage:
+                    task_state.restore(task, reached.task)
+                    before = reached.losses_before_stage
+                while len(losses) - before < stage.num_epochs:
+                    if _at_plateau(losses[before:], stage):
+                        break
+                    losses.append(_epoch(task, stage, device, losses))
+                    on_epoch(len(losses), losses[-1])
+                    if not np.isfinite(losses[-1]):
+                        raise _failure(f"the loss is not finite after epoch {len(losses)}", losses)
+                    if checkpoints:
+                        state = partial(task_state.capture, task)
+                        checkpoints.after_epoch(index, losses, before, state)
+                obj = task.get_data("object")[0].cpu().numpy()
+                probe = task.get_data("probe")[0].cpu().numpy()
     result = Reconstruction(
         obj=obj.astype(np.complex64),
         probe=(probe * (n / np.sqrt(start.intensity_scale))).astype(np.complex64),
         loss=tuple(losses),
-        options=options.get_dict(),
+        options=tuple(used),
     )
     _check(result, start, spec)
     return result
+
+
+def _epoch(task: PtychographyTask, stage: ReconSpec, device: str, losses: Sequence[float]) -> float:
+    """Run an epoch of a stage and return its loss; ``losses`` are those of all epochs so far."""
+    try:
+        task.run(1)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise _failure(f"pty-chi failed in epoch {len(losses) + 1}: {error}", losses) from None
+    except torch.OutOfMemoryError:
+        raise ReconstructionError(
+            f"{device} ran out of memory in epoch {len(losses) + 1} with batch_size "
+            f"{stage.batch_size}; lower batch_size or use another device",
+            losses,
+        ) from None
+    reconstructor: Any = task.reconstructor
+    return float(reconstructor.loss_tracker.table["loss"].iloc[-1])
+
+
+def _at_plateau(losses: Sequence[float], stage: ReconSpec) -> bool:
+    """Return whether the last ``plateau_epochs`` epochs of a stage brought no lower loss."""
+    n = stage.plateau_epochs
+    if n is None or len(losses) <= n:
+        return False
+    return min(losses[-n:]) > (1 - stage.plateau_tolerance) * min(losses[:-n])
 
 
 def ptychi_options(start: Start, spec: ReconSpec, geometry: Geometry, device: str) -> Any:
@@ -167,7 +207,9 @@ def ptychi_options(start: Start, spec: ReconSpec, geometry: Geometry, device: st
     """
     options = _OPTIONS[spec.algorithm]()
     n = start.probe.shape[-1]
-    batch_size = min(spec.batch_size or 1, len(start.frames))
+    frames = len(start.frames)
+    # Even batches: a last one of a frame or two would be one noisy, maybe singular, update.
+    batch_size = math.ceil(frames / math.ceil(frames / (spec.batch_size or 1)))
 
     reconstructor = options.reconstructor_options
     reconstructor.num_epochs = spec.num_epochs
@@ -189,13 +231,14 @@ def ptychi_options(start: Start, spec: ReconSpec, geometry: Geometry, device: st
     if spec.algorithm == "LSQML":
         reconstructor.noise_model = api.NoiseModels[spec.noise_model]
         reconstructor.momentum_acceleration_gain = spec.momentum
+        reconstructor.preconditioning_damping_factor = spec.damping
         reconstructor.rescale_probe_intensity_in_first_epoch = False
         reconstructor.solve_step_sizes_only_using_first_probe_mode = False
     elif spec.algorithm == "DM":
         reconstructor.chunk_length = batch_size
         obj.amplitude_clamp_limit = 2.0
     elif spec.algorithm == "BH":
-        reconstructor.method = "CG" if batch_size == len(start.frames) else "GD"
+        reconstructor.method = "CG" if batch_size == frames else "GD"
         probe.rho = 0.1
     elif spec.algorithm == "AD":
         obj.optimizer = probe.optimizer = api.Optimizers.ADAM

@@ -125,15 +125,22 @@ class ReconSpec(Spec, frozen=True):
     """One pty-chi reconstruction; the defaults are those that measured best (docs/settings.md).
 
     ``batch_size``, ``batching`` and ``update_probe`` are what suits the algorithm where they are
-    None (`resolved`).
+    None (`resolved`). LSQML starts with ``warmup_epochs`` of small batches (`stages`), which count
+    among ``num_epochs``.
     """
 
     algorithm: Algorithm = "LSQML"
-    num_epochs: Count = 100
+    num_epochs: Count = 40
     batch_size: Count | None = None
     batching: Batching | None = None
     noise_model: Literal["GAUSSIAN", "POISSON"] = "GAUSSIAN"
-    momentum: NotNegative = 0.5
+    momentum: NotNegative = 2.0
+    damping: NotNegative = 1.0
+    warmup_epochs: Annotated[int, Meta(ge=0)] = 8
+    warmup_batch_size: Count = 32
+    plateau_epochs: Count | None = None
+    plateau_tolerance: NotNegative = 1e-3
+    fast_fourier_shift: bool = True
     object_init: Literal["ones", "noise", "guess"] = "ones"
     update_probe: bool | None = None
     n_images: Annotated[int, Meta(ge=2)] | None = None
@@ -157,7 +164,33 @@ class ReconSpec(Spec, frozen=True):
         chosen = {key: value for key, value in suited.items() if getattr(self, key) is None}
         return msgspec.structs.replace(self, **chosen)
 
+    def stages(self) -> tuple[ReconSpec, ...]:
+        """Return the spec of each pty-chi run, in order: LSQML's warm-up, then the rest.
 
+        A run of few epochs is the beginning of a longer one.
+
+        >>> [(stage.batching, stage.num_epochs) for stage in ReconSpec().resolved().stages()]
+        [('RANDOM', 8), ('COMPACT', 32)]
+        >>> [stage.num_epochs for stage in ReconSpec(num_epochs=3).stages()]
+        [3]
+        """
+        warmup = min(self.warmup_epochs, self.num_epochs) if self.algorithm == "LSQML" else 0
+        changes: list[dict[str, Any]] = [
+            {"num_epochs": warmup, "batch_size": self.warmup_batch_size, **_WARMUP},
+            {"num_epochs": self.num_epochs - warmup},
+        ]
+        return tuple(
+            msgspec.structs.replace(self, **change) for change in changes if change["num_epochs"]
+        )
+
+
+_WARMUP: dict[str, Any] = {
+    "batching": "RANDOM",
+    "noise_model": "GAUSSIAN",  # pty-chi's POISSON can diverge with random batches
+    "momentum": 0.0,
+    "damping": 0.1,
+    "plateau_epochs": None,
+}
 _SUITED: dict[str, dict[str, Any]] = {
     "LSQML": {"batch_size": 96, "batching": "COMPACT", "update_probe": True},
     "PIE": {"batch_size": 16, "batching": "RANDOM", "update_probe": False},
@@ -179,6 +212,16 @@ class ScoreSpec(Spec, frozen=True):
     region_threshold: Annotated[float, Meta(gt=0, lt=1)] = 0.1
     ms_ssim_scales: Annotated[int, Meta(ge=1, le=5)] = 5
     frc_taper_px: NotNegative = 8.0
+
+
+class CheckpointSpec(Spec, frozen=True):
+    """How often a reconstruction is put on disk while it runs; no result depends on it.
+
+    After ``seconds``, at the end of the epoch, and after every so many ``epochs``.
+    """
+
+    seconds: Positive = 60.0
+    epochs: Count | None = None
 
 
 class Paths(Spec, frozen=True):
@@ -223,6 +266,7 @@ class Study(Spec, frozen=True):
     views: ViewsSpec = ViewsSpec()
     recon: ReconSpec = ReconSpec()
     score: ScoreSpec = ScoreSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
     paths: Paths = Paths()
 
     def __post_init__(self) -> None:

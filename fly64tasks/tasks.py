@@ -29,6 +29,7 @@ from fly64tasks.study import (
     BASELINE,
     SPLITS,
     Case,
+    CheckpointSpec,
     ReconSpec,
     ScoreSpec,
     Study,
@@ -170,14 +171,20 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         meta["check_inputs"] = partial(_problems, source, spec)
         if case.view != BASELINE:
             meta["optional"] = "phase_d"
-    arguments = {"source": source, "folder": folder, "spec": spec, "writes": targets}
+    arguments = {
+        "source": source,
+        "folder": folder,
+        "spec": spec,
+        "checkpoint": study.checkpoint,
+        "writes": [*targets, f"{folder}/{names.CHECKPOINT}"],
+    }
     return {
         "name": case.name,
         "actions": [(_reconstruct, [f"recon:{case.name}"], arguments)],
         "file_dep": [str(source)],
         "targets": targets,
         "uptodate": [SpecUnchanged(spec.to_dict())],
-        "clean": [(_remove, [[*targets, log]])],
+        "clean": [(_remove, [[*targets, log, f"{folder}/{names.CHECKPOINT}"]])],
         "meta": meta,
         "doc": (
             f"Reconstruct {case.dose:g} photons per frame, {case.view}, {case.split}: "
@@ -291,21 +298,39 @@ def _make_view(sources: dict[str, Path], outputs: dict[str, Path], spec: ViewSpe
 
 
 def _reconstruct(
-    task_name: str, source: Path, folder: Path, spec: ReconSpec, writes: list[str]
+    task_name: str,
+    source: Path,
+    folder: Path,
+    spec: ReconSpec,
+    checkpoint: CheckpointSpec,
+    writes: list[str],
 ) -> None:
     def on_event(epoch: int, num_epochs: int, loss: float) -> None:
         progress.report(task_name, epoch, num_epochs, loss=loss)
 
     device = get_var("device", "auto")
-    engine.run(_ptychi, source, folder, spec, device, writes=writes, on_event=on_event)
+    engine.run(_ptychi, source, folder, spec, device, checkpoint, writes=writes, on_event=on_event)
 
 
 def _ptychi(
-    source: Path, folder: Path, spec: ReconSpec, device: str, on_event: EpochCallback
+    source: Path,
+    folder: Path,
+    spec: ReconSpec,
+    device: str,
+    checkpoint: CheckpointSpec,
+    on_event: EpochCallback,
 ) -> None:
-    from fly64tasks import runner
+    from fly64tasks import recon as command
 
-    runner.run(source, folder, spec, device=device, on_epoch=on_event)
+    command.run(
+        source,
+        folder,
+        spec,
+        device=device,
+        on_epoch=on_event,
+        checkpoint=checkpoint,
+        other_checkpoint="discard",  # what to make is the study's to say
+    )
 
 
 def _score(source: Path, folder: Path, spec: ScoreSpec, case: Case) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from small_study import SMALL_BASE
 
-from fly64tasks import frc, layout, metrics, runner, scoring
+from fly64tasks import frc, layout, metrics, recon, scoring
 from fly64tasks.dataset import read_dataset
 from fly64tasks.product import write_product
 from fly64tasks.reconstructed import Reconstructed, read_reconstruction
@@ -55,7 +55,7 @@ def five(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Reconstru
         sets = {name: folder / f"dose_{dose:g}" / f"{name}.npz" for name in ("train", "test")}
         simulate(folder / "base.npz", sets, dose=dose, spec=SimulationSpec(), geometry=Geometry())
         output = folder / f"{split}_{dose:g}"
-        runner.run(sets[split], output, ReconSpec(num_epochs=25))
+        recon.run(sets[split], output, ReconSpec(num_epochs=25))
         made.append((sets[split], read_reconstruction(output / layout.RECONSTRUCTION)))
     return made
 

@@ -155,6 +155,51 @@ def test_two_epochs_at_once_are_two_of_more(small_set: PtychoDataset):
     assert losses[0] == losses[1][:2]
 
 
+def test_stages_are_one_run(small_set: PtychoDataset):
+    """Epochs are counted through, the same loss goes on, and the same bits come out again."""
+    spec = ReconSpec(num_epochs=6, warmup_epochs=3)
+    start, seen = start_of(small_set, spec, "set"), []
+    result = reconstruct(start, spec, Geometry(), on_epoch=lambda *epoch: seen.append(epoch))
+    assert seen == list(enumerate(result.loss, start=1))
+    assert len(seen) == 6
+    assert [stage["reconstructor_options"]["batching_mode"] for stage in result.options] == [
+        "random",
+        "compact",
+    ]
+    assert result.loss[3] < result.loss[2] < result.loss[0]
+    again = reconstruct(start, spec, Geometry())
+    assert again.loss == result.loss
+    assert np.array_equal(again.obj, result.obj)
+    assert np.array_equal(again.probe, result.probe)
+    _, warmup = run(small_set, num_epochs=3, warmup_epochs=3)
+    assert warmup.loss == result.loss[:3]
+
+
+@pytest.mark.parametrize("settings", [{}, {"warmup_epochs": 0}, {"noise_model": "POISSON"}])
+def test_two_frames_are_enough(small_set: PtychoDataset, settings: dict[str, object]):
+    _, result = run(small_set, n_images=2, num_epochs=12, **settings)
+    assert len(result.loss) == 12
+    assert result.loss[-1] < result.loss[0]
+
+
+def test_no_batch_is_left_with_a_frame_or_two(small_set: PtychoDataset):
+    """33 frames in batches of at most 32: 17 and 16, not 32 and 1."""
+    _, result = run(small_set, n_images=33, num_epochs=2, warmup_epochs=2)
+    assert result.options[0]["reconstructor_options"]["batch_size"] == 17
+
+
+def test_run_stops_early_on_a_plateau_and_only_there(small_set: PtychoDataset):
+    settings = {"num_epochs": 60, "warmup_epochs": 4}
+    _, whole = run(small_set, **settings)
+    _, stopped = run(small_set, **settings, plateau_epochs=5, plateau_tolerance=0.01)
+    n = len(stopped.loss)
+    assert 4 + 5 < n < 60
+    assert stopped.loss == whole.loss[:n]
+    after = stopped.loss[4:]
+    assert min(after[-5:]) > 0.99 * min(after[:-5])
+    assert min(after[-6:-1]) <= 0.99 * min(after[:-6])
+
+
 @pytest.mark.parametrize("name", ["cuda:", "cuda:x", "gpu", "cuda:99", ""])
 def test_device_that_is_not_there_is_refused(name: str):
     with pytest.raises(StudyError, match=r"device .* (is unknown|asked for)"):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fly64tasks import layout, lineage, runner, score
+from fly64tasks import layout, lineage, recon, score
 from fly64tasks.dataset import PtychoDataset, write_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.npz import write_npz
@@ -123,7 +123,7 @@ def test_garbage_scores_badly_in_every_metric(
 
 
 def test_real_reconstruction_is_scored_and_drawn(small_sets: dict[str, Path], tmp_path: Path):
-    runner.run(small_sets["train"], tmp_path, ReconSpec(num_epochs=12, n_images=100))
+    recon.run(small_sets["train"], tmp_path, ReconSpec(num_epochs=12, n_images=100))
     score.score(small_sets["train"], tmp_path, SPEC, CASE)
     scores = json.loads((tmp_path / layout.SCORES).read_text("utf-8"))
     assert 0.05 < scores["metrics"]["complex_nrmse"] < 0.5

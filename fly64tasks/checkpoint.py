@@ -1,0 +1,145 @@
+"""Checkpoints: a long reconstruction on disk between two epochs, to go on from after any end.
+
+A checkpoint says which run it is of (input, settings, versions, kind of device) and is used for no
+other. It holds tensors and plain values only and is read with ``weights_only``: a file from a
+stranger executes nothing.
+"""
+
+from __future__ import annotations
+
+import pickle
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fly64tasks.doitext.atomic import replaced
+from fly64tasks.doitext.spec import differences
+from fly64tasks.errors import CheckpointError, StoppedEarly
+from fly64tasks.study import CheckpointSpec
+
+_SCHEMA = 1
+_KEYS = {"schema", "run", "stage", "losses", "losses_before_stage", "task"}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a reconstruction was.
+
+    Attributes
+    ----------
+    stage : int
+        Index of the stage that was running.
+    losses : tuple of float
+        Of all epochs so far.
+    losses_before_stage : int
+        How many of them are of earlier stages.
+    task : dict
+        The state of pty-chi's task, as `task_state.capture` gives it.
+    """
+
+    stage: int
+    losses: tuple[float, ...]
+    losses_before_stage: int
+    task: dict[str, Any]
+
+
+@dataclass
+class Checkpoints:
+    """The checkpoint of one run: read at its start, written now and then, removed at its end.
+
+    Attributes
+    ----------
+    path : Path
+    run : dict
+        What the run is of, JSON-ready: a checkpoint that says anything else is not its own.
+    spec : CheckpointSpec
+        How often to write.
+    why_stop : callable
+        Asked after each epoch; words end the run there, with a checkpoint.
+    reached : Progress or None
+        Where the run goes on from.
+    """
+
+    path: Path
+    run: dict[str, Any]
+    spec: CheckpointSpec
+    why_stop: Callable[[], str | None] = lambda: None
+    reached: Progress | None = None
+    _written: float = field(default_factory=time.monotonic)
+
+    def load(self) -> None:
+        """Read where the run was into ``reached``, where there is a checkpoint.
+
+        Raises
+        ------
+        CheckpointError
+            It is damaged, or of another run; the message says what differs.
+        """
+        if not self.path.exists():
+            return
+        if not zipfile.is_zipfile(self.path):  # torch would try older formats
+            raise self._refused("is damaged (not an archive of torch)")
+        try:
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise self._refused(f"is damaged ({first})") from None
+        if not isinstance(content, dict) or set(content) != _KEYS or content["schema"] != _SCHEMA:
+            raise self._refused("is not one of this version")
+        changed = list(differences(content["run"], self.run))
+        if changed:
+            raise self._refused(f"is of another run ({'; '.join(changed)})")
+        self.reached = Progress(
+            content["stage"],
+            tuple(content["losses"]),
+            content["losses_before_stage"],
+            content["task"],
+        )
+
+    def after_epoch(
+        self,
+        stage: int,
+        losses: Sequence[float],
+        losses_before_stage: int,
+        capture: Callable[[], dict[str, Any]],
+    ) -> None:
+        """Write a checkpoint when one is due, or when the run is to stop.
+
+        Raises
+        ------
+        StoppedEarly
+            The run is to stop; the checkpoint is written.
+        """
+        why = self.why_stop()
+        every = self.spec.epochs
+        due = time.monotonic() - self._written >= self.spec.seconds or (
+            every is not None and len(losses) % every == 0
+        )
+        if due or why:
+            content = {
+                "schema": _SCHEMA,
+                "run": self.run,
+                "stage": stage,
+                "losses": list(losses),
+                "losses_before_stage": losses_before_stage,
+                "task": capture(),
+            }
+            with replaced(self.path) as temporary:
+                torch.save(content, temporary)
+            self._written = time.monotonic()
+        if why:
+            raise StoppedEarly(
+                f"{why} after epoch {len(losses)}; run again to go on from there", losses
+            )
+
+    def remove(self) -> None:
+        """Remove the checkpoint: the run has ended, or starts anew."""
+        self.path.unlink(missing_ok=True)
+
+    def _refused(self, problem: str) -> CheckpointError:
+        return CheckpointError(f"{self.path}: the checkpoint {problem}; --fresh starts anew")

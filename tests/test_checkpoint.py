@@ -1,0 +1,251 @@
+"""A run that is cut off goes on from its checkpoint, to the bytes of one that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fly64tasks import layout, recon
+from fly64tasks.errors import CheckpointError, ReconstructionError, StoppedEarly
+from fly64tasks.study import CheckpointSpec, ReconSpec
+
+EVERY_EPOCH = CheckpointSpec(epochs=1)
+
+
+def stop_after(epochs: int) -> Callable[[], str | None]:
+    """Return what ends a run after so many epochs."""
+    left = iter(range(epochs - 1, -1, -1))
+    return lambda: None if next(left) else "stopped"
+
+
+def result(folder: Path) -> dict[str, bytes]:
+    return {
+        name: (folder / name).read_bytes()
+        for name in (layout.RECONSTRUCTION, layout.PRODUCT, layout.LOSSES)
+    }
+
+
+def record(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / layout.RUN_RECORD).read_text("utf-8"))
+    return found
+
+
+LSQML = {"warmup_epochs": 3, "num_epochs": 7}
+
+
+@pytest.mark.parametrize(
+    ("table", "stops"),
+    [
+        ({**LSQML}, [1, 1, 1, 2]),  # in the warm-up, at its end, right after it, later
+        ({**LSQML, "batching": "UNIFORM", "warmup_epochs": 0}, [3]),
+        ({**LSQML, "batching": "RANDOM", "warmup_epochs": 0}, [3]),
+        ({**LSQML, "noise_model": "POISSON"}, [5]),
+        ({**LSQML, "num_epochs": 16, "warmup_epochs": 0}, [13]),  # between preconditioners
+        ({**LSQML, "plateau_epochs": 1, "plateau_tolerance": 0.05}, [4]),
+        ({**LSQML, "n_images": 40}, [4]),
+        ({"algorithm": "PIE", "num_epochs": 4}, [2]),
+        ({"algorithm": "EPIE", "num_epochs": 4}, [2]),
+        ({"algorithm": "RPIE", "num_epochs": 4}, [2]),
+        ({"algorithm": "DM", "num_epochs": 4}, [2]),
+        ({"algorithm": "BH", "num_epochs": 4}, [2]),
+        ({"algorithm": "AD", "num_epochs": 4}, [2]),
+    ],
+    ids=lambda value: "-".join(map(str, value.values() if isinstance(value, dict) else value)),
+)
+def test_run_in_parts_ends_in_the_same_bytes(
+    small_sets: dict[str, Path], tmp_path: Path, table: dict[str, Any], stops: list[int]
+):
+    spec = ReconSpec(**table)
+    recon.run(small_sets["train"], tmp_path / "whole", spec)
+    parts = tmp_path / "parts"
+    for n in stops:
+        with pytest.raises(StoppedEarly, match="stopped after epoch"):
+            recon.run(small_sets["train"], parts, spec, why_stop=stop_after(n))
+        assert not (parts / layout.RECONSTRUCTION).exists()
+        assert record(parts)["state"] == "interrupted"
+        torch.manual_seed(random.randrange(1000))
+    recon.run(small_sets["train"], parts, spec)
+    assert result(parts) == result(tmp_path / "whole")
+    assert record(parts)["resumed_after_epoch"] == sum(stops)
+    assert not (parts / layout.CHECKPOINT).exists()
+
+
+def begun(small_sets: dict[str, Path], folder: Path, **table: Any) -> ReconSpec:
+    """Leave a checkpoint after two epochs; return the spec."""
+    spec = ReconSpec(num_epochs=4, **table)
+    with pytest.raises(StoppedEarly):
+        recon.run(small_sets["train"], folder, spec, why_stop=stop_after(2))
+    return spec
+
+
+def test_checkpoint_of_other_settings_is_refused_and_named(
+    small_sets: dict[str, Path], tmp_path: Path
+):
+    begun(small_sets, tmp_path)
+    before = (tmp_path / layout.CHECKPOINT).read_bytes()
+    with pytest.raises(
+        CheckpointError,
+        match=r"checkpoint\.pt: .*of another run \(spec\.num_epochs 4 -> 5\); --fre",
+    ):
+        recon.run(small_sets["train"], tmp_path, ReconSpec(num_epochs=5))
+    assert (tmp_path / layout.CHECKPOINT).read_bytes() == before
+
+
+def test_checkpoint_of_another_input_is_refused(small_sets: dict[str, Path], tmp_path: Path):
+    spec = begun(small_sets, tmp_path)
+    with pytest.raises(CheckpointError, match=r"of another run \(input_sha256 .* -> .*\)"):
+        recon.run(small_sets["test"], tmp_path, spec)
+
+
+def test_checkpoint_of_another_version_is_refused(small_sets: dict[str, Path], tmp_path: Path):
+    spec = begun(small_sets, tmp_path)
+    path = tmp_path / layout.CHECKPOINT
+    content = torch.load(path, weights_only=True)
+    content["run"]["versions"]["ptychi"] = "2.1.0"
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match=r"versions\.ptychi 2\.1\.0 -> 2"):
+        recon.run(small_sets["train"], tmp_path, spec)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", b"nothing of the kind" * 100])
+def test_damaged_checkpoint_is_refused(small_sets: dict[str, Path], tmp_path: Path, damage: bytes):
+    (tmp_path / layout.CHECKPOINT).write_bytes(damage)
+    with pytest.raises(CheckpointError, match=r"is damaged \(.*\); --fresh starts anew"):
+        recon.run(small_sets["train"], tmp_path, ReconSpec(num_epochs=1))
+
+
+def test_truncated_checkpoint_is_refused(small_sets: dict[str, Path], tmp_path: Path):
+    spec = begun(small_sets, tmp_path)
+    path = tmp_path / layout.CHECKPOINT
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(CheckpointError, match="is damaged"):
+        recon.run(small_sets["train"], tmp_path, spec)
+
+
+def test_checkpoint_from_a_stranger_executes_nothing(small_sets: dict[str, Path], tmp_path: Path):
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (os.mkdir, (str(tmp_path / "sprung"),))
+
+    path = tmp_path / layout.CHECKPOINT
+    for write in (lambda: path.write_bytes(pickle.dumps(Trap())), lambda: torch.save(Trap(), path)):
+        write()
+        with pytest.raises(CheckpointError, match="is damaged"):
+            recon.run(small_sets["train"], tmp_path, ReconSpec(num_epochs=1))
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_fresh_and_discard_start_anew(small_sets: dict[str, Path], tmp_path: Path):
+    begun(small_sets, tmp_path)
+    other = ReconSpec(num_epochs=3)
+    recon.run(small_sets["train"], tmp_path, other, other_checkpoint="discard")
+    assert record(tmp_path)["resumed_after_epoch"] is None
+    assert not (tmp_path / layout.CHECKPOINT).exists()
+    spec = begun(small_sets, tmp_path)
+    recon.run(small_sets["train"], tmp_path, spec, fresh=True)
+    assert record(tmp_path)["resumed_after_epoch"] is None
+
+
+def test_failed_run_leaves_no_checkpoint(small_sets: dict[str, Path], tmp_path: Path):
+    diverging = ReconSpec(algorithm="RPIE", batch_size=96, num_epochs=8)
+    with pytest.raises(ReconstructionError, match="diverged"):
+        recon.run(small_sets["train"], tmp_path, diverging, checkpoint=EVERY_EPOCH)
+    assert not (tmp_path / layout.CHECKPOINT).exists()
+
+
+# ---- as processes
+
+EPOCHS = 60
+
+
+def command(input_npz: Path, folder: Path, *more: str) -> list[str]:
+    paths = ["--input-npz", str(input_npz), "--output-dir", str(folder)]
+    epochs = ["--num-epochs", str(EPOCHS), "--device", "cpu"]
+    return [sys.executable, "-m", "fly64tasks.runner", *paths, *epochs, *more]
+
+
+def wait_for_epoch(running: subprocess.Popen[str], events: Path, epoch: int) -> None:
+    """Return once the run has told of an epoch, or has ended."""
+    while running.poll() is None:
+        lines = events.read_text("utf-8").splitlines() if events.exists() else []
+        if any(json.loads(line).get("epoch", 0) >= epoch for line in lines if line.endswith("}")):
+            return
+        time.sleep(0.01)
+
+
+def test_max_seconds_ends_with_75_and_the_next_run_goes_on(
+    small_sets: dict[str, Path], tmp_path: Path
+):
+    arguments = command(small_sets["train"], tmp_path, "--max-seconds", "0.5")
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 75, done.stderr
+    assert "stopped: 0.5 s are over (--max-seconds) after epoch 1; run again" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / layout.CHECKPOINT).exists()
+
+
+def kill_and_resume(
+    input_npz: Path, folder: Path, undisturbed: dict[str, bytes], kills: int, seed: int
+) -> list[str]:
+    """Kill a run so many times, each at a random later epoch; return what each kill met."""
+    rng = random.Random(seed)
+    told, epoch = [], 0
+    for kill in range(kills):
+        number = signal.SIGTERM if kill % 2 else signal.SIGKILL
+        events = folder / f"events_{kill}.jsonl"
+        epoch = rng.randint(1, EPOCHS - 2)
+        arguments = command(input_npz, folder, "--checkpoint-epochs", "1", "--events", str(events))
+        running = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+        wait_for_epoch(running, events, epoch)
+        time.sleep(rng.uniform(0, 0.05))
+        running.send_signal(number)
+        _, err = running.communicate(timeout=120)
+        assert "Traceback" not in err
+        if running.returncode == 0:  # it was faster, or went on from near its end
+            assert result(folder) == undisturbed
+            told.append("ended")
+        else:
+            assert running.returncode == (75 if number == signal.SIGTERM else -signal.SIGKILL)
+            assert (folder / layout.CHECKPOINT).exists()
+            assert not (folder / layout.RECONSTRUCTION).exists()
+            told.append(number.name)
+    subprocess.run(command(input_npz, folder), check=True, capture_output=True)
+    assert result(folder) == undisturbed
+    return told
+
+
+@pytest.fixture
+def undisturbed(small_sets: dict[str, Path], tmp_path: Path) -> dict[str, bytes]:
+    folder = tmp_path / "undisturbed"
+    subprocess.run(command(small_sets["train"], folder), check=True, capture_output=True)
+    return result(folder)
+
+
+def test_killed_run_goes_on_to_the_bytes_of_the_undisturbed_one(
+    small_sets: dict[str, Path], tmp_path: Path, undisturbed: dict[str, bytes]
+):
+    told = kill_and_resume(small_sets["train"], tmp_path / "killed", undisturbed, kills=2, seed=1)
+    assert len(told) == 2
+
+
+@pytest.mark.slow
+def test_hundred_kills_end_in_the_bytes_of_the_undisturbed_run(
+    small_sets: dict[str, Path], tmp_path: Path, undisturbed: dict[str, bytes]
+):
+    told: list[str] = []
+    while len([name for name in told if name != "ended"]) < 100:
+        folder = tmp_path / f"killed_{len(told)}"
+        told += kill_and_resume(small_sets["train"], folder, undisturbed, kills=10, seed=len(told))
+    print({name: told.count(name) for name in sorted(set(told))})
