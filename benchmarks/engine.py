@@ -6,8 +6,8 @@ The first table: jobs that sleep, given to the engine by plain threads; by `doit
 the engine's share, by a `doit -j N` whose jobs sleep in its own threads. Overhead per job is the
 wall time, less that of jobs and workers that lose no time, divided by the number of jobs.
 
-The second table: the small study of the tests, all of it, by `doit` and by `doit -j N`; jobs are its
-reconstructions. Memory is the largest resident set of a process.
+The second table: the small study of the tests, all of it, by `doit` and by `doit -j N`; jobs are
+its reconstructions. Memory is the largest resident set of a process.
 
 Overhead and the "warm" rate count from when as many jobs have ended as run at once, which leaves
 out what each worker does once.
