@@ -40,13 +40,28 @@ def task_step():
                "targets": [target], "uptodate": [True]}
 """
 
+WAITING = """
+import steps
+from fly64tasks import engine
+
+DOIT_CONFIG = {"backend": "journal", "dep_file": "state/doit.db", "verbosity": 1}
+
+
+def task_step():
+    for name, seconds, before in (("0", 4, []), ("1", 0.1, []), ("2", 0.1, ["step:0"])):
+        target = f"out/{name}.txt"
+        arguments = {"target": target, "seconds": seconds, "writes": [target]}
+        yield {"name": name, "actions": [(engine.run, [steps.write], arguments)],
+               "targets": [target], "task_dep": before, "uptodate": [True]}
+"""
+
 EXPECTED = {f"{number}.txt": f"whole out/{number}.txt" for number in range(6)}
 
 
-def new_project(folder: Path, engine: str = "heartbeat_s = 4\n") -> Path:
+def new_project(folder: Path, engine: str = "heartbeat_s = 4\n", dodo: str = DODO) -> Path:
     """Write the project."""
     folder.mkdir()
-    (folder / "dodo.py").write_text(DODO)
+    (folder / "dodo.py").write_text(dodo)
     (folder / "steps.py").write_text(STEPS)
     (folder / "engine.toml").write_text(engine)
     return folder

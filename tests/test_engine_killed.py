@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
 from engine_project import (
     EXPECTED,
+    WAITING,
     assert_nothing_left,
     begun,
     living_in,
@@ -22,7 +24,7 @@ from engine_project import (
 TITLES = {
     "manager": "python -m parsl.executors.high_throughput.process_worker_pool",
     "interchange": "parsl: HTEX interchange",
-    "keeper of the pool": "keeper --parent=",
+    "keeper of the pool": "keeper --folder=",
     "keeper of the interchange": "keeper --parent ",
 }
 
@@ -64,6 +66,20 @@ def test_a_part_of_the_engine_is_killed(tmp_path: Path, who: str):
         assert outputs(folder) == EXPECTED
     assert not (folder / "state" / ".engine").exists()
     finish(folder, printed)
+
+
+def test_a_worker_is_killed_that_waits_for_a_task(tmp_path: Path):
+    folder = new_project(tmp_path / "project", dodo=WAITING)
+    process = start(folder, "-j", "2")
+    idle = folder / "out" / "1.txt"
+    wait_for(idle.exists, 40, lambda: (begun(folder), living_in(folder)))
+    time.sleep(0.5)
+    os.kill(dict(begun(folder))["1"], signal.SIGKILL)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, printed
+    assert "3 done" in printed
+    assert [name for name, _ in begun(folder)].count("1") == 1
+    assert_nothing_left(folder)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,9 @@ Parsl's interchange and worker pools run under it. A pool that is killed leaves 
 server process behind; a doit that is killed leaves all of them. The keeper adopts what loses its
 parent (Linux), watches its child and its own parent, and ends every process below it when either
 is gone. Ctrl-C on a terminal reaches doit alone: the keeper and its child ignore it.
+
+A worker that is killed while it waits for a task takes the lock of its pool's queue with it: Parsl
+starts another, and none ever gets a task. The keeper ends such a pool, so that another is started.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 from fly64tasks.doitext.processes import adopt_orphans, end_descendants, tethered
@@ -49,8 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 env={**os.environ, "TMPDIR": folder, **given},
             )
             try:
+                workers: set[int] = set()
                 while child.poll() is None and os.getppid() == options.parent:
                     _reap(child.pid)
+                    workers, before = _workers(child.pid), workers
+                    if any(not busy_mark(folder, pid).exists() for pid in before - workers):
+                        break
                     time.sleep(_POLL_S)
             finally:
                 for signum in (signal.SIGTERM, signal.SIGHUP):
@@ -59,7 +67,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _reap(child.pid)
     except _Stopped as stopped:
         return 128 + stopped.signum
-    return child.returncode if child.returncode is not None else 1
+    code = child.returncode
+    if code is None:  # ended by us
+        return 1
+    return code if code >= 0 else 128 - code
+
+
+def busy_mark(folder: str, pid: int) -> Path:
+    """Return the file that is there while worker `pid` has a task."""
+    return Path(folder, f"busy-{pid}")
+
+
+def _workers(pool: int) -> set[int]:
+    """Return the living processes that multiprocessing started for a pool (Linux)."""
+    found = set()
+    for listing in Path(f"/proc/{pool}/task").glob("*/children"):
+        for pid in _read(listing).split():
+            if "multiprocessing" in _read(Path(f"/proc/{pid}/cmdline")):
+                found.add(int(pid))
+    return found
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:  # gone meanwhile
+        return ""
 
 
 def _reap(child: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from parsl.addresses import address_by_interface
+import psutil
 from parsl.jobs.states import JobState, JobStatus
 from parsl.launchers import MpiExecLauncher, SingleNodeLauncher, SrunLauncher
 from parsl.launchers.base import Launcher
@@ -129,8 +129,9 @@ def address_of(spec: EngineSpec) -> str:
     if spec.provider == "local":
         return "127.0.0.1"
     name = spec.address or socket.gethostname()
-    if name in (interface for _, interface in socket.if_nameindex()):
-        return address_by_interface(name)
+    for item in psutil.net_if_addrs().get(name, []):
+        if item.family == socket.AF_INET:
+            return str(item.address)
     try:
         found = socket.gethostbyname(name)
     except OSError as error:
