@@ -4,7 +4,8 @@
     python benchmarks/settings.py algorithms [--dose 1e4]
 
 Each row is one set of the default study (or of the study on another base), each column a setting;
-a cell is the complex NRMSE after 100 epochs, or why there is none. Prints Markdown.
+a cell is the complex NRMSE after the default's epochs (100 for algorithms other than LSQML), or why
+there is none. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -70,7 +71,10 @@ def main() -> None:
         ]
         doses, views = study.sorted_doses, options.views.split(",")
     else:
-        columns = [(name, ReconSpec(algorithm=name)) for name in algorithms()]
+        columns = [
+            (name, recon if name == recon.algorithm else ReconSpec(algorithm=name, num_epochs=100))
+            for name in algorithms()
+        ]
         doses, views = (options.dose,), [BASELINE]
     print("| dose | view | " + " | ".join(name for name, _ in columns) + " |")
     print("|---" * (len(columns) + 2) + "|")

@@ -130,14 +130,14 @@ class ReconSpec(Spec, frozen=True):
     """
 
     algorithm: Algorithm = "LSQML"
-    num_epochs: Count = 40
+    num_epochs: Count = 50
     batch_size: Count | None = None
     batching: Batching | None = None
     noise_model: Literal["GAUSSIAN", "POISSON"] = "GAUSSIAN"
     momentum: NotNegative = 2.0
-    damping: NotNegative = 1.0
-    warmup_epochs: Annotated[int, Meta(ge=0)] = 8
-    warmup_batch_size: Count = 32
+    damping: NotNegative = 0.5
+    warmup_epochs: Annotated[int, Meta(ge=0)] = 24
+    warmup_batch_size: Count = 24
     plateau_epochs: Count | None = None
     plateau_tolerance: NotNegative = 1e-3
     fast_fourier_shift: bool = True
@@ -170,7 +170,7 @@ class ReconSpec(Spec, frozen=True):
         A run of few epochs is the beginning of a longer one.
 
         >>> [(stage.batching, stage.num_epochs) for stage in ReconSpec().resolved().stages()]
-        [('RANDOM', 8), ('COMPACT', 32)]
+        [('RANDOM', 24), ('COMPACT', 26)]
         >>> [stage.num_epochs for stage in ReconSpec(num_epochs=3).stages()]
         [3]
         """

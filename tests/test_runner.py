@@ -94,7 +94,7 @@ def test_payload_that_gave_nan_gives_finite_arrays(payload: Path, tmp_path: Path
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["start"]["comparable_truth"] is False
     assert record["start"]["frame_of_reference"] == "scan"
-    assert record["loss"]["epochs"] == 40
+    assert record["loss"]["epochs"] == 50
 
 
 def test_truth_for_a_start_is_marked(small_sets: dict[str, Path], tmp_path: Path):

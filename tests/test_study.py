@@ -48,7 +48,7 @@ def test_baseline_is_a_group_of_one_and_thinned_views_are_of_four():
 
 
 def test_spec_is_json_ready():
-    assert ReconSpec().to_dict()["num_epochs"] == 40
+    assert ReconSpec().to_dict()["num_epochs"] == 50
 
 
 BROKEN_STUDIES = {

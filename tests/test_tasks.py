@@ -35,7 +35,7 @@ def test_recon_reads_one_npz_and_writes_its_folder():
         "split": "train",
         "gridsize": 2,
     }
-    assert task["doc"] == "Reconstruct 1000 photons per frame, dense, train: LSQML, 40 epochs"
+    assert task["doc"] == "Reconstruct 1000 photons per frame, dense, train: LSQML, 50 epochs"
 
 
 def test_every_dependency_is_a_target_of_another_task():

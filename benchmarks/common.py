@@ -1,0 +1,134 @@
+"""What the benchmarks share: machine, project folders, errors, and the old settings."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from ptychi.api.task import PtychographyTask
+
+from fly64tasks import fourier_shift, metrics
+from fly64tasks.dataset import PtychoDataset, read_dataset
+from fly64tasks.reconstruct import device_name, ptychi_options
+from fly64tasks.start import Start, start_of
+from fly64tasks.study import Geometry, ReconSpec
+
+PROJECT = Path(__file__).parent.parent
+OLD = ReconSpec(
+    num_epochs=100,
+    batch_size=96,
+    batching="RANDOM",
+    momentum=0.0,
+    damping=0.1,
+    warmup_epochs=0,
+    fast_fourier_shift=False,
+)
+"""Of the scripts that this project replaces, but for their start from the truth."""
+
+
+def machine(device: str = "cpu") -> str:
+    """Return a line that names the machine and the versions."""
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("ptychi", "torch")]
+    hardware = _processor() if device == "cpu" else device_name(device)
+    return f"{hardware}, {os.cpu_count()} cores, Python {platform.python_version()}, " + ", ".join(
+        versions
+    )
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def doit(folder: Path, *arguments: str) -> tuple[float, float]:
+    """Run doit in a project folder; return its wall and CPU seconds, workers included."""
+    command = [sys.executable, "-m", "doit", *arguments]
+    return timed(command, folder)
+
+
+def timed(command: Sequence[str], folder: Path | None = None) -> tuple[float, float]:
+    """Run a command with one thread; return its wall and CPU seconds, children included."""
+    before, began = os.times(), time.perf_counter()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr, env=environment)
+    after = os.times()
+    cpu = after.children_user + after.children_system
+    return time.perf_counter() - began, cpu - before.children_user - before.children_system
+
+
+def project(folder: Path) -> Path:
+    """Make a project folder with the default study; return it."""
+    folder.mkdir(parents=True)
+    for name in ("dodo.py", "study.toml"):
+        shutil.copy(PROJECT / name, folder)
+    return folder
+
+
+def error_of(dataset: PtychoDataset, obj: NDArray[np.complexfloating]) -> float:
+    """Return the complex NRMSE of an object, where the set's own probe lights it."""
+    truth = dataset.object_guess.astype(complex)
+    region = metrics.illuminated_region(dataset.probe_guess, dataset.positions_px, truth.shape)
+    aligned = metrics.align(obj.astype(complex), truth, region)
+    return metrics.complex_nrmse(aligned.obj, truth, region)
+
+
+def task_of(start: Start, spec: ReconSpec, device: str, obj: Any, probe: Any) -> PtychographyTask:
+    """Return pty-chi's task for one stage, as in `reconstruct`; or the old scripts' for `OLD`."""
+    options = ptychi_options(start, spec, Geometry(), device)
+    if spec == OLD:
+        options.reconstructor_options.batch_size = min(96, len(start.frames))
+        options.reconstructor_options.solve_step_sizes_only_using_first_probe_mode = True
+        options.object_options.remove_object_probe_ambiguity.enabled = True
+        options.probe_options.power_constraint.enabled = True
+        options.probe_options.power_constraint.probe_power = float((np.abs(probe) ** 2).sum())
+    return PtychographyTask(
+        options,
+        diffraction_data=np.fft.ifftshift(start.intensity, axes=(-2, -1)),
+        object_data=obj[None],
+        probe_data=probe[None],
+        probe_position_y_px=start.positions_px[:, 0].astype(np.float32),
+        probe_position_x_px=start.positions_px[:, 1].astype(np.float32),
+    )
+
+
+def objects_of(
+    npz: Path, spec: ReconSpec, device: str, every: int = 1
+) -> Iterator[tuple[int, float, NDArray[np.complexfloating]]]:
+    """Yield epoch, seconds so far and object, every so many epochs and at the end.
+
+    Seconds are CPU time on the CPU and wall time on a GPU; what the caller does in between is not
+    in them.
+    """
+    torch.set_num_threads(1)
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    start = start_of(read_dataset(npz), spec, str(npz))
+    obj, probe = start.obj, start.probe / start.probe.shape[-1]
+    epoch, seconds = 0, 0.0
+    for stage in spec.resolved().stages() if spec != OLD else (OLD,):
+        began = clock()
+        task = task_of(start, stage, device, obj, probe)
+        for left in reversed(range(stage.num_epochs)):
+            with fourier_shift.installed() if spec.fast_fourier_shift else contextlib.nullcontext():
+                task.run(1)
+            epoch += 1
+            if left == 0 or epoch % every == 0:
+                obj, probe = (task.get_data(name)[0].cpu().numpy() for name in ("object", "probe"))
+                seconds += clock() - began
+                yield epoch, seconds, obj
+                began = clock()
+        seconds += clock() - began
