@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from small_study import SMALL_STUDY
 
 from fly64tasks import layout, recon
 from fly64tasks.errors import CheckpointError, ReconstructionError, StoppedEarly
@@ -224,6 +225,26 @@ def kill_and_resume(
     subprocess.run(command(input_npz, folder), check=True, capture_output=True)
     assert result(folder) == undisturbed
     return told
+
+
+def test_study_that_was_killed_goes_on_within_the_reconstruction(project: Path):
+    study = SMALL_STUDY.replace("num_epochs = 3", "num_epochs = 150")
+    (project / "study.toml").write_text(f"{study}\n[checkpoint]\nepochs = 1\n", "utf-8")
+    doit = [sys.executable, "-m", "doit", "recon:dose_1000_baseline_train"]
+    folder = project / "reports/dose_1000/baseline/train"
+    running = subprocess.Popen(doit, cwd=project, stdout=subprocess.DEVNULL)
+    while not (folder / layout.CHECKPOINT).exists():
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.kill()
+    running.wait()
+    subprocess.run(doit, cwd=project, check=True, capture_output=True)
+    assert record(folder)["resumed_after_epoch"] >= 1
+    killed = result(folder)
+    (folder / layout.RECONSTRUCTION).unlink()
+    subprocess.run(doit, cwd=project, check=True, capture_output=True)
+    assert record(folder)["resumed_after_epoch"] is None
+    assert result(folder) == killed
 
 
 @pytest.fixture
