@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .doitext import cmd_list, cmd_manifest, cmd_run
+from .doitext import cmd_list, cmd_manifest, cmd_run, cmd_verify
 from .doitext.command import AllowMissing, GraphCommand
 from .doitext.manifest import FileNames
 from .doitext.selection import MetaFilter
@@ -35,3 +35,7 @@ class List(_Study, cmd_list.List):
 
 class Manifest(_Study, cmd_manifest.Manifest):
     """``doit manifest``."""
+
+
+class Verify(_Study, cmd_verify.Verify):
+    """``doit verify``."""

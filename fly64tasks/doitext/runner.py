@@ -108,6 +108,7 @@ class _Journaled(Runner):
         except FileNotFoundError as error:
             return DependencyError(f"input gone after the task has run: {error.filename}")
         if task.actions:
+            self._state.record_targets(task.name, task.targets)
             for path, marks in self._inputs.pop(task.name).items():
                 if marks != _marks(path):
                     # changed behind the task's back: what it has read is not known
