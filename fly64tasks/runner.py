@@ -29,6 +29,7 @@ import numpy as np
 from fly64tasks import layout, lineage
 from fly64tasks.dataset import PtychoDataset, read_dataset
 from fly64tasks.doitext.atomic import replaced
+from fly64tasks.doitext.errors import printable
 from fly64tasks.epochs import EpochCallback, showing
 from fly64tasks.errors import DatasetError, Fly64Error, ReconstructionError, StudyError
 from fly64tasks.npz import WRITER, refuse_foreign, write_npz
@@ -217,6 +218,7 @@ def _comments(record: dict[str, Any], geometry: Geometry) -> str:
 def _logging_to(path: Path) -> Iterator[None]:
     """Send this thread's log records and warnings to a new file, and to it alone."""
     thread = threading.get_ident()
+    path.unlink(missing_ok=True)  # a link would have us write to where it leads
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(lambda record: record.thread == thread)
@@ -274,13 +276,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        said = f"{error.filename or ''}: {error.strerror or error}"
+        print(f"error: {printable(said)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130
+    result = printable(options.output_dir / layout.RECONSTRUCTION)
     print(
-        f"{options.output_dir / layout.RECONSTRUCTION}: {record['start']['n_frames']} frames, "
+        f"{result}: {record['start']['n_frames']} frames, "
         f"{spec.num_epochs} epochs of {spec.algorithm} in {record['seconds']:.0f} s on "
         f"{record['device']['name']}, loss {record['loss']['last']:.4g}"
     )

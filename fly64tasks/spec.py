@@ -15,6 +15,8 @@ from msgspec import Struct
 
 from fly64tasks.errors import StudyError
 
+_SHOWN = 100
+
 
 class Spec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of every spec: immutable, comparable, closed to unknown keys."""
@@ -54,9 +56,9 @@ def _refuse_unknown_keys(
     fields = {field.name: field for field in msgspec.structs.fields(spec_type)}
     for key, value in table.items():
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(key[:100], fields, n=1, cutoff=0.5)
             hint = f"did you mean {prefix + near[0]!r}?" if near else f"known: {', '.join(fields)}"
-            raise StudyError(f"{source}: unknown key {prefix + key!r}; {hint}")
+            raise StudyError(f"{source}: unknown key {_short(prefix + key)}; {hint}")
         nested = fields[key].type
         if isinstance(nested, type) and issubclass(nested, Spec) and isinstance(value, dict):
             _refuse_unknown_keys(nested, value, source, prefix=f"{prefix}{key}.")
@@ -82,4 +84,13 @@ def _explain(message: str, table: dict[str, Any]) -> str:
             break
     if not reason.startswith("Expected"):
         return f"{where + ': ' if where else ''}{reason}"
-    return f"{where or 'the study'} is {value!r}, {reason[0].lower()}{reason[1:]}"
+    return f"{where or 'the study'} is {_short(value)}, {reason[0].lower()}{reason[1:]}"
+
+
+def _short(value: Any) -> str:
+    """Return a value as an error quotes it, whatever its size and depth."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep; an int too long for decimal digits
+        text = f"a {type(value).__name__} too large to show"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -10,6 +10,7 @@ from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
 from .command import GraphCommand, flag
+from .errors import printable
 from .selection import Control
 from .verify import Verifier, summary
 
@@ -56,7 +57,7 @@ class Verify(GraphCommand):
             width = max((len(item.task) for item in problems), default=0)
             for item in problems:
                 line = f"{item.word:<16}  {item.task:<{width}}  {item.detail}"
-                self.outstream.write(f"{line.rstrip()}\n")
+                self.outstream.write(f"{printable(line.rstrip())}\n")
             others = "".join(f", {n} {word}" for word, n in counts.items() if word != "whole")
             total = sum(counts.values())
             self.outstream.write(f"{counts.get('whole', 0)} of {total} artifacts whole{others}.\n")

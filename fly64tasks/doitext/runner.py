@@ -12,7 +12,7 @@ from doit.action import CmdAction, PythonAction
 from doit.exceptions import BaseFail, DependencyError, TaskFailed, UnmetDependency
 from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
-from .errors import is_task_error
+from .errors import is_task_error, printable
 from .inputs import do_without, drop_missing, is_partial
 from .state import ATTEMPT, Journal
 
@@ -20,7 +20,11 @@ _RETURNED = re.compile(r"returned (-?\d+)$")
 
 
 def reason_of(task: Any, fail: BaseFail) -> str:
-    """Why a task failed, in one line."""
+    """Why a task failed, in one line that steers no terminal."""
+    return printable(_reason_of(task, fail))
+
+
+def _reason_of(task: Any, fail: BaseFail) -> str:
     if fail.traceback:
         lines = "".join(fail.traceback).strip().splitlines()
         return lines[-1].strip()

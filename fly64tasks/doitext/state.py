@@ -148,7 +148,8 @@ class Journal:
         for path in paths:
             status = os.stat(path)  # noqa: PTH116
             regular = stat.S_ISREG(status.st_mode)
-            made[path] = (status.st_size, self.digests.md5(path, status)) if regular else None
+            digest = self.digests.md5(path, status, store=False) if regular else ""
+            made[path] = (status.st_size, digest) if regular else None
         self.set(task_id, TARGETS, made)
 
     def end(self, task_id: str, failure: str | None = None) -> None:
