@@ -27,7 +27,8 @@ NotNegative = Annotated[float, Meta(ge=0, le=1e300)]
 Overlap = Annotated[float, Meta(ge=0, lt=1)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 MOST_POSITIONS = 10**7
-MOST_BYTES = 2**20
+MOST_BYTES = 2**18
+MOST_DOTS = 4000  # tomllib takes the square of a dotted key's parts
 Algorithm = Literal["LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
 Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
 
@@ -327,6 +328,8 @@ def read_study(path: Path) -> Study:
             raw = file.read(MOST_BYTES + 1)
         if len(raw) > MOST_BYTES:
             raise StudyError(f"{path}: longer than {MOST_BYTES} bytes; expected a study file")
+        if raw.count(b".") > MOST_DOTS:
+            raise StudyError(f"{path}: holds more than {MOST_DOTS} dots; expected a study file")
         table = tomllib.loads(raw.decode())
     except OSError as error:
         raise StudyError(
