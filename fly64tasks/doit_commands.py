@@ -10,7 +10,7 @@ from doit.cmd_base import Command
 from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
-from .doitext import cmd_list, cmd_manifest, cmd_run
+from .doitext import cmd_list, cmd_manifest, cmd_run, cmd_verify
 from .doitext.command import AllowMissing, GraphCommand
 from .doitext.manifest import FileNames
 from .doitext.selection import MetaFilter
@@ -63,6 +63,10 @@ class List(_Study, cmd_list.List):
 
 class Manifest(_Study, cmd_manifest.Manifest):
     """``doit manifest``."""
+
+
+class Verify(_Study, cmd_verify.Verify):
+    """``doit verify``."""
 
 
 class Engine(Command):

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fly64tasks.doitext.errors import printable
+
 
 class Fly64Error(Exception):
     """What came, what was expected and what to do, in one line.
 
+    Control characters of a name or value that it quotes are escaped.
     ``exit_code`` is what `python -m fly64tasks.runner` returns for it; ``task_error`` tells doit's
     reporter that one line says it all.
     """
 
     exit_code = 1
     task_error = True
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class StudyError(Fly64Error):

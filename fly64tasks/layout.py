@@ -61,6 +61,7 @@ class Layout:
         project: Path,
         phase_c_root: Path | None = None,
         phase_d_root: Path | None = None,
+        data_root: Path | None = None,
         artifact_root: Path | None = None,
     ) -> Layout:
         """Return the layout of a study; roots given here win over those of the study file.
@@ -75,7 +76,7 @@ class Layout:
         paths = study.paths
         own_c = phase_c_root or beside_study(paths.phase_c_root)
         own_d = phase_d_root or beside_study(paths.phase_d_root)
-        data = project / paths.data_root
+        data = data_root or project / paths.data_root
         return cls(
             base=beside_study(study.base_npz) or data / "base.npz",
             phase_c_root=own_c or data / "phase_c",

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from fly64tasks.doitext.spec import ITEM_SIGNATURE
+from fly64tasks.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
 from fly64tasks.study import BaseSpec, Geometry, SimulationSpec, ViewSpec
 
 KEY = "lineage"
@@ -84,13 +85,15 @@ def said_by(path: Path) -> Any:
     """Return the lineage that a set's metadata has, None where there is none to be read."""
     try:
         with zipfile.ZipFile(path) as archive:
-            raw = archive.read("_metadata.npy")
+            if archive.getinfo("_metadata.npy").compress_type not in COMPRESSIONS:
+                return None
+            with archive.open("_metadata.npy") as file:
+                raw = file.read(METADATA_LIMIT_BYTES)
         # NPY format 1.0: magic and version (8 bytes), header length (2), header, UTF-32 text
         text = raw[10 + int.from_bytes(raw[8:10], "little") :].decode("utf-32-le")
-        metadata = json.loads(text)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        return None
-    return metadata.get(KEY) if isinstance(metadata, dict) else None
+        return parse_metadata(text).get(KEY)
+    except (OSError, KeyError, ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile):
+        return None  # damaged or encrypted, too
 
 
 @functools.lru_cache(maxsize=8)

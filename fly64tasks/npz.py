@@ -1,32 +1,47 @@
 """NPZ archives: opened without pickle, every failure one line that names file and key.
 
-Written whole or not at all, over our own files only.
+Written whole or not at all, over our own files only. numpy's own reader takes a file at its word:
+here what a member declares is held against what it holds, and against a limit where it inflates,
+before memory is asked for.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import math
+import os
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError
+from fly64tasks.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
 
 WRITER = "fly64tasks"
 MAGNITUDE_LIMIT = 1e9
+INFLATED_LIMIT_GB = 8.0
+INFLATED_LIMIT_VARIABLE = "FLY64TASKS_MAX_INFLATED_GB"
+HEADER_LIMIT_BYTES = 1024
+"""Most that the header of an array may take; numpy's take 128 or little more."""
+_MAGIC = b"\x93NUMPY"
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
     OSError,
-    RuntimeError,  # encrypted
-    NotImplementedError,  # a compression that zipfile does not know
-    MemoryError,  # a shape that can not be meant
+    RuntimeError,  # encrypted, a compression that zipfile does not know, recursion
+    MemoryError,
+    ValueError,
+    OverflowError,
+    SyntaxError,
 )
 
 
@@ -36,29 +51,43 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            str(path).encode()
+            path.stat()
+            if not path.is_file():
+                what = "is a directory" if path.is_dir() else "is neither a file nor a link to one"
+                raise DatasetError(f"{path}: {what}; expected an NPZ file")
             with path.open("rb") as file:
                 if file.read(2) != b"PK":
                     raise DatasetError(f"{path}: not an NPZ (zip) file; expected one of DATA-001")
             if not zipfile.is_zipfile(path):
                 raise zipfile.BadZipFile("its zip directory is missing")
-            self._npz = np.load(path, allow_pickle=False)
+            self._zip = zipfile.ZipFile(path)
+        except UnicodeEncodeError:
+            raise DatasetError(f"{path}: its name is not UTF-8; rename it") from None
         except OSError as error:
             raise DatasetError(
                 f"{path}: {(error.strerror or str(error)).lower()}; expected an NPZ file"
             ) from None
-        except (zipfile.BadZipFile, ValueError) as error:
+        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise DatasetError(
                 f"{path}: damaged or truncated NPZ ({error}); write it again"
             ) from None
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        for member in self._zip.infolist():
+            key = member.filename.removesuffix(".npy")
+            if key in self._members:
+                self._zip.close()
+                raise self.error(key, "is there twice; write the file with numpy.savez")
+            self._members[key] = member
 
     def __enter__(self) -> Archive:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._npz.close()
+        self._zip.close()
 
     def __contains__(self, key: str) -> bool:
-        return key in self._npz.files
+        return key in self._members
 
     def error(self, key: str, problem: str) -> DatasetError:
         return DatasetError(f"{self.path}: {key} {problem}")
@@ -66,25 +95,78 @@ class Archive:
     def get(self, *keys: str) -> NDArray[Any]:
         """Return the array of the first key that is there."""
         for key in keys:
-            if key not in self:
-                continue
-            try:
-                array: NDArray[Any] = self._npz[key]
-            except ValueError as error:
-                if "pickle" in str(error):
-                    raise self.error(
-                        key, "is a pickled object array, expected plain numbers or text"
-                    ) from None
-                raise self.error(key, f"can not be read ({error}); write the file again") from None
-            except _DAMAGE as error:
-                raise self.error(key, f"is damaged ({error}); write the file again") from None
-            if not isinstance(array, np.ndarray):
-                raise self.error(key, "is not an array; write the file with numpy.savez")
-            return array
+            if key in self:
+                self._check(key)
+                with self._reading(key) as file:
+                    array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+                    return array
         raise DatasetError(
             f"{self.path}: {' or '.join(keys)} is missing, found "
-            f"{', '.join(self._npz.files) or 'no key'}"
+            f"{_some(list(self._members)) or 'no key'}"
         )
+
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[IO[bytes]]:
+        """Open a member; whatever its bytes do to zipfile and numpy is one line."""
+        try:
+            with self._zip.open(self._members[key]) as file:
+                yield file
+        except DatasetError:
+            raise
+        except _DAMAGE as error:
+            said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise self.error(key, f"is damaged ({said}); write the file again") from None
+
+    def _check(self, key: str) -> None:
+        """Refuse a member that is no plain array, or does not hold what it declares."""
+        member = self._members[key]
+        if member.compress_type not in COMPRESSIONS:
+            raise self.error(
+                key,
+                "is compressed in a way of its own, expected numpy.savez or savez_compressed",
+            )
+        with self._reading(key) as file:
+            start = file.read(12)
+            if start[:6] != _MAGIC:
+                raise self.error(key, "is not an array; write the file with numpy.savez")
+            wide = start[6:8] == b"\x02\x00"
+            if not wide and start[6:8] != b"\x01\x00":
+                raise self.error(key, "is an array of records, expected plain numbers or text")
+            length = int.from_bytes(start[8 : 12 if wide else 10], "little")
+            if length > HEADER_LIMIT_BYTES:
+                raise self.error(
+                    key, f"has a header of {length} bytes, expected at most {HEADER_LIMIT_BYTES}"
+                )
+            begin = (12 if wide else 10) + length
+            header = io.BytesIO(start[8:] + file.read(length))
+            formats = np.lib.format
+            read = formats.read_array_header_2_0 if wide else formats.read_array_header_1_0
+            shape, _, dtype = read(header)
+        if dtype.hasobject:
+            raise self.error(key, "is a pickled object array, expected plain numbers or text")
+        if dtype.kind not in "biufcUS":
+            raise self.error(key, f"has dtype {dtype.kind}, expected plain numbers or text")
+        if any(not 0 <= extent < 2**48 for extent in shape) or len(shape) > 8:
+            raise self.error(key, "declares a shape that no array has; write the file again")
+        size = math.prod(shape) * dtype.itemsize
+        if key == "_metadata" and size > METADATA_LIMIT_BYTES:
+            raise self.error(
+                key, f"takes {size:,} bytes, expected at most {METADATA_LIMIT_BYTES:,}"
+            )
+        stored = member.compress_type == zipfile.ZIP_STORED
+        if begin + size != member.file_size or (stored and member.compress_size != begin + size):
+            raise self.error(
+                key,
+                f"declares {size:,} bytes of {dtype}, shape {shape}, but holds "
+                f"{min(member.file_size, 2**62) - begin:,}; it is damaged: write the file again",
+            )
+        limit = _inflated_limit_gb()
+        if not stored and size > limit * 1e9:
+            raise self.error(
+                key,
+                f"inflates to {size / 1e9:.3g} GB from {member.compress_size:,} bytes, expected at "
+                f"most {limit:g} GB; if you trust the file, set {INFLATED_LIMIT_VARIABLE}",
+            )
 
     def numbers(self, *keys: str, kinds: str, expected: str) -> NDArray[Any]:
         """Return an array of one of these dtype kinds, finite and within single precision."""
@@ -112,14 +194,29 @@ class Archive:
         try:
             if array.shape != () or array.dtype.kind != "U":
                 raise ValueError(f"dtype {array.dtype}, shape {array.shape}")
-            metadata = json.loads(str(array))
-            if not isinstance(metadata, dict):
-                raise ValueError(f"JSON {type(metadata).__name__}")  # noqa: TRY004
+            return parse_metadata(str(array))
         except ValueError as error:
             raise self.error(
                 "_metadata", f"is not readable ({error}), expected JSON text of an object"
             ) from None
-        return metadata
+
+
+def _inflated_limit_gb() -> float:
+    """Return how much memory a compressed array may ask for."""
+    text = os.environ.get(INFLATED_LIMIT_VARIABLE, "")
+    try:
+        limit = float(text or INFLATED_LIMIT_GB)
+        if not 0 < limit < math.inf:
+            raise ValueError
+    except ValueError:
+        raise DatasetError(
+            f"{INFLATED_LIMIT_VARIABLE} is {text!r}, expected a number of GB, as 64"
+        ) from None
+    return limit
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
 def write_npz(path: Path, arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -> None:
@@ -158,5 +255,5 @@ def _is_ours(path: Path) -> bool:
             return isinstance(found, dict) and found.get("writer") == WRITER
         with Archive(path) as arrays:
             return arrays.metadata().get("writer") == WRITER
-    except (DatasetError, ValueError):
+    except (DatasetError, ValueError, RecursionError):
         return False

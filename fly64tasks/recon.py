@@ -267,6 +267,8 @@ def _comments(record: dict[str, Any], geometry: Geometry) -> str:
 def _logging_to(path: Path, mode: str) -> Iterator[None]:
     """Send this thread's log records and warnings to a file, and to it alone."""
     thread = threading.get_ident()
+    if mode == "w" or path.is_symlink():
+        path.unlink(missing_ok=True)  # a link would have us write to where it leads
     handler = logging.FileHandler(path, mode=mode, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(lambda record: record.thread == thread)

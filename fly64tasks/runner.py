@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from fly64tasks import layout
+from fly64tasks.doitext.errors import printable
 from fly64tasks.epochs import showing
 from fly64tasks.errors import Fly64Error
 from fly64tasks.recon import run
@@ -53,13 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        said = f"{error.filename or ''}: {error.strerror or error}"
+        print(f"error: {printable(said)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130
+    result = printable(options.output_dir / layout.RECONSTRUCTION)
     print(
-        f"{options.output_dir / layout.RECONSTRUCTION}: {record['start']['n_frames']} frames, "
+        f"{result}: {record['start']['n_frames']} frames, "
         f"{record['loss']['epochs']} epochs of {spec.algorithm} in {record['seconds']:.0f} s on "
         f"{record['device']['name']}, loss {record['loss']['last']:.4g}"
     )

@@ -19,6 +19,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer]
 
 ISOLATION_LIMIT = 4
+CANVAS_LIMIT_PX = 2**28
 
 
 def raster_positions(spec: BaseSpec) -> FloatArray:
@@ -215,7 +216,7 @@ def canvas_of(
             f"{name}: {n} scan position, expected at least 2: one frame fixes neither object nor "
             "probe"
         )
-    distance = np.asarray(KDTree(positions_px).query(positions_px, k=2)[0])[:, 1]
+    distance = _nearest(positions_px)
     worst = int(distance.argmax())
     if distance[worst] > ISOLATION_LIMIT * frame_size_px:
         y, x = positions_px[worst]
@@ -240,7 +241,24 @@ def canvas_of(
     low = np.floor(positions_px.min(axis=0)) - frame_size_px // 2 - margin
     high = np.ceil(positions_px.max(axis=0)) + frame_size_px - frame_size_px // 2 + margin
     height, width = (int(extent) for extent in high - low)
+    if height * width > CANVAS_LIMIT_PX:
+        raise DatasetError(
+            f"{name}: the scan spans {height} x {width} px, expected at most {CANVAS_LIMIT_PX} in "
+            "all: xcoords and ycoords are in pixels of the object"
+        )
     return Canvas((height, width), (float(-low[0]), float(-low[1])), "scan")
+
+
+def _nearest(positions_px: FloatArray) -> FloatArray:
+    """Return each position's distance to its nearest neighbour, in px.
+
+    Equal positions are looked up once: a tree of them would compare each with each.
+    """
+    places, place, times = np.unique(positions_px, axis=0, return_inverse=True, return_counts=True)
+    distance = np.zeros(len(places))
+    if len(places) > 1:
+        distance = np.asarray(KDTree(places).query(places, k=2)[0])[:, 1]
+    return np.where(times > 1, 0.0, distance)[place.ravel()]
 
 
 def _patches_inside(

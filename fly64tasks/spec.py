@@ -17,6 +17,12 @@ from msgspec import Struct
 
 from fly64tasks.errors import StudyError
 
+_SHOWN = 100
+
+
+MOST_BYTES = 2**18
+MOST_DOTS = 4000  # tomllib takes the square of a dotted key's parts
+
 
 class Spec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of every spec: immutable, comparable, closed to unknown keys."""
@@ -59,12 +65,21 @@ def read_spec(spec_type: type[SpecT], path: Path, kind: str) -> SpecT:
         The file can not be read, is not TOML, holds an unknown key or a value out of range.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise StudyError(f"{path}: is neither a file nor a link to one; expected {kind}")
         with path.open("rb") as file:
-            table = tomllib.load(file)
+            raw = file.read(MOST_BYTES + 1)
+        if len(raw) > MOST_BYTES:
+            raise StudyError(f"{path}: longer than {MOST_BYTES} bytes; expected {kind}")
+        if raw.count(b".") > MOST_DOTS:
+            raise StudyError(f"{path}: holds more than {MOST_DOTS} dots; expected {kind}")
+        table = tomllib.loads(raw.decode())
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise StudyError(f"{path}: {reason}; expected {kind}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise StudyError(f"{path}: not valid TOML: nested too deep") from None
+    except ValueError as error:  # not TOML, not UTF-8, a number of thousands of digits
         raise StudyError(f"{path}: not valid TOML: {error}") from None
     return parse_spec(spec_type, table, str(path))
 
@@ -75,9 +90,9 @@ def _refuse_unknown_keys(
     fields = {field.name: field for field in msgspec.structs.fields(spec_type)}
     for key, value in table.items():
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(key[:100], fields, n=1, cutoff=0.5)
             hint = f"did you mean {prefix + near[0]!r}?" if near else f"known: {', '.join(fields)}"
-            raise StudyError(f"{source}: unknown key {prefix + key!r}; {hint}")
+            raise StudyError(f"{source}: unknown key {_short(prefix + key)}; {hint}")
         nested = fields[key].type
         if isinstance(nested, type) and issubclass(nested, Spec) and isinstance(value, dict):
             _refuse_unknown_keys(nested, value, source, prefix=f"{prefix}{key}.")
@@ -103,4 +118,13 @@ def _explain(message: str, table: dict[str, Any]) -> str:
             break
     if not reason.startswith("Expected"):
         return f"{where + ': ' if where else ''}{reason}"
-    return f"{where or 'the study'} is {value!r}, {reason[0].lower()}{reason[1:]}"
+    return f"{where or 'the study'} is {_short(value)}, {reason[0].lower()}{reason[1:]}"
+
+
+def _short(value: Any) -> str:
+    """Return a value as an error quotes it, whatever its size and depth."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep; an int too long for decimal digits
+        text = f"a {type(value).__name__} too large to show"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

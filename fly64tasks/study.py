@@ -5,10 +5,9 @@ Specs hold JSON-ready values only, and constructing one never touches the disk.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -19,14 +18,20 @@ from fly64tasks.spec import Spec, read_spec
 BASELINE = "baseline"
 SPLITS = ("train", "test")
 
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=10**9)]
 Seed = Annotated[int, Meta(ge=0, lt=2**32)]
 Positive = Annotated[float, Meta(gt=0, le=1e300)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e300)]
 Overlap = Annotated[float, Meta(ge=0, lt=1)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
+MOST_POSITIONS = 10**7
 Algorithm = Literal["LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
 Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
+
+
+def _refuse_control_characters(key: str, text: str | None) -> None:
+    if text is not None and not text.isprintable():
+        raise ValueError(f"{key} is {text[:60]!r}, expected text without control characters")
 
 
 class Geometry(Spec, frozen=True):
@@ -50,14 +55,21 @@ class Geometry(Spec, frozen=True):
 class BaseSpec(Spec, frozen=True):
     """The built-in base: a zone-plate probe, an object and a jittered raster scan."""
 
-    probe_size_px: Annotated[int, Meta(ge=16)] = 64
-    object_size_px: Annotated[int, Meta(ge=64)] = 360
+    probe_size_px: Annotated[int, Meta(ge=16, le=4096)] = 64
+    object_size_px: Annotated[int, Meta(ge=64, le=16384)] = 360
     scan_step_px: Positive = 10.0
     scan_jitter_px: NotNegative = 1.5
     outermost_zone_width_m: Positive = 25e-9
     central_stop_fraction: Fraction = 0.4
     defocus_m: NotNegative = 57e-6
     seed: Seed = 1
+
+    def __post_init__(self) -> None:
+        if (self.object_size_px / self.scan_step_px) ** 2 > MOST_POSITIONS:
+            raise ValueError(
+                f"scan_step_px is {self.scan_step_px:g}, expected a step that gives an object of "
+                f"{self.object_size_px} px at most {MOST_POSITIONS} positions"
+            )
 
 
 class SimulationSpec(Spec, frozen=True):
@@ -87,10 +99,10 @@ class ViewsSpec(Spec, frozen=True):
 
     def __post_init__(self) -> None:
         for view in self.overlap:
-            if view == BASELINE or not re.fullmatch(r"[a-z][a-z0-9]*", view):
+            if view == BASELINE or not re.fullmatch(r"[a-z][a-z0-9]{,39}", view):
                 raise ValueError(
-                    f"view name {view!r} can not be used; expected lower-case letters and digits, "
-                    f"and not {BASELINE!r}, which is always there"
+                    f"view name {view[:60]!r} can not be used; expected up to 40 lower-case "
+                    f"letters and digits, and not {BASELINE!r}, which is always there"
                 )
         group = max(self.gridsizes) ** 2
         if self.neighbor_count < group:
@@ -227,13 +239,24 @@ class CheckpointSpec(Spec, frozen=True):
 class Paths(Spec, frozen=True):
     """Where a study's files lie. What you bring (``phase_c_root``, ``phase_d_root``) is looked for
     beside the study file; what we write (``data_root``, ``artifact_root``) goes under the project
-    folder.
+    folder, and nowhere else: a study may come from anyone. The command line may say any folder.
     """
 
     data_root: str = "data"
     artifact_root: str = "reports"
     phase_c_root: str | None = None
     phase_d_root: str | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("data_root", "artifact_root"):
+            root = getattr(self, key)
+            if PurePath(root).is_absolute() or ".." in PurePath(root).parts or root[:1] == "~":
+                raise ValueError(
+                    f"paths.{key} is {root!r}, expected a folder below the project's; another one "
+                    f"can be said on the command line: doit {key}=..."
+                )
+        for key in ("data_root", "artifact_root", "phase_c_root", "phase_d_root"):
+            _refuse_control_characters(f"paths.{key}", getattr(self, key))
 
 
 class Case(Struct, frozen=True):
@@ -258,7 +281,7 @@ class Study(Spec, frozen=True):
     """A dose/overlap study: what it spans and how each stage is done."""
 
     name: str = "synthetic-fly64"
-    doses: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (1e3, 1e4, 1e5)
+    doses: Annotated[tuple[Positive, ...], Meta(min_length=1, max_length=1000)] = (1e3, 1e4, 1e5)
     base_npz: str | None = None
     geometry: Geometry = Geometry()
     base: BaseSpec = BaseSpec()
@@ -270,10 +293,12 @@ class Study(Spec, frozen=True):
     paths: Paths = Paths()
 
     def __post_init__(self) -> None:
+        _refuse_control_characters("name", self.name)
+        _refuse_control_characters("base_npz", self.base_npz)
         for dose in self.doses:
-            if not (math.isfinite(dose) and dose >= 1 and dose == int(dose)):
+            if not (1 <= dose <= 1e15 and dose == int(dose)):
                 raise ValueError(
-                    f"doses holds {dose:g}, expected whole numbers of photons per frame, 1 or more"
+                    f"doses holds {dose:g}, expected whole numbers of photons per frame, 1 to 1e15"
                 )
         if len(set(self.doses)) < len(self.doses):
             raise ValueError(f"doses holds a value twice: {list(self.doses)}; expected each once")

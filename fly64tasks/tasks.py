@@ -40,7 +40,15 @@ from fly64tasks.study import (
 
 TaskDict = dict[str, Any]
 
-VARIABLES = ("study", "base_npz", "phase_c_root", "phase_d_root", "artifact_root", "device")
+VARIABLES = (
+    "study",
+    "base_npz",
+    "phase_c_root",
+    "phase_d_root",
+    "data_root",
+    "artifact_root",
+    "device",
+)
 
 
 def load_study() -> tuple[Study, Layout]:
@@ -69,6 +77,7 @@ def load_study() -> tuple[Study, Layout]:
             project=Path(),
             phase_c_root=_path_variable("phase_c_root"),
             phase_d_root=_path_variable("phase_d_root"),
+            data_root=_path_variable("data_root"),
             artifact_root=_path_variable("artifact_root"),
         )
     except StudyError as error:

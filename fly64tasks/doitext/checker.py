@@ -34,9 +34,12 @@ class DigestCache:
     def __init__(self) -> None:
         self.known: dict[str, Digest] = {}
         self.fresh: set[str] = set()
+        self._unasked: set[str] = set()
 
-    def md5(self, path: str, stat: os.stat_result) -> str:
+    def md5(self, path: str, stat: os.stat_result, *, store: bool = True) -> str:
         """The MD5 of `path`, whose status is `stat`; read from disk only when it may be new.
+
+        Without `store` it is stored only once it is asked for again: of most targets nobody asks.
 
         A file written in the last 50 ms may change again without a new time stamp: its digest is
         returned, but not kept.
@@ -44,12 +47,15 @@ class DigestCache:
         marks = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
         digest = self.known.get(path)
         if digest is not None and digest[:3] == marks:
+            if store and path in self._unasked:
+                self._unasked.remove(path)
+                self.fresh.add(path)
             return digest.md5
         settled = time.time_ns() - stat.st_mtime_ns > _RACY_NS
         md5 = str(dependency.get_file_md5(path))
         if settled:
             self.known[path] = Digest(*marks, md5)
-            self.fresh.add(path)
+            (self.fresh if store else self._unasked).add(path)
         return md5
 
 

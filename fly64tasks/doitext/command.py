@@ -114,6 +114,18 @@ class GraphCommand(DoitCmdBase):
 
     # ---- for the commands
 
+    def connect(self, control: Control) -> None:
+        """Take the graph, and the journal as its state."""
+        self.state = self.dep_manager.backend
+        if not isinstance(self.state, Journal):
+            raise InvalidCommand(
+                f"backend {self.params['backend']!r}: `{self.bin_name} {self.name}` keeps its "
+                "state in a journal; set DOIT_CONFIG['backend'] = 'journal'"
+            )
+        if isinstance(self.dep_manager.checker, MD5Checker):
+            self.dep_manager.checker.digests = self.state.digests
+        self.control = control
+
     def prepare(
         self, named: list[str], control: Control, single: bool = False
     ) -> dict[str, list[str]]:
@@ -134,15 +146,7 @@ class GraphCommand(DoitCmdBase):
             The tasks that are skipped because their inputs are missing, with the reasons.
             ``self.broken`` holds those that may not be skipped.
         """
-        self.state = self.dep_manager.backend
-        if not isinstance(self.state, Journal):
-            raise InvalidCommand(
-                f"backend {self.params['backend']!r}: `{self.bin_name} {self.name}` keeps its "
-                "state in a journal; set DOIT_CONFIG['backend'] = 'journal'"
-            )
-        if isinstance(self.dep_manager.checker, MD5Checker):
-            self.dep_manager.checker.digests = self.state.digests
-        self.control = control
+        self.connect(control)
         control.choose(list(named), self.params.get("default_tasks"), self.wanted)
         if single:
             control.isolate()

@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 
+def printable(text: object) -> str:
+    r"""`text` with all that could steer a terminal escaped: a file may be named by anyone.
+
+    Examples
+    --------
+    >>> printable("süß\x1b[2J")
+    'süß\\x1b[2J'
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in str(text)
+    )
+
+
 class TaskError(Exception):
     """A failure whose message says it all: reported in one line, without a traceback.
 

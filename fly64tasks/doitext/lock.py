@@ -57,7 +57,7 @@ class Lock:
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = self._path.open("a+", encoding="utf-8")
+            file = open(self._path, "a+", encoding="utf-8", opener=_no_link)  # noqa: SIM115
         except OSError as error:
             raise InvalidCommand(
                 f"{self._path}: {error.strerror}; the state file needs a folder to write to"
@@ -98,3 +98,8 @@ class Lock:
         if entry["host"] == socket.gethostname() and not alive(entry["pid"]):
             return None
         return f"pid {entry['pid']} on {entry['host']} since {entry['since']}"
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Open for `open`, but never through a symbolic link: what it leads to would be emptied."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)

@@ -14,7 +14,7 @@ from doit.action import CmdAction, PythonAction
 from doit.exceptions import BaseFail, DependencyError, TaskFailed, UnmetDependency
 from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
-from .errors import is_task_error
+from .errors import is_task_error, printable
 from .inputs import do_without, drop_missing, is_partial
 from .state import ATTEMPT, Journal
 
@@ -22,7 +22,11 @@ _RETURNED = re.compile(r"returned (-?\d+)$")
 
 
 def reason_of(task: Any, fail: BaseFail) -> str:
-    """Why a task failed, in one line."""
+    """Why a task failed, in one line that steers no terminal."""
+    return printable(_reason_of(task, fail))
+
+
+def _reason_of(task: Any, fail: BaseFail) -> str:
     if fail.traceback:
         lines = "".join(fail.traceback).strip().splitlines()
         return lines[-1].strip()
@@ -110,6 +114,7 @@ class _Journaled(Runner):
         except FileNotFoundError as error:
             return DependencyError(f"input gone after the task has run: {error.filename}")
         if task.actions:
+            self._state.record_targets(task.name, task.targets)
             for path, marks in self._inputs.pop(task.name).items():
                 if marks != _marks(path):
                     # changed behind the task's back: what it has read is not known

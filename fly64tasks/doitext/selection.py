@@ -159,7 +159,7 @@ class Control(TaskControl):
             self.process(named or default)
             return
         self.process(named or None)
-        candidates = list(dict.fromkeys(self._members(self.selected_tasks)))
+        candidates = list(dict.fromkeys(self.members(self.selected_tasks)))
         self.selected_tasks = [
             name for name in candidates if not wanted.misses(self.tasks[name].meta)
         ]
@@ -172,7 +172,7 @@ class Control(TaskControl):
             among = f" among {_some(named)}" if named else ""
             raise InvalidCommand(f"no task{among} matches {wanted}; values that exist: {exist}")
 
-    def _members(self, names: Iterable[str]) -> Iterable[str]:
+    def members(self, names: Iterable[str]) -> Iterable[str]:
         for name in names:
             task = self.tasks[name]
             if task.has_subtask:
@@ -182,7 +182,7 @@ class Control(TaskControl):
 
     def isolate(self) -> None:
         """Cut the selected tasks off from what feeds them: doit's ``--single``."""
-        for name in self._members(self.selected_tasks):
+        for name in self.members(self.selected_tasks):
             self.tasks[name].task_dep = []
 
     def closure(self, names: Iterable[str] | None = None) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -19,6 +20,7 @@ Row = dict[str, Any]
 
 ATTEMPT = "attempt:"
 CHECKER = "checker:"
+TARGETS = "targets:"
 INTERRUPTED = "interrupted"
 FAILED = "failed"
 
@@ -137,6 +139,19 @@ class Journal:
         self._running[task_id] = started
         self._store([task_id])
 
+    def record_targets(self, task_id: str, paths: Iterable[str]) -> None:
+        """Remember size and MD5 of what a task made, for `doit verify`; stock doit ignores it.
+
+        Of what is not a file (a folder) only the name is kept.
+        """
+        made: dict[str, tuple[int, str] | None] = {}
+        for path in paths:
+            status = os.stat(path)  # noqa: PTH116
+            regular = stat.S_ISREG(status.st_mode)
+            digest = self.digests.md5(path, status, store=False) if regular else ""
+            made[path] = (status.st_size, digest) if regular else None
+        self.set(task_id, TARGETS, made)
+
     def end(self, task_id: str, failure: str | None = None) -> None:
         """Store how a running task ended, on disk, before anything else happens."""
         started = self._running[task_id]
@@ -186,10 +201,10 @@ class Journal:
 
     def _marks(self) -> object:
         try:
-            stat = os.stat(self.name)  # noqa: PTH116
+            status = os.stat(self.name)  # noqa: PTH116
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return stat.st_size, stat.st_mtime_ns, stat.st_ino
+        return status.st_size, status.st_mtime_ns, status.st_ino
 
     def _store(self, task_ids: Iterable[str]) -> None:
         """Write the rows of `task_ids` that differ from the file, and the fresh digests."""

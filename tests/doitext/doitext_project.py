@@ -19,6 +19,7 @@ PLUGINS = {
         "run": "fly64tasks.doit_commands:Run",
         "list": "fly64tasks.doit_commands:List",
         "manifest": "fly64tasks.doit_commands:Manifest",
+        "verify": "fly64tasks.doit_commands:Verify",
     },
     "BACKEND": {"journal": "fly64tasks.doitext.state:Journal"},
 }

@@ -1,0 +1,106 @@
+"""``doit verify`` on the real graph: what it says after each kind of damage."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from small_study import SMALL_STUDY
+
+from fly64tasks import runner
+from fly64tasks.study import ReconSpec
+
+CASE = "dose_1000_dense_train"
+ONE = ("--dose", "1000", "--view", "dense", "--split", "train")
+STUDY = SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]").replace("num_epochs = 3", "num_epochs = 2")
+
+
+def doit(folder: Path, *arguments: str, code: int = 0) -> str:
+    """Run doit in a folder; return its output, once it exited with ``code``."""
+    done = subprocess.run(
+        [sys.executable, "-m", "doit", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def found(folder: Path, *arguments: str, code: int = 1) -> dict[str, set[str]]:
+    """Return what verify says besides ``whole``: the details by task and word."""
+    said = json.loads(doit(folder, "verify", "--json", *arguments, code=code))
+    problems: dict[str, set[str]] = {}
+    for item in said["found"]:
+        if item["word"] != "whole":
+            problems.setdefault(f"{item['task']} {item['word']}", set()).add(item["detail"])
+    return problems
+
+
+def test_verify_names_every_kind_of_damage_in_a_study(
+    project: Path, small_sets: dict[str, Path], tmp_path: Path
+):
+    own = project / "own.npz"
+    shutil.copy(small_sets["train"].parent / "base.npz", own)
+    (project / "study.toml").write_text(f'base_npz = "own.npz"\n{STUDY}', "utf-8")
+    doit(project, *ONE)
+    selected = ("simulate", "views:dose_1000_dense", f"recon:{CASE}", f"score:{CASE}")
+    assert doit(project, "verify", *selected) == "12 of 12 artifacts whole.\n"
+    assert found(project, "recon:dose_1000_sparse_test") == {
+        "recon:dose_1000_sparse_test never made": {""}
+    }
+
+    results = project / "reports/dose_1000/dense/train"
+    kept = {path: path.read_bytes() for path in [own, *results.iterdir()]}
+
+    name = "reports/dose_1000/dense/train"
+    content = bytearray(kept[results / "product.h5"])
+    content[len(content) // 2] ^= 1
+    (results / "product.h5").write_bytes(content)
+    os.truncate(results / "losses.csv", 5)
+    os.truncate(results / "scores.json", 0)
+    (results / "comparison.png").unlink()
+    assert found(project, *selected) == {
+        f"recon:{CASE} altered": {f"{name}/product.h5: {len(content)} bytes, other content"},
+        f"recon:{CASE} truncated": {
+            f"{name}/losses.csv: 5 of {len(kept[results / 'losses.csv'])} bytes"
+        },
+        f"score:{CASE} truncated": {
+            f"{name}/scores.json: 0 of {len(kept[results / 'scores.json'])} bytes"
+        },
+        f"score:{CASE} missing": {f"{name}/comparison.png"},
+    }
+
+    # what other settings made, put in its place
+    source = project / "data/phase_d/dose_1000/dense/dense_train.npz"
+    runner.run(source, tmp_path / "other", ReconSpec(num_epochs=1), device="cpu")
+    for path, content in kept.items():
+        path.write_bytes(content)
+    shutil.copy(tmp_path / "other/reconstruction.npz", results)
+    problems = found(project, *selected)
+    assert {key.split()[0] for key in problems} == {f"recon:{CASE}", f"score:{CASE}"}
+    assert problems[f"score:{CASE} inputs changed"] == {
+        f"{name}/reconstruction.npz: not what the task read"
+    }
+
+    for path, content in kept.items():
+        path.write_bytes(content)
+    changed = STUDY.replace("num_epochs = 2", "num_epochs = 1")
+    (project / "study.toml").write_text(f'base_npz = "own.npz"\n{changed}', "utf-8")
+    assert found(project, *selected) == {f"recon:{CASE} settings changed": {"num_epochs 2 -> 1"}}
+
+    # the user's own base is another one now
+    with np.load(own) as base:
+        arrays = dict(base)
+    arrays["xcoords"] = arrays["xcoords"][::-1]
+    np.savez(own, **arrays)
+    problems = found(project, *selected)
+    assert problems["simulate:dose_1000 inputs changed"] == {
+        "own.npz: not what the task read (no task makes it)"
+    }
