@@ -83,7 +83,12 @@ def test_a_worker_is_killed_that_waits_for_a_task(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+    "how",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        signal.SIGKILL,
+    ],
 )
 def test_doit_is_killed(tmp_path: Path, how: signal.Signals):
     folder = new_project(tmp_path / "Süß project")

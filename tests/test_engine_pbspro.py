@@ -84,6 +84,7 @@ def test_tasks_run_in_a_job_with_what_the_file_asks_for(stub: Path, tmp_path: Pa
     assert "\necho begun\n" in script
 
 
+@pytest.mark.slow
 def test_job_ends_with_doit(stub: Path, tmp_path: Path):
     folder = new_project(tmp_path / "project", ENGINE)
     process = start(folder, "-j", "2")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from fly64tasks.engine.machine import Machine
+from fly64tasks.engine.machine import Machine, count
 from fly64tasks.engine.spec import FILE, EngineSpec
 
 
@@ -24,7 +24,7 @@ def describe(spec: EngineSpec) -> str:
 
 def _local(spec: EngineSpec, machine: Machine) -> list[str]:
     jobs, reason = machine.recommended_jobs(spec.threads_per_worker, spec.workers_per_gpu)
-    threads = _count(spec.threads_per_worker, "thread")
+    threads = count(spec.threads_per_worker, "thread")
     return [
         f"engine       `doit -j N` starts N worker processes here, {threads} each",
         f"recommended  -j {jobs} ({reason})",
@@ -32,18 +32,14 @@ def _local(spec: EngineSpec, machine: Machine) -> list[str]:
 
 
 def _batch(spec: EngineSpec) -> list[str]:
-    nodes = _count(spec.nodes_per_block, "node")
-    gpus = _count(spec.gpus_per_node, "GPU") if spec.gpus_per_node else "no GPU"
+    nodes = count(spec.nodes_per_block, "node")
+    gpus = count(spec.gpus_per_node, "GPU") if spec.gpus_per_node else "no GPU"
     where = [f"account {spec.account}"] if spec.account else []
     where += [f"{key} {value}" for key in ("partition", "queue") if (value := getattr(spec, key))]
-    jobs, threads = _count(spec.blocks, "job"), _count(spec.threads_per_worker, "thread")
+    jobs, threads = count(spec.blocks, "job"), count(spec.threads_per_worker, "thread")
     return [
         f"engine       {spec.provider}: at most {jobs} of {nodes} at a time, {gpus} each",
         f"jobs         {spec.walltime} {', '.join(where)}".rstrip(),
         f"workers      {spec.workers_on_node} a node, {threads} each",
         f"recommended  -j {spec.workers} (all of them; the default of --engine {FILE})",
     ]
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -48,14 +48,20 @@ class Machine:
         by_memory = max(1, int((self.memory_bytes - _RESERVED) / _MEMORY_PER_WORKER))
         if self.gpus:
             by_device = workers_per_gpu * len(self.gpus)
-            reason = f"{workers_per_gpu} workers on each of {len(self.gpus)} GPUs"
+            each = count(workers_per_gpu, "worker")
+            reason = f"{each} on each of {count(len(self.gpus), 'GPU')}"
         else:
             by_device = max(1, self.cores // threads)
-            reason = f"{self.cores} cores, {threads} threads a worker"
+            reason = f"{count(self.cores, 'core')}, {count(threads, 'thread')} a worker"
         if by_memory < by_device:
             available = self.memory_bytes / 2**30
             reason = f"memory: {available:.1f} GiB available, 1.5 GiB a worker, 1 GiB left free"
         return min(by_memory, by_device), reason
+
+
+def count(number: int, word: str) -> str:
+    """``1 core``, ``2 cores``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def usable_cores() -> int:
