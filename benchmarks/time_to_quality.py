@@ -3,9 +3,9 @@
     python benchmarks/time_to_quality.py [--views baseline] [--splits train,test] [--every 2]
         [--base-npz PATH | --seed N] [--figure PATH.svg] [--device cpu]
 
-Each runs in a process of its own, one after the other. Seconds are CPU time (wall time on a GPU), and
-scoring is not in them. ``--seed`` is another built-in base. Prints Markdown: how long each took to
-the old settings' 100-epoch error.
+Each runs in a process of its own, one after the other. Seconds are CPU time (wall time on a GPU),
+and scoring is not in them. ``--seed`` is another built-in base. Prints Markdown: how long each took
+to the old settings' 100-epoch error.
 """
 
 from __future__ import annotations

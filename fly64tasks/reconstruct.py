@@ -163,8 +163,8 @@ def reconstruct(
 def keep_freed_memory() -> None:
     """Have glibc reuse what a batch frees, where it would give it back and fault it in again.
 
-    The parameters are M_TRIM_THRESHOLD (-1) and M_MMAP_THRESHOLD (-3, 32 MiB at most) of mallopt(3).
-    What is kept is bounded by the most that was in use.
+    Sets M_TRIM_THRESHOLD (-1) and M_MMAP_THRESHOLD (-3, 32 MiB at most), see mallopt(3). What is
+    kept is bounded by the most that was in use.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
