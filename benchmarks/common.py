@@ -21,7 +21,7 @@ from ptychi.api.task import PtychographyTask
 
 from fly64tasks import fourier_shift, metrics
 from fly64tasks.dataset import PtychoDataset, read_dataset
-from fly64tasks.reconstruct import device_name, ptychi_options
+from fly64tasks.reconstruct import device_name, keep_freed_memory, ptychi_options
 from fly64tasks.start import Start, start_of
 from fly64tasks.study import Geometry, ReconSpec
 
@@ -33,6 +33,7 @@ OLD = ReconSpec(
     momentum=0.0,
     damping=0.1,
     warmup_epochs=0,
+    update_probe=True,
     fast_fourier_shift=False,
 )
 """Of the scripts that this project replaces, but for their start from the truth."""
@@ -115,6 +116,8 @@ def objects_of(
     in them.
     """
     torch.set_num_threads(1)
+    if spec != OLD:
+        keep_freed_memory()
     clock = time.process_time if device == "cpu" else time.perf_counter
     start = start_of(read_dataset(npz), spec, str(npz))
     obj, probe = start.obj, start.probe / start.probe.shape[-1]

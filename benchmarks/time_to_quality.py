@@ -3,39 +3,40 @@
     python benchmarks/time_to_quality.py [--views baseline] [--splits train,test] [--every 2]
         [--base-npz PATH | --seed N] [--figure PATH.svg] [--device cpu]
 
-The two take turns in one process, a few epochs each. Seconds are CPU time (wall time on a GPU), and
-scoring is not in them. ``--seed`` is another built-in base. Prints Markdown: how long each took to
-the old settings' 100-epoch error.
+Each runs in a process of its own, one after the other. Seconds are CPU time (wall time on a GPU),
+and scoring is not in them. ``--seed`` is another built-in base. Prints Markdown: how long each took
+to the old settings' 100-epoch error.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import math
+import multiprocessing
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from common import OLD, doit, error_of, machine, objects_of, project
 
 from fly64tasks.dataset import read_dataset
 from fly64tasks.layout import Layout
-from fly64tasks.study import Case, Study
+from fly64tasks.study import Case, ReconSpec, Study
 
 Curve = list[tuple[int, float, float]]
 
 
-def curves(npz: Path, device: str, every: int) -> tuple[Curve, Curve]:
-    """Return (epoch, seconds, error) of the old settings and of the default."""
+def curve_of(npz: Path, spec: ReconSpec, device: str, every: int) -> Curve:
+    """Return (epoch, seconds, error) of a run."""
     dataset = read_dataset(npz)
-    found: tuple[Curve, Curve] = ([], [])
-    runs = [objects_of(npz, spec, device, every) for spec in (OLD, Study().recon)]
-    for turn in itertools.zip_longest(*runs):
-        for curve, step in zip(found, turn, strict=True):
-            if step is not None:
-                epoch, seconds, obj = step
-                curve.append((epoch, seconds, error_of(dataset, obj)))
-    return found
+    steps = objects_of(npz, spec, device, every)
+    return [(epoch, seconds, error_of(dataset, obj)) for epoch, seconds, obj in steps]
+
+
+def in_fresh_process(npz: Path, spec: ReconSpec, device: str, every: int) -> Curve:
+    """Return the curve of a run that shares no memory or settings with another."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(curve_of, npz, spec, device, every).result()
 
 
 def reached(curve: Curve, error: float) -> tuple[int, float]:
@@ -84,7 +85,10 @@ def main() -> None:
         for case in study.cases():
             if case.view not in options.views.split(",") or case.split not in options.splits:
                 continue
-            old, ours = found[case] = curves(layout.dataset(case), options.device, options.every)
+            old, ours = found[case] = tuple(
+                in_fresh_process(layout.dataset(case), spec, options.device, options.every)
+                for spec in (OLD, study.recon)
+            )
             (_, old_s, target), (_, our_s, final) = old[-1], ours[-1]
             epoch, seconds = reached(ours, target)
             print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import math
 import os
 import threading
@@ -125,6 +126,7 @@ def reconstruct(
     with ONE_AT_A_TIME, shifting():
         # Batches are small: a second thread gains little, and loses much on a busy machine.
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
+        keep_freed_memory()
         if device.startswith("cuda"):
             torch.cuda.set_device(device)
             torch.cuda.reset_peak_memory_stats(device)
@@ -172,6 +174,18 @@ def reconstruct(
     )
     _check(result, start, spec)
     return result
+
+
+def keep_freed_memory() -> None:
+    """Have glibc reuse what a batch frees, where it would give it back and fault it in again.
+
+    Sets M_TRIM_THRESHOLD (-1) and M_MMAP_THRESHOLD (-3, 32 MiB at most), see mallopt(3). What is
+    kept is bounded by the most that was in use.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-1, 2**31 - 1)
+        mallopt(-3, 2**25)
 
 
 def _epoch(task: PtychographyTask, stage: ReconSpec, device: str, losses: Sequence[float]) -> float:
