@@ -21,6 +21,7 @@ from fly64tasks import layout, lineage, metrics
 from fly64tasks.comparison import draw_comparison, draw_thumbnail
 from fly64tasks.dataset import read_dataset
 from fly64tasks.doitext.atomic import replaced
+from fly64tasks.doitext.errors import printable
 from fly64tasks.errors import DatasetError, Fly64Error
 from fly64tasks.npz import WRITER, refuse_foreign
 from fly64tasks.reconstructed import Reconstructed, read_reconstruction
@@ -212,6 +213,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Fly64Error as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        said = f"{error.filename or ''}: {error.strerror or error}"
+        print(f"error: {printable(said)}", file=sys.stderr)
+        return 1
     for metric in METRICS:
         value = scores["metrics"][metric.key]
         bound = {"lower": "≤ ", "higher": "≥ "}[metric.better]

@@ -251,6 +251,23 @@ def test_hostile_metadata_is_refused_in_one_line(
     assert lineage.said_by(path) is None
 
 
+SAID = {
+    "lineage": '{"lineage": "mine"}',
+    "simulated": '{"simulated": "<script>"}',
+    "split": '{"split": ["train"]}',
+    "acceptance_rate": '{"acceptance_rate": {"a": 1}}',
+    "overlap_notes": '{"overlap_notes": [1]}',
+}
+
+
+@pytest.mark.parametrize(("key", "text"), SAID.items(), ids=SAID.keys())
+def test_metadata_of_another_type_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, text: str
+):
+    path = save(tmp_path / "set.npz", {**valid_arrays(), "_metadata": np.array(text)})
+    expect_refusal(path, rf"_metadata says what can not be used: Expected .* at `\$\.{key}", capsys)
+
+
 def test_long_metadata_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     text = json.dumps({"a": "x" * 2**22})
     path = tmp_path / "set.npz"
