@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 failed or diverged, 2 usage, 3 the input breaks the contra
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import csv
 import importlib.metadata
@@ -27,6 +26,7 @@ import msgspec
 import numpy as np
 
 from fly64tasks import layout, lineage
+from fly64tasks.commandline import Parser
 from fly64tasks.dataset import PtychoDataset, read_dataset
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.doitext.errors import printable
@@ -291,9 +291,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     """Return the parser: one option per field of `ReconSpec`, and where to read, write and run."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m fly64tasks.runner",
         description="Reconstruct one NPZ of the DATA-001 contract with pty-chi.",
     )

@@ -6,7 +6,6 @@ pixel; otherwise the data-space score stands alone and the others say why they a
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sys
@@ -18,6 +17,7 @@ import numpy as np
 from scipy.ndimage import label
 
 from fly64tasks import layout, lineage, metrics
+from fly64tasks.commandline import Parser
 from fly64tasks.comparison import draw_comparison, draw_thumbnail
 from fly64tasks.dataset import read_dataset
 from fly64tasks.doitext.atomic import replaced
@@ -199,7 +199,7 @@ def _write_frc(path: Path, comparison: Comparison | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m fly64tasks.score",
         description="Score a reconstruction against the truth of its set and against its data.",
     )
