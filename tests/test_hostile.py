@@ -77,6 +77,9 @@ HEADERS = {
     "objects": (plain("|O", "(1,)"), "pickled object array"),
     "an unknown type": (plain("nonsense", "(1,)"), "damaged"),
     "no header": ("", "damaged"),
+    "an open bracket": (plain("<f4", "(1,)")[:-1], "damaged"),
+    "a list for a key": ("{[]: 1}", "damaged"),
+    "keys that have no order": ("{1: 1, 'a': 2}", "damaged"),
 }
 
 
