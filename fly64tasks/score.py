@@ -26,7 +26,7 @@ from fly64tasks.errors import DatasetError, Fly64Error
 from fly64tasks.npz import WRITER, refuse_foreign
 from fly64tasks.reconstructed import Reconstructed, read_reconstruction
 from fly64tasks.scorecard import METRICS
-from fly64tasks.scoring import Comparison, compare, score_values, why_no_truth
+from fly64tasks.scoring import Comparison, compare, refuse_another, score_values, why_no_truth
 from fly64tasks.study import Case, ScoreSpec
 
 SCHEMA = 1
@@ -107,6 +107,7 @@ def assess(
             f"{found.path}: was made from another content of {found.metadata['input']['path']}; "
             "reconstruct again"
         )
+    refuse_another(dataset, found)
     absent = why_no_truth(dataset, found)
     comparison = None if absent else compare(dataset, found, spec)
     values, bounds, notes = score_values(dataset, found, comparison, spec)
