@@ -56,7 +56,8 @@ def draw_comparison(
             heading = title + (f": {note}" if note else "")
             if found.geometry.assumed:
                 heading += "   (pixel size assumed)"
-            figure.suptitle(heading, x=0.01, ha="left", fontsize=11, fontweight="bold")
+            look = {"fontsize": 11, "fontweight": "bold", "parse_math": False}
+            figure.suptitle(heading, x=0.01, ha="left", **look)
             plotstyle.save(figure, path)
         finally:
             plt.close(figure)

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from fly64tasks.npz import Archive, write_npz
@@ -99,8 +101,41 @@ def read_dataset(path: Path) -> PtychoDataset:
         return _dataset(arrays)
 
 
-def _dataset(arrays: Archive) -> PtychoDataset:
+class _Said(Struct):
+    """What sets may say of themselves that is used further on, and in which type."""
+
+    simulated: bool = False
+    lineage: dict[str, Any] | None = None
+    diffraction_order: str | None = None
+    dose_photons_per_frame: float | None = None
+    split: str | None = None
+    overlap_view: str | None = None
+    selection_strategy: str | None = None
+    acceptance_rate: float | None = None
+    spacing_threshold: float | None = None
+    n_accepted: float | None = None
+    n_rejected: float | None = None
+    probe_diameter_px: float | None = None
+    gridsize: float | None = None
+    neighbor_count: float | None = None
+    overlap_group_members: float | None = None
+    overlap_neighbors: float | None = None
+    overlap_groups: float | None = None
+    overlap_notes: list[str] | None = None
+
+
+def _metadata(arrays: Archive) -> dict[str, Any]:
+    """Return the metadata, once what is used of them has the type that it is used in."""
     metadata = arrays.metadata()
+    try:
+        msgspec.convert(metadata, _Said)
+    except msgspec.ValidationError as error:
+        raise arrays.error("_metadata", f"says what can not be used: {error}") from None
+    return metadata
+
+
+def _dataset(arrays: Archive) -> PtychoDataset:
+    metadata = _metadata(arrays)
     positions = _positions(arrays)
     n = len(positions)
     amplitude = _frames_first(arrays, n, metadata)
@@ -144,7 +179,7 @@ def read_base(path: Path) -> Base:
         As `read_dataset`.
     """
     with Archive(path) as arrays:
-        return Base(_object(arrays), _probe(arrays), _positions(arrays), arrays.metadata())
+        return Base(_object(arrays), _probe(arrays), _positions(arrays), _metadata(arrays))
 
 
 def write_dataset(path: Path, dataset: PtychoDataset) -> None:

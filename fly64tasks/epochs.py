@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 EpochCallback = Callable[[int, int, float], None]
 """Called after each epoch with its number, from 1, the number of epochs, and the loss."""
@@ -54,11 +55,15 @@ def _lines(every: int = 10) -> EpochCallback:
 
 @contextlib.contextmanager
 def _events(path: Path) -> Iterator[EpochCallback]:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Append to a file that the first epoch makes: an input that is refused leaves nothing."""
     began = time.perf_counter()
-    with path.open("a", encoding="utf-8") as file:
+    with contextlib.ExitStack() as stack:
+        opened: list[IO[str]] = []
 
         def show(epoch: int, num_epochs: int, loss: float) -> None:
+            if not opened:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                opened.append(stack.enter_context(path.open("a", encoding="utf-8")))
             event = {
                 "event": "epoch",
                 "epoch": epoch,
@@ -66,6 +71,6 @@ def _events(path: Path) -> Iterator[EpochCallback]:
                 "loss": loss,
                 "seconds": round(time.perf_counter() - began, 3),
             }
-            print(json.dumps(event), file=file, flush=True)
+            print(json.dumps(event), file=opened[0], flush=True)
 
         yield show

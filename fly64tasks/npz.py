@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -41,7 +42,9 @@ _DAMAGE = (
     MemoryError,
     ValueError,
     OverflowError,
-    SyntaxError,
+    SyntaxError,  # these three from headers that numpy reads as Python literals
+    TokenError,
+    TypeError,
 )
 
 

@@ -6,13 +6,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from fly64tasks.errors import DatasetError
 from fly64tasks.npz import WRITER, Archive
 from fly64tasks.spec import parse_spec
 from fly64tasks.study import Geometry, ReconSpec
+
+
+class _Input(Struct):
+    path: str
+    sha256: str
+
+
+class _Start(Struct):
+    frame_of_reference: str
+    truth_seeded: bool
+
+
+class _Set(Struct):
+    geometry: dict[str, Any]
+
+
+class _Made(Struct):
+    """What the metadata have to say."""
+
+    spec: dict[str, Any]
+    versions: dict[str, str]
+    input: _Input
+    start: _Start
+    set: _Set
 
 
 @dataclass(frozen=True)
@@ -62,6 +88,10 @@ def read_reconstruction(path: Path) -> Reconstructed:
                 f"{path}: not a reconstruction by {WRITER}; expected the reconstruction.npz that "
                 "`python -m fly64tasks.runner` writes"
             )
+        try:
+            msgspec.convert(metadata, _Made)
+        except msgspec.ValidationError as error:
+            raise arrays.error("_metadata", f"is not the runner's: {error}") from None
         obj, probe = (
             arrays.numbers(key, kinds="c", expected="complex numbers")
             for key in ("object", "probe")
@@ -69,6 +99,19 @@ def read_reconstruction(path: Path) -> Reconstructed:
         positions, loss = (
             arrays.numbers(key, kinds="f", expected="float numbers")
             for key in ("positions_px", "loss")
+        )
+        for key, array, axes in (
+            ("object", obj, 2),
+            ("probe", probe, 3),
+            ("positions_px", positions, 2),
+            ("loss", loss, 1),
+        ):
+            if array.ndim != axes:
+                raise arrays.error(key, f"has shape {array.shape}, expected {axes} axes")
+    if positions.shape[1] != 2 or probe.shape[1] != probe.shape[2]:
+        raise DatasetError(
+            f"{path}: positions_px and probe have shapes {positions.shape} and {probe.shape}, "
+            "expected (n, 2) and (modes, N, N)"
         )
     return Reconstructed(
         path, obj.astype(complex), probe.astype(complex), positions, loss, metadata

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from fly64tasks import layout
+from fly64tasks.commandline import Parser
 from fly64tasks.doitext.errors import printable
 from fly64tasks.epochs import showing
 from fly64tasks.errors import Fly64Error
@@ -97,9 +98,9 @@ def _checkpoint_table(options: argparse.Namespace) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     """Return the parser: one option per field of `ReconSpec`, and where to read, write and run."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m fly64tasks.runner",
         description="Reconstruct one NPZ of the DATA-001 contract with pty-chi.",
     )

@@ -225,9 +225,9 @@ def canvas_of(
             f"nearest neighbour, expected at most {ISOLATION_LIMIT} frames of {frame_size_px} px: "
             "xcoords and ycoords are in pixels of the object; remove or mend it"
         )
-    inside = _patches_inside(positions_px, frame_size_px, object_shape)
+    inside = patches_inside(positions_px, frame_size_px, object_shape)
     median = np.median(positions_px, axis=0, keepdims=True)
-    if _patches_inside(median, frame_size_px, object_shape)[0]:
+    if patches_inside(median, frame_size_px, object_shape)[0]:
         if not inside.all():
             outside = np.flatnonzero(~inside)
             y, x = positions_px[outside[0]]
@@ -261,7 +261,7 @@ def _nearest(positions_px: FloatArray) -> FloatArray:
     return np.where(times > 1, 0.0, distance)[place.ravel()]
 
 
-def _patches_inside(
+def patches_inside(
     positions_px: FloatArray, frame_size_px: int, object_shape: tuple[int, int]
 ) -> NDArray[np.bool_]:
     """Return which positions have their whole patch inside the object."""

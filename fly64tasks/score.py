@@ -6,7 +6,6 @@ pixel; otherwise the data-space score stands alone and the others say why they a
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sys
@@ -18,14 +17,16 @@ import numpy as np
 from scipy.ndimage import label
 
 from fly64tasks import layout, lineage, metrics
+from fly64tasks.commandline import Parser
 from fly64tasks.comparison import draw_comparison, draw_thumbnail
 from fly64tasks.dataset import read_dataset
 from fly64tasks.doitext.atomic import replaced
+from fly64tasks.doitext.errors import printable
 from fly64tasks.errors import DatasetError, Fly64Error
 from fly64tasks.npz import WRITER, refuse_foreign
 from fly64tasks.reconstructed import Reconstructed, read_reconstruction
 from fly64tasks.scorecard import METRICS
-from fly64tasks.scoring import Comparison, compare, score_values, why_no_truth
+from fly64tasks.scoring import Comparison, compare, refuse_another, score_values, why_no_truth
 from fly64tasks.study import Case, ScoreSpec
 
 SCHEMA = 1
@@ -106,6 +107,7 @@ def assess(
             f"{found.path}: was made from another content of {found.metadata['input']['path']}; "
             "reconstruct again"
         )
+    refuse_another(dataset, found)
     absent = why_no_truth(dataset, found)
     comparison = None if absent else compare(dataset, found, spec)
     values, bounds, notes = score_values(dataset, found, comparison, spec)
@@ -198,7 +200,7 @@ def _write_frc(path: Path, comparison: Comparison | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m fly64tasks.score",
         description="Score a reconstruction against the truth of its set and against its data.",
     )
@@ -212,6 +214,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Fly64Error as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        said = f"{error.filename or ''}: {error.strerror or error}"
+        print(f"error: {printable(said)}", file=sys.stderr)
+        return 1
     for metric in METRICS:
         value = scores["metrics"][metric.key]
         bound = {"lower": "≤ ", "higher": "≥ "}[metric.better]

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from fly64tasks import metrics, optics
 from fly64tasks.dataset import PtychoDataset
+from fly64tasks.errors import DatasetError
 from fly64tasks.frc import NYQUIST_CYCLES_PER_PX, RingCorrelation, ring_correlation, soft_window
 from fly64tasks.reconstructed import Reconstructed
+from fly64tasks.scan import patches_inside
 from fly64tasks.scorecard import METRICS
 from fly64tasks.start import choose_frames
 from fly64tasks.study import ScoreSpec
@@ -34,6 +36,31 @@ class Comparison:
     aligned: metrics.Alignment
     region: NDArray[np.bool_]
     rings: RingCorrelation
+
+
+def refuse_another(dataset: PtychoDataset, found: Reconstructed) -> None:
+    """Refuse a reconstruction that the runner can not have made from this set.
+
+    Raises
+    ------
+    DatasetError
+        Its frames, probe or object are not those of the set.
+    """
+    size, shape = dataset.frame_size_px, found.obj.shape
+    n = len(choose_frames(len(dataset.positions_px), found.spec))
+    problem = None
+    if len(found.positions_px) != n:
+        problem = f"positions_px holds {len(found.positions_px)} frames, expected {n}"
+    elif found.probe.shape[-1] != size:
+        problem = f"probe is {found.probe.shape[-1]} px wide, expected {size}"
+    elif not patches_inside(found.positions_px, size, (shape[0], shape[1])).all():
+        problem = "positions_px put patches off the object"
+    elif why_no_truth(dataset, found) is None and shape != dataset.object_guess.shape:
+        problem = f"object has shape {shape}, expected {dataset.object_guess.shape}"
+    elif not found.obj.any() or not found.probe.any():
+        problem = "object or probe is zero everywhere"
+    if problem:
+        raise DatasetError(f"{found.path}: {problem}; reconstruct again")
 
 
 def why_no_truth(dataset: PtychoDataset, found: Reconstructed) -> str | None:

@@ -21,13 +21,13 @@ import pytest
 from small_study import PROJECT
 from test_dataset import expect_refusal, save, valid_arrays
 
-from fly64tasks import lineage, runner, tasks
+from fly64tasks import lineage, runner, score, tasks
 from fly64tasks.dataset import read_dataset
 from fly64tasks.doitext.errors import printable
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.layout import Layout
 from fly64tasks.metadata import parse_metadata
-from fly64tasks.npz import INFLATED_LIMIT_VARIABLE, Archive
+from fly64tasks.npz import INFLATED_LIMIT_VARIABLE, Archive, write_npz
 from fly64tasks.study import ReconSpec, Study, read_study
 
 
@@ -77,6 +77,9 @@ HEADERS = {
     "objects": (plain("|O", "(1,)"), "pickled object array"),
     "an unknown type": (plain("nonsense", "(1,)"), "damaged"),
     "no header": ("", "damaged"),
+    "an open bracket": (plain("<f4", "(1,)")[:-1], "damaged"),
+    "a list for a key": ("{[]: 1}", "damaged"),
+    "keys that have no order": ("{1: 1, 'a': 2}", "damaged"),
 }
 
 
@@ -251,6 +254,23 @@ def test_hostile_metadata_is_refused_in_one_line(
     assert lineage.said_by(path) is None
 
 
+SAID = {
+    "lineage": '{"lineage": "mine"}',
+    "simulated": '{"simulated": "<script>"}',
+    "split": '{"split": ["train"]}',
+    "acceptance_rate": '{"acceptance_rate": {"a": 1}}',
+    "overlap_notes": '{"overlap_notes": [1]}',
+}
+
+
+@pytest.mark.parametrize(("key", "text"), SAID.items(), ids=SAID.keys())
+def test_metadata_of_another_type_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, text: str
+):
+    path = save(tmp_path / "set.npz", {**valid_arrays(), "_metadata": np.array(text)})
+    expect_refusal(path, rf"_metadata says what can not be used: Expected .* at `\$\.{key}", capsys)
+
+
 def test_long_metadata_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     text = json.dumps({"a": "x" * 2**22})
     path = tmp_path / "set.npz"
@@ -367,6 +387,62 @@ def test_command_line_may_name_any_folder():
     assert layout.base == Path("/d/base.npz")
     assert layout.phase_d_root == Path("/d/phase_d")
     assert layout.artifact_root == Path("/a")
+
+
+FORGED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "positions elsewhere": ({"positions_px": lambda p: p + 1e8}, {}, "put patches off the object"),
+    "fewer frames": ({"positions_px": lambda p: p[:3]}, {}, "positions_px holds 3 frames, expect"),
+    "a wider probe": ({"probe": lambda p: np.ones((1, 300, 300))}, {}, "probe is 300 px wide, exp"),
+    "another object": ({"object": lambda o: o[:-1]}, {}, "object has shape|put patches off"),
+    "no object": ({"object": np.zeros_like}, {}, "object or probe is zero everywhere"),
+    "an object in line": ({"object": np.ravel}, {}, "object has shape .*, expected 2 axes"),
+    "positions in 3D": (
+        {"positions_px": lambda p: np.ones((len(p), 3))},
+        {},
+        r"positions_px and probe have shapes .* expected \(n, 2\)",
+    ),
+    "no input": ({}, {"input": None}, "_metadata is not the runner's: Expected `object`"),
+    "settings unknown": ({}, {"spec": {"a": 1}}, "unknown key 'a'"),
+}
+
+
+@pytest.mark.parametrize(("arrays", "said", "message"), FORGED.values(), ids=FORGED.keys())
+def test_forged_reconstruction_is_refused_by_the_score(
+    small_sets: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arrays: dict[str, Any],
+    said: dict[str, Any],
+    message: str,
+):
+    source = small_sets["train"]
+    dataset = read_dataset(source)
+    made = {
+        "object": dataset.object_guess,
+        "probe": dataset.probe_guess,
+        "positions_px": dataset.positions_px,
+        "loss": np.array([1.0, 0.5]),
+    }
+    metadata = {
+        "stage": "recon",
+        "spec": ReconSpec().resolved().to_dict(),
+        "versions": {},
+        "input": {"path": str(source), "sha256": lineage.digest(source)},
+        "start": {"frame_of_reference": "object", "truth_seeded": False},
+        "set": {"geometry": {}},
+    }
+    for key, change in arrays.items():
+        array = np.asarray(change(made[key]))
+        made[key] = array.astype(np.complex64 if key in ("object", "probe") else float)
+    path = tmp_path / "reconstruction.npz"
+    write_npz(path, made, {**metadata, **said})
+    code = score.main(["--input-npz", str(source), "--output-dir", str(tmp_path)])
+    error = capsys.readouterr().err
+    assert code in (2, 3), error
+    assert error.startswith(f"error: {path}: ")
+    assert error.count("\n") == 1
+    assert re.search(message, error), error
+    assert list(tmp_path.iterdir()) == [path]
 
 
 # ---- what is printed

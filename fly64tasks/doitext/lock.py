@@ -93,9 +93,9 @@ class Lock:
         """``pid 123 on host since 2026-01-31 12:00:00``, or None when nobody living is named."""
         try:
             entry = json.loads(self._path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        if entry["host"] == socket.gethostname() and not alive(entry["pid"]):
+            if entry["host"] == socket.gethostname() and not alive(entry["pid"]):
+                return None
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
         return f"pid {entry['pid']} on {entry['host']} since {entry['since']}"
 

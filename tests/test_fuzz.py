@@ -1,0 +1,455 @@
+"""Random damage: whatever a file or a command line holds, one line says what is wrong with it.
+
+The quick suite draws a short sample; ``python -m pytest -m slow tests/test_fuzz.py`` draws 10,000
+inputs and prints what became of them. Of each: no exception but `Fly64Error` and `SystemExit`,
+an answer within 10 s, no file outside the folder given, at most `MEMORY_LIMIT_BYTES` of Python and
+numpy memory at once, and for every exit code but 0 a reason of one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+import time
+import tracemalloc
+import warnings
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from small_study import PROJECT
+from test_dataset import valid_arrays
+
+from fly64tasks import lineage, runner
+from fly64tasks.dataset import read_base, read_dataset
+from fly64tasks.errors import DatasetError, StudyError
+from fly64tasks.start import start_of
+from fly64tasks.study import ReconSpec, read_study
+
+DEADLINE_S = 10.0
+MEMORY_LIMIT_BYTES = 64 * 2**20
+QUICK, FULL = 40, {"bytes": 4000, "arrays": 2000, "studies": 3000, "arguments": 1000}
+
+
+@dataclass
+class Tally:
+    """What became of the inputs."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    slowest_s: float = 0.0
+    peak_bytes: int = 0
+
+    @contextlib.contextmanager
+    def bounded(self, folder: Path) -> Iterator[None]:
+        """Hold a call to the time, the memory and the folder that it may use."""
+        before = _files(folder.parent)
+        tracemalloc.start()
+        began = time.perf_counter()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            took, peak = time.perf_counter() - began, tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        self.slowest_s, self.peak_bytes = max(self.slowest_s, took), max(self.peak_bytes, peak)
+        assert took < DEADLINE_S
+        assert peak < MEMORY_LIMIT_BYTES
+        assert _files(folder.parent) == before
+
+    def one_line(self, outcome: str, said: str) -> None:
+        """Count an outcome, once its reason is one line that any terminal can take."""
+        self.outcomes[outcome] += 1
+        assert said
+        assert said.isprintable(), said
+        assert len(said) < 2000, said
+
+    def __str__(self) -> str:
+        total = sum(self.outcomes.values())
+        ends = ", ".join(f"{count} {name}" for name, count in sorted(self.outcomes.items()))
+        return (
+            f"{total} inputs: {ends}; slowest {self.slowest_s:.2f} s, "
+            f"most memory {self.peak_bytes / 2**20:.1f} MiB"
+        )
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(str(path) for path in folder.rglob("*"))
+
+
+@contextlib.contextmanager
+def workplace() -> Iterator[Path]:
+    """A folder within a folder, to see what is written outside of it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "inner"
+        folder.mkdir()
+        yield folder
+
+
+def fuzzed(examples: int, *strategies: st.SearchStrategy[Any]) -> Callable[[Any], Any]:
+    """Give a function so many examples; the same ones in every run."""
+
+    def decorate(function: Callable[..., None]) -> Callable[[], None]:
+        return settings(
+            max_examples=examples,
+            derandomize=True,
+            database=None,
+            deadline=None,  # held by `Tally.bounded`, whose clock leaves hypothesis' own work out
+            phases=(Phase.explicit, Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+        )(given(*strategies)(function))
+
+    return decorate
+
+
+def examples(kind: str) -> Any:
+    """The two sizes of a test: a sample for every day, and all."""
+    return pytest.mark.parametrize(
+        "count", [QUICK, pytest.param(FULL[kind], marks=pytest.mark.slow, id="full")]
+    )
+
+
+# ---- sets
+
+
+def _valid_bytes(compressed: bool) -> bytes:
+    buffer = io.BytesIO()
+    write = np.savez_compressed if compressed else np.savez
+    write(buffer, **valid_arrays(n=6, size=8))
+    return buffer.getvalue()
+
+
+VALID = [_valid_bytes(False), _valid_bytes(True)]
+TRICKY = [0, 1, 0x7F, 0x80, 0xFF, *b"[](){}'\",-0123456789PK<>|Oc"]
+
+
+def flips(data: st.DataObject, raw: bytes) -> bytes:
+    content = bytearray(raw)
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(raw) - 1))] = data.draw(
+            st.sampled_from(TRICKY) | st.integers(0, 255)
+        )
+    return bytes(content)
+
+
+def directory_flips(data: st.DataObject, raw: bytes) -> bytes:
+    """Flip bytes where the zip's directory lies."""
+    start = raw.rindex(b"PK\x01\x02", 0, raw.rindex(b"PK\x05\x06"))
+    start = data.draw(st.sampled_from([start, raw.index(b"PK\x01\x02")]))
+    return raw[:start] + flips(data, raw[start:])
+
+
+def cut(data: st.DataObject, raw: bytes) -> bytes:
+    return raw[: data.draw(st.integers(0, len(raw) - 1))]
+
+
+def splice(data: st.DataObject, raw: bytes) -> bytes:
+    """Take a part out and put it, or anything, elsewhere."""
+    a, b, c = sorted(data.draw(st.tuples(*[st.integers(0, len(raw))] * 3)))
+    part = data.draw(st.sampled_from([raw[a:b], b"", raw[b:c]]) | st.binary(max_size=64))
+    return raw[:a] + part + raw[c:]
+
+
+def _repacked(members: dict[str, bytes], way: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", way) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def _members(raw: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def headers(data: st.DataObject, raw: bytes) -> bytes:
+    """Edit the header of an array, with a right checksum."""
+    members = _members(raw)
+    name = data.draw(st.sampled_from(sorted(members)))
+    content = members[name]
+    length = 10 + int.from_bytes(content[8:10], "little")
+    if data.draw(st.booleans()):
+        header = flips(data, content[:length])
+    else:
+        descr = data.draw(
+            st.sampled_from(["<f4", "<c8", "|O", "<U9", "<U99999999", "<M8[s]", "|V8", "[", "|b1"])
+        )
+        extent = st.integers(-1, 20) | st.sampled_from([2**31, 2**62, 2**64, 10**30])
+        shape = data.draw(st.lists(extent, max_size=9).map(tuple))
+        order = data.draw(st.booleans())
+        text = f"{{'descr': {descr!r}, 'fortran_order': {order}, 'shape': {shape}, }}\n".encode()
+        header = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+    members[name] = header + content[length:]
+    way = data.draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2]))
+    return _repacked(members, way)
+
+
+def swapped(data: st.DataObject, raw: bytes) -> bytes:
+    """Give members each other's names."""
+    members = _members(raw)
+    names = data.draw(st.permutations(sorted(members)))
+    return _repacked(dict(zip(names, members.values(), strict=True)))
+
+
+DAMAGES = [flips, directory_flips, cut, splice, headers, swapped]
+
+
+def read_all(path: Path, tally: Tally) -> None:
+    """Read a file as a set, a base and for its lineage."""
+    with tally.bounded(path.parent):
+        lineage.said_by(path)
+        outcomes = []
+        for read in (_started, read_base):
+            try:
+                read(path)
+                outcomes.append("read")
+            except DatasetError as error:
+                outcomes.append("refused")
+                said = str(error)
+                assert said.startswith(str(path))
+    if outcomes[0] == "refused":
+        tally.one_line("refused", said)
+    else:
+        tally.outcomes["read"] += 1
+
+
+def _started(path: Path) -> None:
+    dataset = read_dataset(path)
+    start = start_of(dataset, ReconSpec(), str(path))
+    assert np.isfinite(start.intensity).all()
+    assert np.isfinite(start.probe).all()
+    runner.geometry_of(dataset, str(path))
+
+
+@examples("bytes")
+def test_damaged_bytes_of_a_set(count: int, capsys: pytest.CaptureFixture[str]):
+    tally = Tally()
+
+    @fuzzed(count, st.data())
+    def check(data: st.DataObject) -> None:
+        raw = VALID[data.draw(st.integers(0, 1))]
+        content = data.draw(st.sampled_from(DAMAGES))(data, raw)
+        with workplace() as folder:
+            path = folder / "set.npz"
+            path.write_bytes(content)
+            read_all(path, tally)
+
+    check()
+    report("damaged bytes of a set", tally, capsys)
+    assert tally.outcomes["refused"] > count / 2
+
+
+KEYS = ["diffraction", "diff3d", "objectGuess", "probeGuess", "xcoords", "ycoords", "Y"]
+KEYS += ["filenames", "_metadata", "other"]
+DTYPES = st.sampled_from(
+    ["f2", "f4", "f8", "c8", "c16", "i4", "u1", "?", "U3", "S3", ">f4", "M8[s]"]
+)
+SHAPES = npst.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=9)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=9,
+)
+SAID = ["simulated", "lineage", "geometry", "diffraction_order", "dose_photons_per_frame", "split"]
+
+
+@st.composite
+def sets(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a valid set with some arrays changed, removed or added."""
+    import json
+
+    arrays: dict[str, Any] = valid_arrays(n=6, size=8)
+    for _ in range(draw(st.integers(1, 3))):
+        key = draw(st.sampled_from(KEYS))
+        kind = draw(st.sampled_from(["drop", "any", "value", "metadata", "shape"]))
+        if kind == "drop":
+            arrays.pop(key, None)
+        elif kind == "any":
+            arrays[key] = draw(DTYPES.flatmap(lambda dtype: npst.arrays(dtype, SHAPES)))
+        elif kind == "metadata":
+            said = draw(st.dictionaries(st.sampled_from(SAID), JSON, max_size=3) | JSON)
+            arrays["_metadata"] = np.array(json.dumps(said))
+        elif key in arrays and np.size(arrays[key]) and arrays[key].dtype.kind in "fc":
+            if kind == "shape":
+                arrays[key] = np.resize(arrays[key], draw(SHAPES))
+            else:
+                changed = arrays[key].copy()
+                changed.flat[draw(st.integers(0, changed.size - 1))] = draw(
+                    st.floats(width=32) | st.sampled_from([np.nan, np.inf, 1e9, 1e-38, 1e38])
+                )
+                arrays[key] = changed
+    return arrays
+
+
+@examples("arrays")
+def test_any_arrays(count: int, capsys: pytest.CaptureFixture[str]):
+    tally = Tally()
+
+    @fuzzed(count, sets(), st.booleans())
+    def check(arrays: dict[str, Any], compressed: bool) -> None:
+        with workplace() as folder:
+            path = folder / "set.npz"
+            (np.savez_compressed if compressed else np.savez)(path, **arrays)
+            read_all(path, tally)
+
+    check()
+    report("any arrays", tally, capsys)
+
+
+# ---- studies
+
+STUDY = (PROJECT / "study.toml").read_text("utf-8")
+LINES = [line for line in STUDY.splitlines() if line.strip() and not line.startswith("#")]
+TEXTS = (
+    "0 -1 1e400 inf nan 0xffffffffffffffffffff 1979-05-27 07:32:00 '' [] {} [[]] true '../x' '/x' "
+    "'~' 1e-320 9999999999999999999999 '\\u0000' {a=1} [1e3,1e3] 3.5"
+)
+VALUES = st.sampled_from(TEXTS.split()) | st.text(max_size=12).map(repr)
+
+
+def toml_line(draw: st.DrawFn) -> str:
+    line = draw(st.sampled_from(LINES))
+    key, is_pair, _ = line.partition("=")
+    return f"{key}= {draw(VALUES)}" if is_pair else line
+
+
+@st.composite
+def studies(draw: st.DrawFn) -> str:
+    """Draw the default study with lines changed, removed, doubled or put elsewhere, or bytes."""
+    lines = list(LINES)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(lines) - 1))
+        kind = draw(st.sampled_from(["value", "drop", "double", "move", "text", "bytes"]))
+        if kind == "value" and "=" in lines[at]:
+            lines[at] = f"{lines[at].partition('=')[0]}= {draw(VALUES)}"
+        elif kind == "drop" and len(lines) > 1:
+            del lines[at]
+        elif kind == "double":
+            lines.insert(draw(st.integers(0, len(lines))), lines[at])
+        elif kind == "move":
+            lines.insert(draw(st.integers(0, len(lines) - 1)), lines.pop(at))
+        elif kind == "text":
+            lines.insert(at, draw(st.text(max_size=30)))
+        elif kind == "bytes" and lines[at]:
+            cut = draw(st.integers(0, len(lines[at]) - 1))
+            lines[at] = lines[at][:cut] + draw(st.characters()) + lines[at][cut + 1 :]
+    return "\n".join(lines)
+
+
+TABLES = st.dictionaries(
+    st.sampled_from(["views", "recon", "base", "paths", "score", "doses", "geometry"])
+    | st.text(min_size=1, max_size=8),
+    st.recursive(
+        VALUES, lambda inner: st.lists(inner, max_size=3).map(lambda v: f"[{','.join(v)}]")
+    ),
+    max_size=4,
+).map(lambda table: "\n".join(f'"{key}" = {value}' for key, value in table.items()))
+
+
+@examples("studies")
+def test_any_study(count: int, capsys: pytest.CaptureFixture[str]):
+    tally = Tally()
+
+    @fuzzed(count, studies() | TABLES)
+    def check(text: str) -> None:
+        with workplace() as folder:
+            path = folder / "study.toml"
+            path.write_bytes(text.encode("utf-8", "surrogatepass"))
+            with tally.bounded(folder):
+                try:
+                    study = read_study(path)
+                except StudyError as error:
+                    said = str(error)
+                else:
+                    said = ""
+                    for case in study.cases():
+                        assert "/" not in case.name
+                        assert "." not in case.name
+            if said:
+                assert said.startswith(f"{path}: ")
+                tally.one_line("refused", said)
+            else:
+                tally.outcomes["read"] += 1
+
+    check()
+    report("any study", tally, capsys)
+
+
+# ---- the command line
+
+OPTIONS = [f"--{name.replace('_', '-')}" for name in ReconSpec.__struct_fields__]
+OPTIONS += [
+    "--device",
+    "--events",
+    "--input-npz",
+    "--output-dir",
+    "--nonsense",
+    "--help",
+    "-",
+    "--",
+]
+ARGUMENTS = (
+    "0 -1 1 2 1e9 nan inf true false LSQML MAGIC PIE auto cuda:99 tpu COMPACT guess 99999999999"
+)
+WORDS = st.sampled_from(ARGUMENTS.split()) | st.text(max_size=9)
+
+
+@examples("arguments")
+def test_any_command_line(count: int, capsys: pytest.CaptureFixture[str]):
+    """The set keeps no contract, so that nothing is ever reconstructed."""
+    tally = Tally()
+
+    @fuzzed(
+        count, st.lists(st.tuples(st.sampled_from(OPTIONS), WORDS), max_size=4), st.text(max_size=9)
+    )
+    def check(pairs: list[tuple[str, str]], name: str) -> None:
+        with workplace() as folder, contextlib.chdir(folder):
+            (folder / "set.npz").write_bytes(VALID[0][:500])
+            line = ["--input-npz", "set.npz", "--output-dir", f"out/{name}"]
+            line += [word for option, value in pairs for word in (option, value)]
+            line = [
+                word.encode("utf-8", "surrogateescape" if _escaped(word) else "replace").decode(
+                    "utf-8", "surrogateescape"
+                )
+                for word in line
+            ]
+            out, err = io.StringIO(), io.StringIO()
+            with (
+                tally.bounded(folder),
+                contextlib.redirect_stdout(out),
+                contextlib.redirect_stderr(err),
+            ):
+                try:
+                    code = runner.main(line)
+                except SystemExit as stop:
+                    code = stop.code if isinstance(stop.code, int) else 1
+            if code:
+                assert code in (1, 2, 3)
+                tally.one_line(f"exit {code}", err.getvalue().splitlines()[-1])
+            else:
+                assert "--help" in line
+                tally.outcomes["help"] += 1
+
+    check()
+    report("any command line", tally, capsys)
+
+
+def _escaped(word: str) -> bool:
+    return any("\udc80" <= char <= "\udcff" for char in word)
+
+
+def report(name: str, tally: Tally, capsys: pytest.CaptureFixture[str]) -> None:
+    """Print what became of the inputs of a full run."""
+    if sum(tally.outcomes.values()) > 4 * QUICK:
+        with capsys.disabled():
+            print(f"\n{name}: {tally}")
