@@ -37,6 +37,7 @@ def test_run_writes_everything_and_says_what_it_did(small_sets: dict[str, Path],
     output = tmp_path / "Ergebnis äöü"
     done = command(
         "--input-npz", small_sets["train"], "--output-dir", output, "--num-epochs", 12,
+        "--warmup-epochs", 8,
         "--device", "cpu", "--events", tmp_path / "events.jsonl",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
