@@ -228,7 +228,7 @@ def kill_and_resume(
 
 
 def test_study_that_was_killed_goes_on_within_the_reconstruction(project: Path):
-    study = SMALL_STUDY.replace("num_epochs = 3", "num_epochs = 150")
+    study = SMALL_STUDY.replace("num_epochs = 3", "num_epochs = 60")
     (project / "study.toml").write_text(f"{study}\n[checkpoint]\nepochs = 1\n", "utf-8")
     doit = [sys.executable, "-m", "doit", "recon:dose_1000_baseline_train"]
     folder = project / "reports/dose_1000/baseline/train"

@@ -55,7 +55,7 @@ def five(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Reconstru
         sets = {name: folder / f"dose_{dose:g}" / f"{name}.npz" for name in ("train", "test")}
         simulate(folder / "base.npz", sets, dose=dose, spec=SimulationSpec(), geometry=Geometry())
         output = folder / f"{split}_{dose:g}"
-        recon.run(sets[split], output, ReconSpec(num_epochs=25))
+        recon.run(sets[split], output, ReconSpec(num_epochs=25, warmup_epochs=4))
         made.append((sets[split], read_reconstruction(output / layout.RECONSTRUCTION)))
     return made
 
