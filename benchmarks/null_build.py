@@ -102,6 +102,7 @@ def commands(only: Sequence[str]) -> dict[str, list[str]]:
         "doit list": ("doit", [*doit, "list"]),
         "doit list -s": ("doit", [*doit, "list", "-s"]),
         "doit manifest": ("doit", [*doit, "manifest"]),
+        "doit verify": ("doit", [*doit, "verify"]),
         "GNU make": ("make", ["make"]),
         "ninja": ("ninja", ["ninja"]),
         "snakemake": ("snakemake", ["snakemake", "--cores", "1", "--rerun-triggers", "mtime"]),
