@@ -29,7 +29,7 @@ from hypothesis.extra import numpy as npst
 from small_study import PROJECT
 from test_dataset import valid_arrays
 
-from fly64tasks import lineage, runner
+from fly64tasks import lineage, recon, runner
 from fly64tasks.dataset import read_base, read_dataset
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.start import start_of
@@ -228,7 +228,7 @@ def _started(path: Path) -> None:
     start = start_of(dataset, ReconSpec(), str(path))
     assert np.isfinite(start.intensity).all()
     assert np.isfinite(start.probe).all()
-    runner.geometry_of(dataset, str(path))
+    recon.geometry_of(dataset, str(path))
 
 
 @examples("bytes")

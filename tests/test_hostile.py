@@ -21,7 +21,7 @@ import pytest
 from small_study import PROJECT
 from test_dataset import expect_refusal, save, valid_arrays
 
-from fly64tasks import lineage, runner, score, tasks
+from fly64tasks import lineage, recon, runner, score, tasks
 from fly64tasks.dataset import read_dataset
 from fly64tasks.doitext.errors import printable
 from fly64tasks.errors import DatasetError, StudyError
@@ -314,7 +314,7 @@ def test_results_replace_links_and_leave_alone_what_they_lead_to(
     output.mkdir()
     for name in ("ptychi.log", "losses.csv", "product.h5"):
         (output / name).symlink_to(precious)
-    runner.run(small_sets["train"], output, ReconSpec(num_epochs=1), device="cpu")
+    recon.run(small_sets["train"], output, ReconSpec(num_epochs=1), device="cpu")
     assert precious.read_text() == "precious"
     assert not any(path.is_symlink() for path in output.iterdir())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fly64tasks import layout, runner, score
+from fly64tasks import layout, recon, score
 from fly64tasks.reconstructed import read_reconstruction
 from fly64tasks.study import ReconSpec, ScoreSpec
 
@@ -27,7 +27,7 @@ def after_each_job(sets: dict[str, Path], folder: Path, jobs: int) -> list[int]:
     for job in range(jobs):
         source = sets["train" if job % 2 else "test"]
         spec = ReconSpec(num_epochs=2, n_images=12 + job % 8, seed=job)
-        runner.run(source, folder, spec, device="cpu")
+        recon.run(source, folder, spec, device="cpu")
         scores, _ = score.assess(
             read_reconstruction(folder / layout.RECONSTRUCTION), source, ScoreSpec()
         )
