@@ -101,7 +101,7 @@ def test_small_study_runs_on_slurm(project: Path, tmp_path: Path):
     process = start(project, "-j", "4", "--engine", "slurm.toml")
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
-    assert "10 done" in printed
+    assert "17 done" in printed
     assert len(list(project.glob("reports/**/reconstruction.npz"))) == 6
     assert_nothing_left(project)
     assert not (tmp_path / "shared").exists()
