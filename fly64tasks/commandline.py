@@ -1,11 +1,14 @@
-"""The parser of our command lines: what it quotes in its errors steers no terminal."""
+"""What our command lines share: one line for each failure, and none that steers a terminal."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from fly64tasks.doitext.errors import printable
+from fly64tasks.errors import Fly64Error
 
 
 class Parser(argparse.ArgumentParser):
@@ -14,3 +17,19 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Exit with 2, once the message is one line."""
         super().error(printable(message))
+
+
+def exit_code_of(command: Callable[[], int]) -> int:
+    """Return what a command returns; where it fails, say why in one line and return that code."""
+    try:
+        return command()
+    except Fly64Error as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        said = f"{error.filename or ''}: {error.strerror or error}"
+        print(f"error: {printable(said)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130

@@ -19,10 +19,9 @@ from typing import Any
 import msgspec
 
 from fly64tasks import layout
-from fly64tasks.commandline import Parser
+from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.doitext.errors import printable
 from fly64tasks.epochs import showing
-from fly64tasks.errors import Fly64Error
 from fly64tasks.recon import run
 from fly64tasks.spec import parse_spec
 from fly64tasks.study import CheckpointSpec, ReconSpec, algorithms
@@ -32,35 +31,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     began = time.monotonic()
     options = _parser().parse_args(arguments)
+    return exit_code_of(lambda: _reconstruct(options, began))
+
+
+def _reconstruct(options: argparse.Namespace, began: float) -> int:
     table = {
         field.name: getattr(options, field.name)
         for field in msgspec.structs.fields(ReconSpec)
         if getattr(options, field.name) is not None
     }
-    try:
-        spec = parse_spec(ReconSpec, table, "command line", as_text=True)
-        checkpoint = parse_spec(CheckpointSpec, _checkpoint_table(options), "command line")
-        with showing(options.events) as on_epoch, _stopping(began, options.max_seconds) as why_stop:
-            record = run(
-                options.input_npz,
-                options.output_dir,
-                spec,
-                device=options.device,
-                on_epoch=on_epoch,
-                checkpoint=checkpoint,
-                fresh=options.fresh,
-                why_stop=why_stop,
-            )
-    except Fly64Error as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        said = f"{error.filename or ''}: {error.strerror or error}"
-        print(f"error: {printable(said)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        return 130
+    spec = parse_spec(ReconSpec, table, "command line", as_text=True)
+    checkpoint = parse_spec(CheckpointSpec, _checkpoint_table(options), "command line")
+    with showing(options.events) as on_epoch, _stopping(began, options.max_seconds) as why_stop:
+        record = run(
+            options.input_npz,
+            options.output_dir,
+            spec,
+            device=options.device,
+            on_epoch=on_epoch,
+            checkpoint=checkpoint,
+            fresh=options.fresh,
+            why_stop=why_stop,
+        )
     result = printable(options.output_dir / layout.RECONSTRUCTION)
     print(
         f"{result}: {record['start']['n_frames']} frames, "

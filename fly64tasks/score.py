@@ -17,12 +17,11 @@ import numpy as np
 from scipy.ndimage import label
 
 from fly64tasks import layout, lineage, metrics
-from fly64tasks.commandline import Parser
+from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.comparison import draw_comparison, draw_thumbnail
 from fly64tasks.dataset import read_dataset
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.doitext.errors import printable
-from fly64tasks.errors import DatasetError, Fly64Error
+from fly64tasks.errors import DatasetError
 from fly64tasks.npz import WRITER, refuse_foreign
 from fly64tasks.reconstructed import Reconstructed, read_reconstruction
 from fly64tasks.scorecard import METRICS
@@ -209,15 +208,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--output-dir", type=Path, required=True, metavar="DIR", help="with reconstruction.npz"
     )
     options = parser.parse_args(arguments)
-    try:
-        scores = score(options.input_npz, options.output_dir, ScoreSpec())
-    except Fly64Error as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        said = f"{error.filename or ''}: {error.strerror or error}"
-        print(f"error: {printable(said)}", file=sys.stderr)
-        return 1
+    return exit_code_of(lambda: _print_scores(options.input_npz, options.output_dir))
+
+
+def _print_scores(input_npz: Path, output_dir: Path) -> int:
+    scores = score(input_npz, output_dir, ScoreSpec())
     for metric in METRICS:
         value = scores["metrics"][metric.key]
         bound = {"lower": "≤ ", "higher": "≥ "}[metric.better]
