@@ -1,5 +1,7 @@
 """A study small enough to run for real in seconds."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from fly64tasks.study import BaseSpec
@@ -23,3 +25,16 @@ defocus_m = 18e-6
 [recon]
 num_epochs = 3
 """
+
+
+def doit(folder: Path, *arguments: str, code: int = 0) -> str:
+    """Run doit in a folder; return what it printed, once it exited with ``code``."""
+    done = subprocess.run(
+        [sys.executable, "-m", "doit", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr

@@ -7,15 +7,13 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from doit.dependency import JSONCodec
-from engine_project import assert_nothing_left
+from engine_project import assert_nothing_left, start
 from small_study import PROJECT, SMALL_STUDY
 
 from fly64tasks.doitext.state import Journal
@@ -29,17 +27,6 @@ def new_project(folder: Path) -> Path:
     shutil.copy(PROJECT / "dodo.py", folder)
     (folder / "study.toml").write_text(ONE_DOSE, "utf-8")
     return folder
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "doit", *arguments],
-        cwd=folder,
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def finished(printed: str) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_study import SMALL_STUDY
+from small_study import SMALL_STUDY, doit
 
 from fly64tasks import metrics
 from fly64tasks.dataset import read_dataset, write_dataset
@@ -27,19 +27,6 @@ UPSTREAM = [
     *(f"simulate:dose_{dose}" for dose in (1000, 10000)),
     *(f"views:dose_{dose}_{view}" for dose in (1000, 10000) for view in ("dense", "sparse")),
 ]
-
-
-def doit(folder: Path, *arguments: str, code: int = 0) -> str:
-    """Run doit in a folder; return what it printed, once it exited with ``code``."""
-    done = subprocess.run(
-        [sys.executable, "-m", "doit", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def executed(folder: Path, *arguments: str) -> list[str]:

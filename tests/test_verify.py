@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
-from small_study import SMALL_STUDY
+from small_study import SMALL_STUDY, doit
 
 from fly64tasks import runner
 from fly64tasks.study import ReconSpec
@@ -18,19 +16,6 @@ from fly64tasks.study import ReconSpec
 CASE = "dose_1000_dense_train"
 ONE = ("--dose", "1000", "--view", "dense", "--split", "train")
 STUDY = SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]").replace("num_epochs = 3", "num_epochs = 2")
-
-
-def doit(folder: Path, *arguments: str, code: int = 0) -> str:
-    """Run doit in a folder; return its output, once it exited with ``code``."""
-    done = subprocess.run(
-        [sys.executable, "-m", "doit", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def found(folder: Path, *arguments: str, code: int = 1) -> dict[str, set[str]]:
