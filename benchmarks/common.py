@@ -19,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 
-from fly64tasks import fourier_shift, metrics
+from fly64tasks import fourier_shift, memory, metrics
 from fly64tasks.dataset import PtychoDataset, read_dataset
-from fly64tasks.reconstruct import device_name, keep_freed_memory, ptychi_options
+from fly64tasks.ptychi_task import new_task, ptychi_options
+from fly64tasks.reconstruct import device_name
 from fly64tasks.start import Start, start_of
 from fly64tasks.study import Geometry, ReconSpec
 
@@ -97,14 +98,7 @@ def task_of(start: Start, spec: ReconSpec, device: str, obj: Any, probe: Any) ->
         options.object_options.remove_object_probe_ambiguity.enabled = True
         options.probe_options.power_constraint.enabled = True
         options.probe_options.power_constraint.probe_power = float((np.abs(probe) ** 2).sum())
-    return PtychographyTask(
-        options,
-        diffraction_data=np.fft.ifftshift(start.intensity, axes=(-2, -1)),
-        object_data=obj[None],
-        probe_data=probe[None],
-        probe_position_y_px=start.positions_px[:, 0].astype(np.float32),
-        probe_position_x_px=start.positions_px[:, 1].astype(np.float32),
-    )
+    return new_task(options, start, obj, probe)
 
 
 def objects_of(
@@ -117,7 +111,7 @@ def objects_of(
     """
     torch.set_num_threads(1)
     if spec != OLD:
-        keep_freed_memory()
+        memory.keep_freed()
     clock = time.process_time if device == "cpu" else time.perf_counter
     start = start_of(read_dataset(npz), spec, str(npz))
     obj, probe = start.obj, start.probe / start.probe.shape[-1]

@@ -24,7 +24,7 @@ import torch
 from common import machine, task_of
 
 from fly64tasks import fourier_shift
-from fly64tasks.reconstruct import peak_device_memory_bytes
+from fly64tasks.memory import peak_device_bytes
 from fly64tasks.scan import Canvas
 from fly64tasks.start import Start
 from fly64tasks.study import ReconSpec
@@ -117,7 +117,7 @@ def main() -> None:
                 with fourier_shift.installed():
                     ours = best_of(epoch, options.device, 2 if options.device == "cpu" else 3)
                 floor = floor_of(frames, size, batch, options.device)
-                peak = peak_device_memory_bytes(options.device) or (
+                peak = peak_device_bytes(options.device) or (
                     resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
                 )
                 print(

@@ -7,6 +7,8 @@ stranger executes nothing.
 
 from __future__ import annotations
 
+import io
+import logging
 import pickle
 import time
 import zipfile
@@ -19,8 +21,10 @@ import torch
 
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.doitext.spec import differences
-from fly64tasks.errors import CheckpointError, StoppedEarly
+from fly64tasks.errors import CheckpointError, StoppedEarly, machine_error
 from fly64tasks.study import CheckpointSpec
+
+logger = logging.getLogger(__name__)
 
 _SCHEMA = 1
 _KEYS = {"schema", "run", "stage", "losses", "losses_before_stage", "task"}
@@ -110,32 +114,47 @@ class Checkpoints:
     ) -> None:
         """Write a checkpoint when one is due, or when the run is to stop.
 
+        One that can not be written while the run goes on is worth a warning; the former stays.
+
         Raises
         ------
         StoppedEarly
             The run is to stop; the checkpoint is written.
+        OSError
+            The run is to stop, and the checkpoint can not be written.
         """
         why = self.why_stop()
         every = self.spec.epochs
         due = time.monotonic() - self._written >= self.spec.seconds or (
             every is not None and len(losses) % every == 0
         )
-        if due or why:
-            content = {
-                "schema": _SCHEMA,
-                "run": self.run,
-                "stage": stage,
-                "losses": list(losses),
-                "losses_before_stage": losses_before_stage,
-                "task": capture(),
-            }
-            with replaced(self.path) as temporary:
-                torch.save(content, temporary)
-            self._written = time.monotonic()
-        if why:
-            raise StoppedEarly(
-                f"{why} after epoch {len(losses)}; run again to go on from there", losses
+        if not (due or why):
+            return
+        self._written = time.monotonic()
+        content = {
+            "schema": _SCHEMA,
+            "run": self.run,
+            "stage": stage,
+            "losses": list(losses),
+            "losses_before_stage": losses_before_stage,
+            "task": capture(),
+        }
+        try:
+            self._write(content)
+        except OSError as error:
+            if why:
+                raise
+            logger.warning(
+                "%s; no checkpoint of epoch %d, the run goes on", machine_error(error), len(losses)
             )
+        if why:
+            raise StoppedEarly(f"{why} after epoch {len(losses)}; run again to go on from there")
+
+    def _write(self, content: dict[str, Any]) -> None:
+        encoded = io.BytesIO()  # torch's own words for a full disk name neither it nor the file
+        torch.save(content, encoded)
+        with replaced(self.path) as temporary:
+            temporary.write_bytes(encoded.getbuffer())
 
     def remove(self) -> None:
         """Remove the checkpoint: the run has ended, or starts anew."""

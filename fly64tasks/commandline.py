@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from fly64tasks.doitext.errors import printable
-from fly64tasks.errors import Fly64Error
+from fly64tasks.errors import Fly64Error, machine_error
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,13 +23,10 @@ def exit_code_of(command: Callable[[], int]) -> int:
     """Return what a command returns; where it fails, say why in one line and return that code."""
     try:
         return command()
-    except Fly64Error as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        said = f"{error.filename or ''}: {error.strerror or error}"
-        print(f"error: {printable(said)}", file=sys.stderr)
-        return 1
+    except (Fly64Error, OSError, MemoryError) as error:
+        ours = error if isinstance(error, Fly64Error) else machine_error(error)
+        print(f"error: {ours}", file=sys.stderr)
+        return ours.exit_code
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+
+from fly64tasks.errors import machine_error
+
+logger = logging.getLogger(__name__)
 
 EpochCallback = Callable[[int, int, float], None]
 """Called after each epoch with its number, from 1, the number of epochs, and the loss."""
@@ -16,15 +21,22 @@ EpochCallback = Callable[[int, int, float], None]
 
 @contextlib.contextmanager
 def showing(events: Path | None) -> Iterator[EpochCallback]:
-    """Yield a callback that shows epochs: a bar with loss and ETA on a terminal, else lines."""
+    """Yield a callback that shows epochs: a bar with loss and ETA on a terminal, else lines.
+
+    What can no longer be shown (a full disk, a terminal that was closed) ends no run.
+    """
     with contextlib.ExitStack() as stack:
         shown = [stack.enter_context(_bar()) if sys.stderr.isatty() else _lines()]
         if events is not None:
-            shown.append(stack.enter_context(_events(events)))
+            shown.append(_events(events))
 
         def on_epoch(epoch: int, num_epochs: int, loss: float) -> None:
-            for show in shown:
-                show(epoch, num_epochs, loss)
+            for show in tuple(shown):
+                try:
+                    show(epoch, num_epochs, loss)
+                except OSError as error:
+                    shown.remove(show)
+                    logger.warning("%s; the run goes on without", machine_error(error))
 
         yield on_epoch
 
@@ -53,24 +65,24 @@ def _lines(every: int = 10) -> EpochCallback:
     return show
 
 
-@contextlib.contextmanager
-def _events(path: Path) -> Iterator[EpochCallback]:
+def _events(path: Path) -> EpochCallback:
     """Append to a file that the first epoch makes: an input that is refused leaves nothing."""
     began = time.perf_counter()
-    with contextlib.ExitStack() as stack:
-        opened: list[IO[str]] = []
 
-        def show(epoch: int, num_epochs: int, loss: float) -> None:
-            if not opened:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                opened.append(stack.enter_context(path.open("a", encoding="utf-8")))
-            event = {
-                "event": "epoch",
-                "epoch": epoch,
-                "num_epochs": num_epochs,
-                "loss": loss,
-                "seconds": round(time.perf_counter() - began, 3),
-            }
-            print(json.dumps(event), file=opened[0], flush=True)
+    def show(epoch: int, num_epochs: int, loss: float) -> None:
+        event = {
+            "event": "epoch",
+            "epoch": epoch,
+            "num_epochs": num_epochs,
+            "loss": loss if math.isfinite(loss) else None,
+            "seconds": round(time.perf_counter() - began, 3),
+        }
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                print(json.dumps(event), file=file)
+        except OSError as error:
+            error.filename = str(path)  # where it is the disk that is full, nobody says which file
+            raise
 
-        yield show
+    return show

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+import os
 
 from fly64tasks.doitext.errors import printable
 
@@ -40,14 +41,16 @@ class EngineError(Fly64Error):
     exit_code = 1
 
 
+class MachineError(Fly64Error):
+    """What the machine failed at, not the work: disk, memory. Checkpoints stay (EX_IOERR)."""
+
+    exit_code = 74
+
+
 class ReconstructionError(Fly64Error):
-    """A reconstruction that failed: not finite, or diverged; with the losses up to there."""
+    """A reconstruction that failed: not finite, or diverged."""
 
     exit_code = 1
-
-    def __init__(self, message: str, losses: Sequence[float] = ()) -> None:
-        super().__init__(message)
-        self.losses = tuple(losses)
 
 
 class CheckpointError(Fly64Error):
@@ -56,7 +59,35 @@ class CheckpointError(Fly64Error):
     exit_code = 4
 
 
-class StoppedEarly(ReconstructionError):
+class StoppedEarly(Fly64Error):
     """A run that was to stop and left a checkpoint: the next one goes on (EX_TEMPFAIL)."""
 
     exit_code = 75
+
+
+_ADVICE = {
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): "free some space there, and run it again",
+    (errno.EROFS, errno.EACCES, errno.EPERM): "make it writable, or choose another folder",
+    (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ENOTCONN, errno.EIO, errno.ETIMEDOUT): (
+        "see that its disk is there, and run it again"
+    ),
+}
+
+
+def machine_error(error: OSError | MemoryError) -> MachineError:
+    """Return what the operating system or the allocator said, with what to do.
+
+    Examples
+    --------
+    >>> print(machine_error(OSError(errno.ENOSPC, "No space left on device", "run.json")))
+    run.json: no space left on device; free some space there, and run it again
+    """
+    if isinstance(error, MemoryError):
+        said = f": {error}" if str(error) else ""
+        return MachineError(
+            f"out of memory{said}; use fewer frames or workers, or a larger machine"
+        )
+    where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+    said = (error.strerror or str(error)).lower()
+    advice = next((words for numbers, words in _ADVICE.items() if error.errno in numbers), None)
+    return MachineError(f"{where}{said}" + (f"; {advice}" if advice else ""))

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.errors import DatasetError
+from fly64tasks.errors import DatasetError, Fly64Error, MachineError
 from fly64tasks.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
 
 WRITER = "fly64tasks"
@@ -101,12 +101,20 @@ class Archive:
             if key in self:
                 self._check(key)
                 with self._reading(key) as file:
-                    array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-                    return array
+                    return self._read(key, file)
         raise DatasetError(
             f"{self.path}: {' or '.join(keys)} is missing, found "
             f"{_some(list(self._members)) or 'no key'}"
         )
+
+    def _read(self, key: str, file: IO[bytes]) -> NDArray[Any]:
+        try:
+            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        except MemoryError as error:  # what it declares is what it holds: no damage
+            raise MachineError(
+                f"{self.path}: {key} does not fit into memory ({error}); use more memory"
+            ) from None
+        return array
 
     @contextmanager
     def _reading(self, key: str) -> Iterator[IO[bytes]]:
@@ -114,7 +122,7 @@ class Archive:
         try:
             with self._zip.open(self._members[key]) as file:
                 yield file
-        except DatasetError:
+        except Fly64Error:
             raise
         except _DAMAGE as error:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -7,6 +7,7 @@ that silx, h5web and napari's NeXus readers show the object's phase when they op
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def write_product(
     """
     size, n = geometry.pixel_size_m, probe.shape[-1]
     y_m, x_m = _positions_m(positions_px, obj.shape, n, size).T
-    with replaced(path) as temporary, h5py.File(temporary, "w") as file:
+    content = io.BytesIO()  # HDF5 itself may abort the process on a full disk
+    with h5py.File(content, "w") as file:
         file.attrs.update(
             name=name,
             comments=comments,
@@ -71,6 +73,8 @@ def write_product(
         file["loss_epochs"] = np.arange(1, len(loss) + 1)
         file["loss_values"] = np.asarray(loss, dtype=float)
         _add_default_plot(file, obj, size)
+    with replaced(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _positions_m(

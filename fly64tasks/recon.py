@@ -12,13 +12,11 @@ import json
 import logging
 import platform
 import resource
-import threading
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -29,15 +27,22 @@ from fly64tasks.epochs import EpochCallback
 from fly64tasks.errors import (
     CheckpointError,
     DatasetError,
+    Fly64Error,
+    MachineError,
     ReconstructionError,
     StoppedEarly,
     StudyError,
+    machine_error,
 )
 from fly64tasks.npz import WRITER, refuse_foreign, write_npz
 from fly64tasks.product import write_product
+from fly64tasks.runlog import logging_to
 from fly64tasks.spec import parse_spec
 from fly64tasks.start import Start, start_of
 from fly64tasks.study import CheckpointSpec, Geometry, ReconSpec
+
+if TYPE_CHECKING:
+    from fly64tasks.reconstruct import Reconstruction
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +65,8 @@ def run(
 
     Writes ``reconstruction.npz``, ``product.h5``, ``losses.csv``, ``run.json`` and ``ptychi.log``.
     An input that breaks the contract leaves nothing; a failed reconstruction leaves the log, the
-    losses and a ``run.json`` that says why, and no result. A run that is cut off goes on from its
-    ``checkpoint.pt``, to the same bytes.
+    losses and a ``run.json`` that says why, and no result. A run that is cut off, or that the
+    machine fails, goes on from its ``checkpoint.pt``, to the same bytes.
 
     Parameters
     ----------
@@ -90,6 +95,8 @@ def run(
         The checkpoint is damaged or of another run.
     StoppedEarly
         ``why_stop`` said so; the next run goes on.
+    MachineError
+        The disk or the memory failed it; the next run goes on.
     """
     spec = spec.resolved()
     dataset = read_dataset(input_npz)
@@ -100,7 +107,7 @@ def run(
         refuse_foreign(output_dir / name)
 
     # These cost seconds: only for inputs that can be reconstructed.
-    from fly64tasks import reconstruct
+    from fly64tasks import memory, reconstruct
     from fly64tasks.checkpoint import Checkpoints
 
     resolved = reconstruct.resolve_device(device)
@@ -125,72 +132,106 @@ def run(
     reached = checkpoints.reached
     record["resumed_after_epoch"] = len(reached.losses) if reached else None
     output_dir.mkdir(parents=True, exist_ok=True)
-    for name in (layout.RECONSTRUCTION, layout.PRODUCT):
-        (output_dir / name).unlink(missing_ok=True)
-    losses: Sequence[float] = ()
+    _remove_results(output_dir)
+    losses = list(reached.losses) if reached else []
     began = time.perf_counter()
-    try:
-        log_mode = "a" if reached else "w"
-        with reconstruct.ONE_AT_A_TIME, _logging_to(output_dir / layout.LOG, log_mode):
-            began = time.perf_counter()
-            result = reconstruct.reconstruct(
-                start,
-                spec,
-                geometry,
-                device=resolved,
-                on_epoch=lambda epoch, loss: on_epoch(epoch, spec.num_epochs, loss),
-                checkpoints=checkpoints,
-            )
-        losses = result.loss
-        record.update(state="done", exit_code=0, ptychi_options=result.options)
-        write_npz(
-            output_dir / layout.RECONSTRUCTION,
-            {
-                "object": result.obj,
-                "probe": result.probe,
-                "positions_px": start.positions_px,
-                "loss": np.array(losses),
-            },
-            {key: record[key] for key in ("stage", "spec", "versions", "input", "start", "set")},
-        )
-        write_product(
-            output_dir / layout.PRODUCT,
-            name=input_npz.stem,
-            comments=_comments(record, geometry),
-            obj=result.obj,
-            probe=result.probe,
-            positions_px=start.positions_px,
-            loss=np.array(losses),
-            geometry=geometry,
-        )
-        checkpoints.remove()
-    except StoppedEarly as error:
-        losses = error.losses
-        record.update(state="interrupted", exit_code=error.exit_code, reason=str(error))
-        raise
-    except ReconstructionError as error:
-        checkpoints.remove()
-        losses = error.losses
-        record.update(state="failed", exit_code=error.exit_code, reason=str(error))
-        raise ReconstructionError(
-            f"{input_npz}: {error} (log: {output_dir / layout.LOG})", losses
-        ) from None
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            record.update(state="interrupted", exit_code=130)
-        record["reason"] = str(error) or type(error).__name__
-        raise
-    finally:
+
+    def keep(epoch: int, loss: float) -> None:
+        losses[epoch - 1 :] = [loss]
+        on_epoch(epoch, spec.num_epochs, loss)
+
+    def note(**outcome: Any) -> None:
+        record.update(outcome)
         record["seconds"] = round(time.perf_counter() - began, 3)
         record["peak_memory_bytes"] = {
             "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            "device": reconstruct.peak_device_memory_bytes(resolved),
+            "device": memory.peak_device_bytes(resolved),
         }
         if losses:
             record["loss"] = {"first": losses[0], "last": losses[-1], "epochs": len(losses)}
-        _write_json(output_dir / layout.RUN_RECORD, record)
         _write_losses(output_dir / layout.LOSSES, losses)
+        _write_json(output_dir / layout.RUN_RECORD, record)
+
+    try:
+        with (
+            reconstruct.ONE_AT_A_TIME,
+            logging_to(output_dir / layout.LOG, append=reached is not None),
+        ):
+            began = time.perf_counter()
+            result = reconstruct.reconstruct(
+                start, spec, geometry, device=resolved, on_epoch=keep, checkpoints=checkpoints
+            )
+        _write_results(output_dir, input_npz, start, geometry, result, record)
+        note(state="done", exit_code=0, ptychi_options=result.options)
+        checkpoints.remove()
+    except BaseException as error:
+        failure = _named(error, input_npz, output_dir)
+        with contextlib.suppress(OSError):  # where it fails, `failure` says why
+            _remove_results(output_dir)
+            if isinstance(failure, ReconstructionError):  # it would only fail again
+                checkpoints.remove()
+            note(**_outcome(failure))
+        if failure is error:
+            raise
+        raise failure from None
     return record
+
+
+def _write_results(
+    output_dir: Path,
+    input_npz: Path,
+    start: Start,
+    geometry: Geometry,
+    result: Reconstruction,
+    record: dict[str, Any],
+) -> None:
+    loss = np.array(result.loss)
+    write_npz(
+        output_dir / layout.RECONSTRUCTION,
+        {
+            "object": result.obj,
+            "probe": result.probe,
+            "positions_px": start.positions_px,
+            "loss": loss,
+        },
+        {key: record[key] for key in ("stage", "spec", "versions", "input", "start", "set")},
+    )
+    write_product(
+        output_dir / layout.PRODUCT,
+        name=input_npz.stem,
+        comments=_comments(record, geometry),
+        obj=result.obj,
+        probe=result.probe,
+        positions_px=start.positions_px,
+        loss=loss,
+        geometry=geometry,
+    )
+
+
+def _remove_results(output_dir: Path) -> None:
+    for name in (layout.RECONSTRUCTION, layout.PRODUCT):
+        (output_dir / name).unlink(missing_ok=True)
+
+
+def _named(error: BaseException, input_npz: Path, output_dir: Path) -> BaseException:
+    """Return what to raise for an error: one that says which files it is about."""
+    log = f"(log: {output_dir / layout.LOG})"
+    if isinstance(error, (OSError, MemoryError)):
+        return machine_error(error)
+    if isinstance(error, (ReconstructionError, MachineError)):
+        return type(error)(f"{input_npz}: {error} {log}")
+    return error
+
+
+def _outcome(failure: BaseException) -> dict[str, Any]:
+    """Return what the record says of a run that did not end well."""
+    if isinstance(failure, KeyboardInterrupt):
+        return {"state": "interrupted", "exit_code": 130, "reason": "interrupted"}
+    return {
+        "state": "interrupted" if isinstance(failure, StoppedEarly) else "failed",
+        "exit_code": failure.exit_code if isinstance(failure, Fly64Error) else 1,
+        "reason": str(failure) or type(failure).__name__,
+    }
 
 
 def geometry_of(dataset: PtychoDataset, name: str) -> Geometry:
@@ -261,35 +302,6 @@ def _comments(record: dict[str, Any], geometry: Geometry) -> str:
         f"with pty-chi {versions['ptychi']}, from {record['input']['path']} "
         f"(SHA-256 {record['input']['sha256']}). Pixel size, energy and distance are {sizes}."
     )
-
-
-@contextlib.contextmanager
-def _logging_to(path: Path, mode: str) -> Iterator[None]:
-    """Send this thread's log records and warnings to a file, and to it alone."""
-    thread = threading.get_ident()
-    if mode == "w" or path.is_symlink():
-        path.unlink(missing_ok=True)  # a link would have us write to where it leads
-    handler = logging.FileHandler(path, mode=mode, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.addFilter(lambda record: record.thread == thread)
-    root, ptychi = logging.getLogger(), logging.getLogger("ptychi")
-    level = ptychi.level
-    ptychi.setLevel(logging.INFO)
-    # pty-chi draws its own progress bar where this logger's level is below WARNING.
-    logging.getLogger("ptychi.reconstructors.base").setLevel(logging.WARNING)
-    root.addHandler(handler)
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("default")
-            yield
-    finally:
-        for warning in caught:
-            logging.getLogger("ptychi").warning(
-                "%s: %s", warning.category.__name__, warning.message
-            )
-        root.removeHandler(handler)
-        handler.close()
-        ptychi.setLevel(level)
 
 
 def _write_losses(path: Path, losses: Sequence[float]) -> None:

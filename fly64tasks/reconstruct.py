@@ -1,43 +1,38 @@
-"""pty-chi: from a start to a reconstruction. The only module that imports torch and pty-chi."""
+"""From a start to a reconstruction: the stages of a run, one after the other, and their result."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import math
+import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 import numpy as np
-import ptychi.api as api
 import torch
 from numpy.typing import NDArray
-from ptychi.api.task import PtychographyTask
 
-from fly64tasks import fourier_shift, task_state
+from fly64tasks import fourier_shift, memory, task_state
 from fly64tasks.checkpoint import Checkpoints
-from fly64tasks.errors import ReconstructionError, StudyError
+from fly64tasks.errors import MachineError, ReconstructionError, StudyError
+from fly64tasks.ptychi_task import new_task, ptychi_options
 from fly64tasks.start import Start
 from fly64tasks.study import Geometry, ReconSpec
+
+logger = logging.getLogger(__name__)
 
 DIVERGED_LOSS_RATIO = 1.1
 COLLAPSED_MAGNITUDE_RATIO = 10.0
 
+_TRIAL_EPOCHS = 5
+"""Momentum's buffers grow over the first epochs."""
+
 EpochCallback = Callable[[int, float], None]
 
-_OPTIONS: dict[str, Any] = {
-    "LSQML": api.LSQMLOptions,
-    "PIE": api.PIEOptions,
-    "EPIE": api.EPIEOptions,
-    "RPIE": api.RPIEOptions,
-    "DM": api.DMOptions,
-    "BH": api.BHOptions,
-    "AD": api.AutodiffPtychographyOptions,
-}
 ONE_AT_A_TIME = threading.RLock()
 """Held while pty-chi runs: it uses the process's global random generators and default device."""
 
@@ -88,11 +83,6 @@ def device_name(device: str) -> str:
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else "CPU"
 
 
-def peak_device_memory_bytes(device: str) -> int | None:
-    """Return the most memory that torch held on a CUDA device, None for the CPU."""
-    return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
-
-
 def reconstruct(
     start: Start,
     spec: ReconSpec,
@@ -119,89 +109,139 @@ def reconstruct(
         The result is not finite, or finite and diverged.
     StoppedEarly
         The run was to stop, and left a checkpoint.
+    MachineError
+        The memory does not hold the batches; says which would fit.
     """
     spec = spec.resolved()
-    reached = checkpoints.reached if checkpoints else None
     shifting = fourier_shift.installed if spec.fast_fourier_shift else contextlib.nullcontext
     with ONE_AT_A_TIME, shifting():
         # Batches are small: a second thread gains little, and loses much on a busy machine.
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
-        keep_freed_memory()
+        memory.keep_freed()
         if device.startswith("cuda"):
             torch.cuda.set_device(device)
             torch.cuda.reset_peak_memory_stats(device)
-        n = start.probe.shape[-1]
-        # pty-chi's transform is not normalised: its probe is 1/N of the unitary one.
-        obj, probe = start.obj, start.probe / n
-        losses: list[float] = [] if reached is None else list(reached.losses)
-        used: list[dict[str, Any]] = []
-        for index, stage in enumerate(spec.stages()):
-            options = ptychi_options(start, stage, geometry, device)
-            used.append(options.get_dict())
-            if reached and index < reached.stage:
-                continue
-            task = PtychographyTask(
-                options,
-                # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
-                diffraction_data=np.fft.ifftshift(start.intensity, axes=(-2, -1)),
-                object_data=obj[None],
-                probe_data=probe[None],
-                probe_position_y_px=start.positions_px[:, 0].astype(np.float32),
-                probe_position_x_px=start.positions_px[:, 1].astype(np.float32),
+        result = _in_memory(start, spec, geometry, device, on_epoch, checkpoints)
+    _check(result, start, spec)
+    return result
+
+
+def _in_memory(
+    start: Start,
+    spec: ReconSpec,
+    geometry: Geometry,
+    device: str,
+    on_epoch: EpochCallback,
+    checkpoints: Checkpoints | None,
+) -> Reconstruction:
+    """Run the stages; where the memory does not hold a batch, say which it would hold.
+
+    DM's batches only divide the work: there a smaller one is used.
+    """
+    try:
+        return _run_stages(start, spec, geometry, device, on_epoch, checkpoints)
+    except _OutOfMemory as error:
+        # The error itself would keep the arrays of the run alive.
+        index, epoch = error.stage, error.epoch
+    stage = spec.stages()[index]
+    key = "warmup_batch_size" if stage.batch_size != spec.batch_size else "batch_size"
+    size = min(stage.batch_size or 1, len(start.frames))
+    problem = f"{device} ran out of memory in epoch {epoch} with {key} {size}"
+    if spec.algorithm == "DM" and size > 1:
+        logger.warning("%s; going on with half of it, which changes no result", problem)
+        half = msgspec.structs.replace(spec, batch_size=size // 2)
+        return _in_memory(start, half, geometry, device, on_epoch, checkpoints)
+    while size > 1:
+        size //= 2
+        smaller = msgspec.structs.replace(stage, batch_size=size)
+        if _fits(start, smaller, geometry, device):
+            raise MachineError(
+                f"{problem}; {size} fits: set {key} = {size}, or use a device with more memory"
             )
-            before = len(losses)
-            with task:
-                if reached and index == reached.stage:
-                    task_state.restore(task, reached.task)
-                    before = reached.losses_before_stage
-                while len(losses) - before < stage.num_epochs:
-                    if _at_plateau(losses[before:], stage):
-                        break
-                    losses.append(_epoch(task, stage, device, losses))
-                    on_epoch(len(losses), losses[-1])
-                    if not np.isfinite(losses[-1]):
-                        raise _failure(f"the loss is not finite after epoch {len(losses)}", losses)
-                    if checkpoints:
-                        state = partial(task_state.capture, task)
-                        checkpoints.after_epoch(index, losses, before, state)
-                obj = task.get_data("object")[0].cpu().numpy()
-                probe = task.get_data("probe")[0].cpu().numpy()
-    result = Reconstruction(
+    raise MachineError(f"{problem}; not even 1 fits: use a device with more memory")
+
+
+def _fits(start: Start, stage: ReconSpec, geometry: Geometry, device: str) -> bool:
+    """Return whether the memory holds a stage, by running its first epochs."""
+    memory.release(device)
+    options = ptychi_options(start, stage, geometry, device)
+    try:
+        with new_task(options, start, start.obj, start.probe / start.probe.shape[-1]) as task:
+            task.run(_TRIAL_EPOCHS)
+    except Exception as error:
+        return not memory.is_short(error)
+    return True
+
+
+def _run_stages(
+    start: Start,
+    spec: ReconSpec,
+    geometry: Geometry,
+    device: str,
+    on_epoch: EpochCallback,
+    checkpoints: Checkpoints | None,
+) -> Reconstruction:
+    reached = checkpoints.reached if checkpoints else None
+    n = start.probe.shape[-1]
+    # pty-chi's transform is not normalised: its probe is 1/N of the unitary one.
+    obj, probe = start.obj, start.probe / n
+    losses: list[float] = [] if reached is None else list(reached.losses)
+    used: list[dict[str, Any]] = []
+    for index, stage in enumerate(spec.stages()):
+        options = ptychi_options(start, stage, geometry, device)
+        used.append(options.get_dict())
+        if reached and index < reached.stage:
+            continue
+        before = len(losses)
+        with _within_memory(index, losses), new_task(options, start, obj, probe) as task:
+            if reached and index == reached.stage:
+                task_state.restore(task, reached.task)
+                before = reached.losses_before_stage
+            while len(losses) - before < stage.num_epochs:
+                if _at_plateau(losses[before:], stage):
+                    break
+                losses.append(_epoch(task, len(losses) + 1))
+                on_epoch(len(losses), losses[-1])
+                if not np.isfinite(losses[-1]):
+                    raise _failure(f"the loss is not finite after epoch {len(losses)}")
+                if checkpoints:
+                    state = partial(task_state.capture, task)
+                    checkpoints.after_epoch(index, losses, before, state)
+            obj = task.get_data("object")[0].cpu().numpy()
+            probe = task.get_data("probe")[0].cpu().numpy()
+    return Reconstruction(
         obj=obj.astype(np.complex64),
         probe=(probe * (n / np.sqrt(start.intensity_scale))).astype(np.complex64),
         loss=tuple(losses),
         options=tuple(used),
     )
-    _check(result, start, spec)
-    return result
 
 
-def keep_freed_memory() -> None:
-    """Have glibc reuse what a batch frees, where it would give it back and fault it in again.
+class _OutOfMemory(Exception):
+    """The memory did not hold a stage."""
 
-    Sets M_TRIM_THRESHOLD (-1) and M_MMAP_THRESHOLD (-3, 32 MiB at most), see mallopt(3). What is
-    kept is bounded by the most that was in use.
-    """
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-1, 2**31 - 1)
-        mallopt(-3, 2**25)
+    def __init__(self, stage: int, epoch: int) -> None:
+        super().__init__(stage, epoch)
+        self.stage, self.epoch = stage, epoch
 
 
-def _epoch(task: PtychographyTask, stage: ReconSpec, device: str, losses: Sequence[float]) -> float:
-    """Run an epoch of a stage and return its loss; ``losses`` are those of all epochs so far."""
+@contextlib.contextmanager
+def _within_memory(stage: int, losses: Sequence[float]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if memory.is_short(error):
+            raise _OutOfMemory(stage, len(losses) + 1) from None
+        raise
+
+
+def _epoch(task: Any, epoch: int) -> float:
+    """Run an epoch of a stage and return its loss; ``epoch`` is counted over all stages."""
     try:
         task.run(1)
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-        raise _failure(f"pty-chi failed in epoch {len(losses) + 1}: {error}", losses) from None
-    except torch.OutOfMemoryError:
-        raise ReconstructionError(
-            f"{device} ran out of memory in epoch {len(losses) + 1} with batch_size "
-            f"{stage.batch_size}; lower batch_size or use another device",
-            losses,
-        ) from None
-    reconstructor: Any = task.reconstructor
-    return float(reconstructor.loss_tracker.table["loss"].iloc[-1])
+        raise _failure(f"pty-chi failed in epoch {epoch}: {error}") from None
+    return float(task.reconstructor.loss_tracker.table["loss"].iloc[-1])
 
 
 def _at_plateau(losses: Sequence[float], stage: ReconSpec) -> bool:
@@ -212,78 +252,25 @@ def _at_plateau(losses: Sequence[float], stage: ReconSpec) -> bool:
     return min(losses[-n:]) > (1 - stage.plateau_tolerance) * min(losses[:-n])
 
 
-def ptychi_options(start: Start, spec: ReconSpec, geometry: Geometry, device: str) -> Any:
-    """Return pty-chi's options for a start and a resolved spec.
-
-    With the position origin at -1/2 px for even N (0 for odd N), pixel ``N // 2`` of a frame's
-    patch lies at its position in the object array, which is the frame that the set's coordinates
-    are given in (docs/decisions/0004-one-pixel-frame.md).
-    """
-    options = _OPTIONS[spec.algorithm]()
-    n = start.probe.shape[-1]
-    frames = len(start.frames)
-    # Even batches: a last one of a frame or two would be one noisy, maybe singular, update.
-    batch_size = math.ceil(frames / math.ceil(frames / (spec.batch_size or 1)))
-
-    reconstructor = options.reconstructor_options
-    reconstructor.num_epochs = spec.num_epochs
-    reconstructor.batch_size = batch_size
-    reconstructor.batching_mode = api.BatchingModes[spec.batching or "RANDOM"]
-    reconstructor.random_seed = spec.seed
-    reconstructor.default_device = api.Devices.GPU if device.startswith("cuda") else api.Devices.CPU
-
-    options.data_options.wavelength_m = geometry.wavelength_m
-    options.data_options.fft_shift = False
-    obj, probe = options.object_options, options.probe_options
-    obj.pixel_size_m = geometry.pixel_size_m
-    obj.determine_position_origin_coords_by = api.ObjectPosOriginCoordsMethods.SPECIFIED
-    obj.position_origin_coords = [-0.5, -0.5] if n % 2 == 0 else [0.0, 0.0]
-    # Scaled to the mean frame already; on a scan within one pixel it turns everything NaN.
-    obj.remove_object_probe_ambiguity.enabled = False
-    probe.optimizable = bool(spec.update_probe)
-
-    if spec.algorithm == "LSQML":
-        reconstructor.noise_model = api.NoiseModels[spec.noise_model]
-        reconstructor.momentum_acceleration_gain = spec.momentum
-        reconstructor.preconditioning_damping_factor = spec.damping
-        reconstructor.rescale_probe_intensity_in_first_epoch = False
-        reconstructor.solve_step_sizes_only_using_first_probe_mode = False
-    elif spec.algorithm == "DM":
-        reconstructor.chunk_length = batch_size
-        obj.amplitude_clamp_limit = 2.0
-    elif spec.algorithm == "BH":
-        reconstructor.method = "CG" if batch_size == frames else "GD"
-        probe.rho = 0.1
-    elif spec.algorithm == "AD":
-        obj.optimizer = probe.optimizer = api.Optimizers.ADAM
-        obj.step_size = 0.01
-        probe.step_size = 0.1 * float(np.sqrt(np.mean(np.abs(start.probe) ** 2))) / n
-    return options
-
-
 def _check(result: Reconstruction, start: Start, spec: ReconSpec) -> None:
     """Refuse a result that is not finite, or that is finite but no reconstruction."""
     for name, array in (("object", result.obj), ("probe", result.probe)):
         bad = array.size - int(np.count_nonzero(np.isfinite(array)))
         if bad:
-            raise _failure(f"the {name} holds {bad} values that are not finite", result.loss)
+            raise _failure(f"the {name} holds {bad} values that are not finite")
     first, last = result.loss[0], result.loss[-1]
     # DM's loss is the change of the exit waves, which need not be largest at first.
     if spec.algorithm != "DM" and last > DIVERGED_LOSS_RATIO * first:
-        raise _failure(
-            f"diverged: the loss ended at {last:.3g}, above its start of {first:.3g}", result.loss
-        )
+        raise _failure(f"diverged: the loss ended at {last:.3g}, above its start of {first:.3g}")
     seen = _illuminated(start)
     ratio = float(np.abs(result.obj[seen]).mean() / np.abs(start.obj[seen]).mean())
     if not 1 / COLLAPSED_MAGNITUDE_RATIO < ratio < COLLAPSED_MAGNITUDE_RATIO:
-        raise _failure(
-            f"diverged: the object's mean magnitude went to {ratio:.3g} of its start", result.loss
-        )
+        raise _failure(f"diverged: the object's mean magnitude went to {ratio:.3g} of its start")
 
 
-def _failure(reason: str, losses: Sequence[float]) -> ReconstructionError:
+def _failure(reason: str) -> ReconstructionError:
     hint = "try fewer epochs, another noise_model or batching, or update_probe = false"
-    return ReconstructionError(f"{reason}; {hint}", losses)
+    return ReconstructionError(f"{reason}; {hint}")
 
 
 def _illuminated(start: Start) -> NDArray[np.bool_]:

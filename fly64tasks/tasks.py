@@ -180,6 +180,7 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         meta["check_inputs"] = partial(_problems, source, spec)
         if case.view != BASELINE:
             meta["optional"] = "phase_d"
+    left = [f"{folder}/{name}" for name in (names.LOG, names.OLDER_LOG, names.CHECKPOINT)]
     arguments = {
         "source": source,
         "folder": folder,
@@ -193,7 +194,7 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         "file_dep": [str(source)],
         "targets": targets,
         "uptodate": [SpecUnchanged(spec.to_dict())],
-        "clean": [(_remove, [[*targets, log, f"{folder}/{names.CHECKPOINT}"]])],
+        "clean": [(_remove, [[*targets, *left]])],
         "meta": meta,
         "doc": (
             f"Reconstruct {case.dose:g} photons per frame, {case.view}, {case.split}: "

@@ -196,7 +196,7 @@ def test_without_a_parallel_run_a_job_is_a_call():
     [
         DatasetError("a.npz: broken"),
         StudyError("unknown key"),
-        ReconstructionError("diverged", [3.0, 2.0]),
+        ReconstructionError("diverged"),
     ],
 )
 def test_errors_survive_the_way_between_processes(error: Fly64Error):

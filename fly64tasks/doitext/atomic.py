@@ -19,8 +19,8 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The folder of `path` is made when it does not exist. The content is on disk before the name
     is, so that not even a power cut leaves half a file under the final name. After an error the
-    temporary file is removed and `path` is as it was. The temporary name has the suffix of `path`,
-    by which some writers choose the format.
+    temporary file is removed and `path` is as it was; an `OSError` names `path`. The temporary name
+    has the suffix of `path`, by which some writers choose the format.
 
     Examples
     --------
@@ -40,8 +40,13 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
         _to_disk(temporary)
         temporary.replace(final)
         _to_disk(final.parent)
+    except OSError as error:
+        if str(error.filename or temporary) == str(temporary):
+            error.filename, error.filename2 = str(final), None
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # its folder is gone, or may only be read now
+            temporary.unlink(missing_ok=True)
 
 
 def sweep(targets: Iterable[str]) -> list[Path]:
