@@ -84,9 +84,7 @@ def machine_error(error: OSError | MemoryError) -> MachineError:
     """
     if isinstance(error, MemoryError):
         said = f": {error}" if str(error) else ""
-        return MachineError(
-            f"out of memory{said}; use fewer frames or workers, or a larger machine"
-        )
+        return MachineError(f"out of memory{said}; use fewer frames or workers, or more memory")
     where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
     said = (error.strerror or str(error)).lower()
     advice = next((words for numbers, words in _ADVICE.items() if error.errno in numbers), None)

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.errors import DatasetError, Fly64Error, MachineError
+from fly64tasks.doitext.errors import machine_fault
+from fly64tasks.errors import DatasetError, Fly64Error, MachineError, machine_error
 from fly64tasks.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
 
 WRITER = "fly64tasks"
@@ -68,6 +69,8 @@ class Archive:
         except UnicodeEncodeError:
             raise DatasetError(f"{path}: its name is not UTF-8; rename it") from None
         except OSError as error:
+            if machine_fault(error) and not isinstance(error, PermissionError):
+                raise machine_error(error) from None
             raise DatasetError(
                 f"{path}: {(error.strerror or str(error)).lower()}; expected an NPZ file"
             ) from None
@@ -125,6 +128,9 @@ class Archive:
         except Fly64Error:
             raise
         except _DAMAGE as error:
+            if isinstance(error, OSError) and machine_fault(error):
+                error.filename = str(self.path)
+                raise machine_error(error) from None
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise self.error(key, f"is damaged ({said}); write the file again") from None
 

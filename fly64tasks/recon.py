@@ -131,8 +131,6 @@ def run(
         logger.warning("%s", error)
     reached = checkpoints.reached
     record["resumed_after_epoch"] = len(reached.losses) if reached else None
-    output_dir.mkdir(parents=True, exist_ok=True)
-    _remove_results(output_dir)
     losses = list(reached.losses) if reached else []
     began = time.perf_counter()
 
@@ -153,6 +151,8 @@ def run(
         _write_json(output_dir / layout.RUN_RECORD, record)
 
     try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        _remove_results(output_dir)
         with (
             reconstruct.ONE_AT_A_TIME,
             logging_to(output_dir / layout.LOG, append=reached is not None),

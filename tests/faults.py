@@ -1,11 +1,14 @@
-"""Faults of the machine, made for real: disks that are small, full or read-only."""
+"""Faults of the machine, made for real: disks that are small, full, read-only or gone."""
 
 from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,3 +60,66 @@ def fill(folder: Path) -> Path:
                 if error.errno != errno.ENOSPC:
                     raise
     return filler
+
+
+class NetworkFolder:
+    """A folder served by another process, as by a file server; that process can be lost."""
+
+    def __init__(self, folder: Path, server: Path) -> None:
+        self.folder, self._server = folder, server
+        server.mkdir()
+        folder.mkdir()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def connect(self) -> None:
+        """Have the folder show what the server has."""
+        self._process = subprocess.Popen(
+            ["bindfs", "-f", self._server, self.folder], stderr=subprocess.PIPE
+        )
+        deadline = time.monotonic() + 20
+        while not self.folder.is_mount():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.disconnect()
+                pytest.skip("no folder can be mounted here with bindfs")
+            time.sleep(0.02)
+
+    def lose(self) -> None:
+        """Kill the server; the mount stays, and everything in it fails."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def disconnect(self) -> None:
+        """Unmount."""
+        if self._process is not None:
+            subprocess.run(["umount", "--lazy", self.folder], capture_output=True)
+            self._process.kill()
+            self._process.communicate()
+
+
+@contextmanager
+def network_folder(folder: Path) -> Iterator[NetworkFolder]:
+    """A connected `NetworkFolder` at ``folder / "mounted"``; skips without bindfs and FUSE."""
+    if shutil.which("bindfs") is None or not Path("/dev/fuse").exists():
+        pytest.skip("needs bindfs and FUSE")
+    network = NetworkFolder(folder / "mounted", folder / "server")
+    try:
+        network.connect()
+        yield network
+    finally:
+        network.disconnect()
+
+
+def run_with_limit(headroom_mib: int, arguments: list[str], said: str) -> None:
+    """Run the runner in this process, which from now on may take so much memory and no more."""
+    import torch
+
+    from fly64tasks import runner
+
+    with open(said, "w") as file:  # noqa: PTH123
+        os.dup2(file.fileno(), 2)
+    torch.fft.fft2(torch.ones(64, 64))  # what it loads on first use is not what is measured
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + headroom_mib * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    sys.exit(runner.main(arguments))

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from fly64tasks.doitext import parallel
-from fly64tasks.errors import machine_error
 
 T = TypeVar("T")
 
@@ -40,16 +39,11 @@ def run(
     ------
     EngineError
         The workers could not be started, or were lost twice.
-    MachineError
-        ``fn`` met a full disk, a lost folder or the end of the memory.
     """
     under_way = parallel.current()
-    try:
-        if under_way is None:
-            return fn(*args, **kwargs, **({"on_event": on_event} if on_event else {}))
-        from fly64tasks.engine import pool  # imports Parsl
+    if under_way is None:
+        return fn(*args, **kwargs, **({"on_event": on_event} if on_event else {}))
+    from fly64tasks.engine import pool  # imports Parsl
 
-        workers = under_way.shared(pool.workers)
-        return workers.run(fn, args, kwargs, [str(path) for path in writes], on_event)
-    except (OSError, MemoryError) as error:
-        raise machine_error(error) from None
+    workers = under_way.shared(pool.workers)
+    return workers.run(fn, args, kwargs, [str(path) for path in writes], on_event)
