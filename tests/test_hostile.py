@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_study import PROJECT
+from small_study import PROJECT, doit
 from test_dataset import expect_refusal, save, valid_arrays
 
 from fly64tasks import lineage, recon, runner, score, tasks
@@ -324,11 +324,22 @@ def test_lock_does_not_write_where_a_link_leads(project: Path):
     precious.write_text("precious")
     (project / "reports").mkdir()
     (project / "reports/.doit.db.lock").symlink_to(precious)
-    from test_study_runs import doit
-
     said = doit(project, "base", code=3)
     assert "reports/.doit.db.lock: Too many levels of symbolic links" in said
     assert precious.read_text() == "precious"
+
+
+def test_page_of_another_is_not_overwritten(project: Path):
+    theirs = project / "reports" / "index.html"
+    theirs.parent.mkdir()
+    theirs.write_text("<title>mine</title>")
+    said = doit(project, "run", "-s", "report", code=1)
+    assert "reports/index.html: exists and was not written by fly64tasks; expected a free" in said
+    assert "Traceback" not in said
+    assert theirs.read_text() == "<title>mine</title>"
+    assert not list(theirs.parent.glob("summary.*"))
+    theirs.unlink()
+    doit(project, "run", "-s", "report")
 
 
 STUDIES = {

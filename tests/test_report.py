@@ -282,3 +282,32 @@ def test_run_that_ended_in_nan_is_shown_up_to_there(layout: Layout):
     folder = write_run(layout, CASES[0], state="failed", reason="the object is not finite")
     (folder / names.LOSSES).write_text("epoch,loss\n1,0.5\n2,nan\n", "utf-8")
     assert "the object is not finite" in section_of(page_of(layout), CASES[0])
+
+
+def test_file_of_another_is_refused_before_anything_is_written(layout: Layout):
+    write_report(ONE_DOSE, layout)
+    files = [layout.artifact_root / name for name in names.REPORT_FILES]
+    made = {path: path.read_bytes() for path in files}
+    for path, content in made.items():
+        for theirs in (b"theirs", b"by fly64tasks", b""):
+            path.write_bytes(theirs)
+            with pytest.raises(Fly64Error, match="exists and was not written by") as raised:
+                write_report(ONE_DOSE, layout)
+            assert str(raised.value).startswith(f"{path}: ")
+            assert {file: file.read_bytes() for file in files} == {**made, path: theirs}
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(Fly64Error, match="exists and was not written by"):
+            write_report(ONE_DOSE, layout)
+        path.rmdir()
+        path.write_bytes(content)
+
+
+def test_report_that_was_cut_off_is_written_whole_by_the_next_run(written: Layout):
+    """The figures and tables come first: they are known for ours without the page."""
+    files = {written.artifact_root / name for name in names.REPORT_FILES}
+    before = {path: path.read_bytes() for path in files}
+    (written.artifact_root / names.REPORT).unlink()
+    (written.artifact_root / names.SUMMARY_MD).unlink()
+    write_report(STUDY, written)
+    assert {path: path.read_bytes() for path in files} == before
