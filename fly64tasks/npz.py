@@ -273,11 +273,18 @@ def _is_ours(path: Path, mark: bytes) -> bool:
             found = json.loads(path.read_text("utf-8"))
             return isinstance(found, dict) and found.get("writer") == WRITER
         if path.suffix == ".h5":
-            import h5py
-
-            with h5py.File(path) as file:
-                return bool(file.attrs.get("writer") == WRITER)
+            return _hdf5_is_ours(path)
         with Archive(path) as arrays:
             return arrays.metadata().get("writer") == WRITER
-    except (DatasetError, OSError, ValueError, RecursionError):
+    except (DatasetError, ValueError, RecursionError):
+        return False
+
+
+def _hdf5_is_ours(path: Path) -> bool:
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            return bool(file.attrs.get("writer") == WRITER)
+    except OSError:  # no HDF5, or damaged
         return False
