@@ -12,10 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from fly64tasks import plotstyle
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.metrics import BoolArray, ComplexArray, FloatArray, bounding_box, phase_near
+from fly64tasks.npz import WRITER
 from fly64tasks.reconstructed import Reconstructed
 
 THUMBNAIL_PX = 240
@@ -75,8 +77,10 @@ def draw_thumbnail(
     colours[~seen[box], 3] = 0
     image = Image.fromarray(colours)
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
+    made = PngInfo()
+    made.add_text("Software", WRITER)
     with replaced(path) as temporary:
-        image.save(temporary, format="png", optimize=True)
+        image.save(temporary, format="png", optimize=True, pnginfo=made)
 
 
 Panel = tuple[FloatArray, float, float, str, str]

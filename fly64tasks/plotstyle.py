@@ -20,6 +20,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from fly64tasks.doitext.atomic import replaced
+from fly64tasks.npz import WRITER
 
 AMPLITUDE_MAP = "cividis"
 PHASE_MAP = "twilight"
@@ -101,6 +102,14 @@ STYLE: dict[str, Any] = {
 }
 
 
+MARKS = {
+    ".svg": f"<dc:title>{WRITER}</dc:title>".encode(),
+    ".pdf": f"/Creator ({WRITER})".encode(),
+    ".png": f"Software\0{WRITER}".encode(),
+}
+"""What a picture of ours holds, by its suffix."""
+
+
 @contextlib.contextmanager
 def applied(**more: Any) -> Iterator[None]:
     """Draw and save in the style within the block, whatever the user's own settings are."""
@@ -151,5 +160,10 @@ def themed_svg(figure: Figure, name: str) -> str:
 
 
 def _metadata(suffix: str) -> dict[str, Any]:
-    date = {".svg": "Date", ".pdf": "CreationDate"}.get(suffix)
-    return {date: None} if date else {}
+    """Return the metadata of a figure: who wrote it, and no date."""
+    by_suffix: dict[str, dict[str, Any]] = {
+        ".svg": {"Creator": WRITER, "Date": None},
+        ".pdf": {"Creator": WRITER, "CreationDate": None},
+        ".png": {"Software": WRITER},
+    }
+    return by_suffix[suffix]

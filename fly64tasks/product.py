@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.doitext.atomic import replaced
+from fly64tasks.npz import WRITER, refuse_foreign
 from fly64tasks.study import Geometry
 
 _UNKNOWN = 0.0
@@ -46,12 +47,19 @@ def write_product(
     loss : (epochs,) float
     geometry : Geometry
         The detector's distance is the one that its pixel size and the object's pixel ask for.
+
+    Raises
+    ------
+    DatasetError
+        ``path`` exists and was not written by this project.
     """
+    refuse_foreign(path)
     size, n = geometry.pixel_size_m, probe.shape[-1]
     y_m, x_m = _positions_m(positions_px, obj.shape, n, size).T
     content = io.BytesIO()  # HDF5 itself may abort the process on a full disk
     with h5py.File(content, "w") as file:
         file.attrs.update(
+            writer=WRITER,
             name=name,
             comments=comments,
             detector_object_distance_m=geometry.detector_distance_m(n),

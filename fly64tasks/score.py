@@ -23,6 +23,7 @@ from fly64tasks.dataset import read_dataset
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError
 from fly64tasks.npz import WRITER, refuse_foreign
+from fly64tasks.plotstyle import MARKS
 from fly64tasks.reconstructed import Reconstructed, read_reconstruction
 from fly64tasks.scorecard import METRICS
 from fly64tasks.scoring import Comparison, compare, refuse_another, score_values, why_no_truth
@@ -46,6 +47,18 @@ _SET_KEYS = (
     "overlap_groups",
     "overlap_notes",
 )
+_FRC_COLUMNS = (
+    "spatial_frequency_cycles_per_px",
+    "frc",
+    "threshold_1bit",
+    "threshold_halfbit",
+    "n_pixels",
+)
+_MARKS = {
+    layout.FRC: ",".join(_FRC_COLUMNS).encode(),
+    layout.COMPARISON: MARKS[".png"],
+    layout.THUMBNAIL: MARKS[".png"],
+}
 
 
 def score(
@@ -67,7 +80,8 @@ def score(
     DatasetError
         A file breaks its contract, or the reconstruction is of another set.
     """
-    refuse_foreign(output_dir / layout.SCORES)
+    for name in layout.SCORE_FILES:
+        refuse_foreign(output_dir / name, _MARKS.get(name, b""))
     found = read_reconstruction(output_dir / layout.RECONSTRUCTION)
     scores, comparison = assess(found, input_npz, spec, case)
     obj = found.obj if comparison is None else comparison.aligned.obj
@@ -174,15 +188,7 @@ def _write_frc(path: Path, comparison: Comparison | None) -> None:
     """Write the ring correlation, a header alone where there is none."""
     with replaced(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            [
-                "spatial_frequency_cycles_per_px",
-                "frc",
-                "threshold_1bit",
-                "threshold_halfbit",
-                "n_pixels",
-            ]
-        )
+        writer.writerow(_FRC_COLUMNS)
         if comparison is not None:
             rings = comparison.rings
             columns = (

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from doit import doit_cmd, get_initial_workdir, get_var
@@ -39,6 +39,7 @@ from fly64tasks.study import (
 )
 
 TaskDict = dict[str, Any]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 VARIABLES = (
     "study",
@@ -241,6 +242,24 @@ def report(study: Study, layout: Layout) -> TaskDict:
     }
 
 
+class _Device(msgspec.Struct, frozen=True):
+    name: str | None = None
+
+
+class _Set(msgspec.Struct, frozen=True):
+    selection_strategy: str | None = None
+    acceptance_rate: Share | None = None
+
+
+class _Record(msgspec.Struct, frozen=True):
+    """``run.json``, as far as the manifest has it."""
+
+    exit_code: int | None = None
+    device: _Device = _Device()
+    input: dict[str, str] | None = None
+    set: _Set = _Set()
+
+
 def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
     """Return what the manifest says of a job besides what doit knows.
 
@@ -249,18 +268,22 @@ def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
     task : doit.task.Task
     record : dict or None
         The job's ``run.json``, None where there is none.
+
+    Raises
+    ------
+    ValueError
+        The record is none of the runner's.
     """
-    record = record or {}
-    found = record.get("set", {})
+    found = msgspec.convert(record or {}, _Record)
     return {
         "algorithm": task.meta["algorithm"],
         "num_epochs": task.meta["num_epochs"],
         "output_dir": task.meta["output_dir"],
-        "return_code": record.get("exit_code"),
-        "device": record.get("device", {}).get("name"),
-        "input": record.get("input"),
-        "selection_strategy": found.get("selection_strategy"),
-        "acceptance_rate": found.get("acceptance_rate"),
+        "return_code": found.exit_code,
+        "device": found.device.name,
+        "input": found.input,
+        "selection_strategy": found.set.selection_strategy,
+        "acceptance_rate": found.set.acceptance_rate,
     }
 
 

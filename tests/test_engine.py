@@ -54,6 +54,11 @@ def fail(name):
     raise ValueError("a bug")
 
 
+def count_events(name):
+    begin(name)
+    Path("events.txt").write_text(str(len(list(Path("state").glob(".engine/*/events/*")))))
+
+
 def lose(name):
     begin(name)
     os._exit(9)
@@ -89,6 +94,8 @@ def task_all():
     for fn in (jobs.break_contract, jobs.fail, jobs.lose):
         yield {"basename": fn.__name__, "actions": [(engine.run, [fn, fn.__name__])]}
     yield {"basename": "tell", "actions": [tell]}
+    action = (engine.run, [jobs.count_events, "count_events"])
+    yield {"basename": "count_events", "actions": [action], "setup": ["tell", "look"]}
 """
 
 
@@ -146,6 +153,25 @@ def test_task_that_kills_its_worker_is_tried_twice_and_named(outcome: Outcome):
     assert len(outcome.begun["lose"]) == 2
 
 
+@pytest.mark.parametrize(("retries", "said"), [(0, "lost 1 time: "), (2, "lost 3 times: ")])
+def test_engine_file_says_how_often_a_lost_worker_is_retried(
+    tmp_path: Path, retries: int, said: str
+):
+    (tmp_path / "dodo.py").write_text(DODO)
+    (tmp_path / "jobs.py").write_text(JOBS)
+    (tmp_path / "engine.toml").write_text(f"retries = {retries}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "doit", "-j", "1", "lose"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"FAILED  worker {said}" in done.stdout
+    assert (tmp_path / "log.txt").read_text().count("lose ") == retries + 1
+
+
 def test_progress_and_warnings_of_a_worker_reach_doit(outcome: Outcome):
     assert re.search(r"tell +[\d.]+ s  loss 0.125$", outcome.printed, re.MULTILINE)
     assert "the probe wraps around" in outcome.printed
@@ -160,10 +186,18 @@ def test_virtual_environment_need_not_be_activated(outcome: Outcome):
     assert {seen[0][3] for seen in outcome.begun.values()} == {"/usr/bin:/bin"}
 
 
+def test_events_of_a_job_are_removed_when_it_ends(outcome: Outcome):
+    others_at_once = 1
+    assert int((outcome.folder / "events.txt").read_text()) <= 1 + others_at_once
+
+
 def test_nothing_is_left_of_a_run(outcome: Outcome):
     assert_nothing_left(outcome.folder)
     files = {path.name for path in outcome.folder.iterdir()} - {"__pycache__"}
-    assert files == {"dodo.py", "jobs.py", "engine.toml", "log.txt", "a.here", "b.here", "state"}
+    assert files == {
+        *("dodo.py", "jobs.py", "engine.toml", "state"),
+        *("log.txt", "events.txt", "a.here", "b.here"),
+    }
     assert {path.name for path in (outcome.folder / "state").iterdir()} <= {
         "doit.db",
         "doit.db.lock",

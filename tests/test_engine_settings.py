@@ -32,6 +32,8 @@ from fly64tasks.errors import EngineError, StudyError
             "launcher is 'single' with nodes_per_block 2, expected 'srun' or 'mpiexec'",
         ),
         ("workers_per_gpu = 0", "workers_per_gpu is 0"),
+        ("retries = 11", "retries is 11, expected `int` <= 10"),
+        ("retries = -1", "retries is -1, expected `int` >= 0"),
     ],
 )
 def test_engine_file_is_closed_and_checked(tmp_path: Path, text: str, message: str):

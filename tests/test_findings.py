@@ -92,3 +92,13 @@ def test_study_without_truth_says_that_only_the_data_score_is_known(tmp_path: Pa
     sentences = headline(read_jobs(study, layout))
     assert sentences[1].startswith("No set has a truth to compare with, so that only the R-factor")
     assert len(sentences) == 2
+
+
+def test_nothing_is_claimed_of_scores_without_a_value(tmp_path: Path):
+    layout = layout_in(tmp_path)
+    which = case(1e3, "dense", "train")
+    write_run(layout, which)
+    write_scores(layout, which, metrics={})
+    assert headline(read_jobs(STUDY, layout)) == [
+        "1 of 18 jobs (3 doses, 3 views, train and test) are reconstructed and scored."
+    ]

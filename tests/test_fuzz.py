@@ -1,6 +1,6 @@
 """Random damage: whatever a file or a command line holds, one line says what is wrong with it.
 
-The quick suite draws a short sample; ``python -m pytest -m slow tests/test_fuzz.py`` draws 10,000
+The quick suite draws a short sample; ``python -m pytest -m slow tests/test_fuzz.py`` draws 12,000
 inputs and prints what became of them. Of each: no exception but `Fly64Error` and `SystemExit`,
 an answer within 10 s, no file outside the folder given, at most `MEMORY_LIMIT_BYTES` of Python and
 numpy memory at once, and for every exit code but 0 a reason of one line.
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import re
 import tempfile
 import time
 import tracemalloc
@@ -19,25 +21,37 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from scored_study import layout_in, run_of, scores_of
 from small_study import PROJECT
 from test_dataset import valid_arrays
 
-from fly64tasks import lineage, recon, runner
+from fly64tasks import layout as names
+from fly64tasks import lineage, recon, runner, tasks
 from fly64tasks.dataset import read_base, read_dataset
-from fly64tasks.errors import DatasetError, StudyError
+from fly64tasks.engine.spec import read_engine
+from fly64tasks.errors import DatasetError, Fly64Error, StudyError
+from fly64tasks.report.page import render
+from fly64tasks.report.results import read_jobs
+from fly64tasks.report.summary import csv_text, markdown_text
 from fly64tasks.start import start_of
-from fly64tasks.study import ReconSpec, read_study
+from fly64tasks.study import ReconSpec, Study, read_study
 
 DEADLINE_S = 10.0
 MEMORY_LIMIT_BYTES = 64 * 2**20
-QUICK, FULL = 40, {"bytes": 4000, "arrays": 2000, "studies": 3000, "arguments": 1000}
+QUICK = 40
+FULL = {
+    **{"bytes": 4000, "arrays": 2000, "studies": 3000, "arguments": 1000},
+    **{"records": 1000, "engines": 1000},
+}
 
 
 @dataclass
@@ -266,8 +280,6 @@ SAID = ["simulated", "lineage", "geometry", "diffraction_order", "dose_photons_p
 @st.composite
 def sets(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a valid set with some arrays changed, removed or added."""
-    import json
-
     arrays: dict[str, Any] = valid_arrays(n=6, size=8)
     for _ in range(draw(st.integers(1, 3))):
         key = draw(st.sampled_from(KEYS))
@@ -324,9 +336,9 @@ def toml_line(draw: st.DrawFn) -> str:
 
 
 @st.composite
-def studies(draw: st.DrawFn) -> str:
-    """Draw the default study with lines changed, removed, doubled or put elsewhere, or bytes."""
-    lines = list(LINES)
+def toml_files(draw: st.DrawFn, lines: list[str]) -> str:
+    """Draw a file with lines changed, removed, doubled or put elsewhere, or bytes."""
+    lines = list(lines)
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(lines) - 1))
         kind = draw(st.sampled_from(["value", "drop", "double", "move", "text", "bytes"]))
@@ -360,7 +372,7 @@ TABLES = st.dictionaries(
 def test_any_study(count: int, capsys: pytest.CaptureFixture[str]):
     tally = Tally()
 
-    @fuzzed(count, studies() | TABLES)
+    @fuzzed(count, toml_files(LINES) | TABLES)
     def check(text: str) -> None:
         with workplace() as folder:
             path = folder / "study.toml"
@@ -383,6 +395,98 @@ def test_any_study(count: int, capsys: pytest.CaptureFixture[str]):
 
     check()
     report("any study", tally, capsys)
+
+
+ENGINES = re.findall(r"```toml\n(.*?)```", (PROJECT / "docs/engine.md").read_text("utf-8"), re.S)
+
+
+@examples("engines")
+def test_any_engine_file(count: int, capsys: pytest.CaptureFixture[str]):
+    tally = Tally()
+
+    @fuzzed(count, st.sampled_from(ENGINES).flatmap(lambda text: toml_files(text.splitlines())))
+    def check(text: str) -> None:
+        with workplace() as folder:
+            path = folder / "engine.toml"
+            path.write_bytes(text.encode("utf-8", "surrogatepass"))
+            with tally.bounded(folder):
+                try:
+                    said = ""
+                    assert read_engine(path).workers >= 1
+                except StudyError as error:
+                    said = str(error)
+            if said:
+                assert said.startswith(f"{path}: ")
+                tally.one_line("refused", said)
+            else:
+                tally.outcomes["read"] += 1
+
+    check()
+    report("any engine file", tally, capsys)
+
+
+# ---- records
+
+CASE = next(Study().cases())
+
+
+@st.composite
+def records(draw: st.DrawFn, valid: dict[str, Any]) -> bytes:
+    """Draw a job's record with values changed, removed or added, at any depth, or bytes."""
+    record = json.loads(json.dumps(valid))
+    for _ in range(draw(st.integers(0, 2))):
+        table = record
+        while nested := [key for key in table if isinstance(table[key], dict) and table[key]]:
+            if draw(st.booleans()):
+                break
+            table = table[draw(st.sampled_from(sorted(nested)))]
+        key = draw(st.sampled_from(sorted(table)) | st.text(max_size=6))
+        if draw(st.integers(0, 3)):
+            table[key] = draw(JSON | st.sampled_from([10**400, -1e308, "\ud800", "\x1b[2J"]))
+        else:
+            table.pop(key, None)
+    raw = json.dumps(record).encode()
+    return draw(st.sampled_from([raw, raw, raw[: len(raw) // 2], b"\xff" + raw]))
+
+
+@examples("records")
+def test_any_record(count: int, capsys: pytest.CaptureFixture[str]):
+    """Read for the manifest and, without its figures, for the report."""
+    tally = Tally()
+    task = SimpleNamespace(meta=dict.fromkeys(("algorithm", "num_epochs", "output_dir")))
+    study = msgspec.structs.replace(Study(), doses=(1e3,))
+
+    @fuzzed(count, records(run_of()), records(scores_of(CASE)))
+    def check(run: bytes, scores: bytes) -> None:
+        with workplace() as folder:
+            layout = layout_in(folder, study)
+            place = layout.recon_dir(CASE)
+            place.mkdir(parents=True)
+            (place / names.RUN_RECORD).write_bytes(run)
+            (place / names.SCORES).write_bytes(scores)
+            with tally.bounded(folder):
+                try:
+                    entry = tasks.describe(task, json.loads(run))
+                except ValueError:
+                    entry = tasks.describe(task, None)
+                json.dumps(entry, allow_nan=False)
+                try:
+                    jobs = read_jobs(study, layout)
+                    said = ""
+                    panels: dict[str, list[str]] = {"error": [], "resolution": [], "frc": []}
+                    page = render(study, layout, jobs, panels)
+                    for text in (page, csv_text(jobs), markdown_text(study, jobs)):
+                        assert all(char.isprintable() or char == "\n" for char in text)
+                except Fly64Error as error:
+                    said = str(error)
+            if said:
+                assert said.startswith(f"{place}/")
+                tally.one_line("refused", said)
+            else:
+                tally.outcomes["shown"] += 1
+
+    check()
+    report("any record", tally, capsys)
 
 
 # ---- the command line

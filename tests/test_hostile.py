@@ -16,18 +16,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
-from small_study import PROJECT
+from scored_study import layout_in, run_of, scores_of, write_run, write_scores
+from small_study import PROJECT, doit
 from test_dataset import expect_refusal, save, valid_arrays
 
+from fly64tasks import layout as names
 from fly64tasks import lineage, recon, runner, score, tasks
 from fly64tasks.dataset import read_dataset
 from fly64tasks.doitext.errors import printable
-from fly64tasks.errors import DatasetError, StudyError
+from fly64tasks.errors import DatasetError, Fly64Error, StudyError
 from fly64tasks.layout import Layout
 from fly64tasks.metadata import parse_metadata
 from fly64tasks.npz import INFLATED_LIMIT_VARIABLE, Archive, write_npz
+from fly64tasks.report import write_report
+from fly64tasks.report.results import read_jobs
 from fly64tasks.study import ReconSpec, Study, read_study
 
 
@@ -324,11 +329,22 @@ def test_lock_does_not_write_where_a_link_leads(project: Path):
     precious.write_text("precious")
     (project / "reports").mkdir()
     (project / "reports/.doit.db.lock").symlink_to(precious)
-    from test_study_runs import doit
-
     said = doit(project, "base", code=3)
     assert "reports/.doit.db.lock: Too many levels of symbolic links" in said
     assert precious.read_text() == "precious"
+
+
+def test_page_of_another_is_not_overwritten(project: Path):
+    theirs = project / "reports" / "index.html"
+    theirs.parent.mkdir()
+    theirs.write_text("<title>mine</title>")
+    said = doit(project, "run", "-s", "report", code=1)
+    assert "reports/index.html: exists and was not written by fly64tasks; expected a free" in said
+    assert "Traceback" not in said
+    assert theirs.read_text() == "<title>mine</title>"
+    assert not list(theirs.parent.glob("summary.*"))
+    theirs.unlink()
+    doit(project, "run", "-s", "report")
 
 
 STUDIES = {
@@ -443,6 +459,147 @@ def test_forged_reconstruction_is_refused_by_the_score(
     assert error.count("\n") == 1
     assert re.search(message, error), error
     assert list(tmp_path.iterdir()) == [path]
+
+
+# ---- records: what lies beside a result
+
+EVIL = "<script>alert(1)</script>\x1b[2J\x07\ud800\u202e\r\n=1+1|`*_"
+
+
+def sparse(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 100_000_000)
+
+
+RECORDS: dict[str, str | Callable[[Path], object]] = {
+    "not JSON": "{",
+    "no text": lambda path: path.write_bytes(b"\xff\xfe{}"),
+    "a list": "[]",
+    "set is a list": json.dumps(run_of(set=[])),
+    "device is a text": json.dumps(run_of(device=EVIL)),
+    "numbers are texts": json.dumps(run_of(exit_code="0", seconds="1")),
+    "a rate of NaN": json.dumps(run_of(exit_code=0.5, set={"acceptance_rate": float("nan")})),
+    "deep": '{"state": "done", "set": ' + '{"a":' * 100_000 + "1" + "}" * 100_001,
+    "deep, but read": '{"state": "done", "exit_code": ' + "[" * 300 + "]" * 300 + "}",
+    "100 MB": sparse,
+    "a folder": Path.mkdir,
+    "a pipe": os.mkfifo,
+}
+
+
+def plant(path: Path, content: str | Callable[[Path], object]) -> None:
+    """Put something in the place of a file."""
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if callable(content):
+        content(path)
+    else:
+        path.write_text(content, "utf-8")
+
+
+def test_manifest_says_which_records_are_not_readable(project: Path):
+    study = read_study(project / "study.toml")
+    layout = layout_in(project, study)
+    cases = list(study.cases())
+    for case, content in zip(cases, RECORDS.values(), strict=True):
+        plant(layout.recon_dir(case) / names.RUN_RECORD, content)
+    said = doit(project, "manifest")
+    assert "12 jobs (12 never run)" in said
+    found = json.loads((project / "reports/reconstruction_manifest.json").read_text("utf-8"))
+    for case, job in zip(cases, found["jobs"], strict=True):
+        assert job["task"] == f"recon:{case.name}"
+        path = f"reports/dose_{case.dose:.0f}/{case.view}/{case.split}/run.json"
+        assert job["reasons"][-1].startswith(f"record not readable: {path}: ")
+        assert "\n" not in job["reasons"][-1]
+        assert {job[key] for key in ("return_code", "device", "input", "acceptance_rate")} == {None}
+    link = layout.recon_dir(cases[0]) / names.RUN_RECORD
+    link.unlink()
+    link.symlink_to("nowhere")
+    doit(project, "manifest", "--dose", "1000", "--view", "baseline", "--split", "train")
+    found = json.loads((project / "reports/reconstruction_manifest.json").read_text("utf-8"))
+    assert found["jobs"][0]["reasons"] == ["never run"]
+
+
+@pytest.mark.parametrize("name", [names.RUN_RECORD, names.SCORES, names.LOSSES, names.FRC])
+@pytest.mark.parametrize("content", RECORDS.values(), ids=RECORDS.keys())
+def test_report_names_the_record_that_it_can_not_read(
+    tmp_path: Path, name: str, content: str | Callable[[Path], object]
+):
+    layout = layout_in(tmp_path, Study())
+    case = next(Study().cases())
+    write_run(layout, case)
+    path = write_scores(layout, case) / name
+    assert read_jobs(Study(), layout)[0].state == "scored"
+    plant(path, content)
+    with pytest.raises(Fly64Error) as caught:
+        read_jobs(Study(), layout)
+    said = str(caught.value)
+    assert said.startswith(f"{path}: ")
+    assert said.endswith("; remove it and run `doit` again")
+    assert said.isprintable()
+    assert len(said) < 400
+    path.rmdir() if path.is_dir() else path.unlink()
+    path.symlink_to("nowhere")
+    read_jobs(Study(), layout)  # as if there were none
+
+
+def test_report_waits_for_no_pipe(project: Path):
+    study = read_study(project / "study.toml")
+    layout = layout_in(project, study)
+    case = next(study.cases())
+    plant(layout.recon_dir(case) / names.SCORES, os.mkfifo)
+    said = doit(project, "run", "-s", "report", code=1)
+    assert "reports/dose_1000/baseline/train/scores.json: not a file; remove it and run" in said
+    assert "Traceback" not in said
+
+
+def with_text(value: Any, text: str) -> Any:
+    """Return a record that has a text in the place of every other, and in front of every key."""
+    if isinstance(value, dict):
+        return {key: with_text(item, text) for key, item in value.items()} | {text: text}
+    if isinstance(value, list):
+        return [with_text(item, text) for item in value]
+    return text if isinstance(value, str) else value
+
+
+def test_texts_of_a_record_reach_no_terminal_and_no_browser_as_they_are(tmp_path: Path):
+    study = msgspec.structs.replace(Study(), doses=(1e3,))
+    layout = layout_in(tmp_path, study)
+    failed, scored, *_ = study.cases()
+    for case in (failed, scored):
+        folder = write_run(layout, case)
+        record = with_text(run_of(peak_memory_bytes={}), EVIL)
+        record["peak_memory_bytes"] = {EVIL: 1e9}
+        record["state"] = EVIL if case == failed else "done"
+        (folder / names.RUN_RECORD).write_text(json.dumps(record), "utf-8")
+        with (folder / names.LOG).open("wb") as log:
+            log.truncate(2**31)
+            log.seek(2**31)
+            log.write(EVIL.encode("utf-8", "replace"))
+    record = scores_of(scored)
+    for key in ("notes", "settings", "set", "reconstruction"):
+        record[key] = with_text(record[key], EVIL)
+    folder = write_scores(layout, scored)
+    (folder / names.SCORES).write_text(json.dumps(record), "utf-8")
+    write_report(study, layout)
+    for name in (names.REPORT, names.SUMMARY_CSV, names.SUMMARY_MD):
+        text = (layout.artifact_root / name).read_text("utf-8")
+        assert all(char.isprintable() or char in "\n" for char in text), name
+        assert r"\x1b" in text
+        assert "<script>alert" not in text or name == names.SUMMARY_CSV
+
+
+@pytest.mark.parametrize("name", [names.RUN_RECORD, names.RECONSTRUCTION])
+def test_pipe_in_the_place_of_a_result_is_refused_and_not_waited_for(
+    small_sets: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+):
+    os.mkfifo(tmp_path / name)
+    line = ["--input-npz", str(small_sets["train"]), "--output-dir", str(tmp_path)]
+    assert runner.main(line) == 3
+    assert f"{name}: exists and was not written by fly64tasks" in capsys.readouterr().err
 
 
 # ---- what is printed

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from fly64tasks.errors import DatasetError
 from fly64tasks.product import write_product
 from fly64tasks.study import Geometry
 
@@ -81,3 +82,14 @@ def test_nexus_default_leads_to_the_phase_with_its_axes(tmp_path: Path):
 def test_same_reconstruction_gives_the_same_bytes(tmp_path: Path):
     first = product(tmp_path).read_bytes()
     assert product(tmp_path).read_bytes() == first
+
+
+def test_file_of_another_is_not_overwritten(tmp_path: Path):
+    path = tmp_path / "product.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["writer"] = ["fly64tasks", "and another"]
+    for theirs in (path.read_bytes(), b"theirs", b""):
+        path.write_bytes(theirs)
+        with pytest.raises(DatasetError, match="exists and was not written by fly64tasks"):
+            product(tmp_path)
+        assert path.read_bytes() == theirs

@@ -258,12 +258,13 @@ def test_many_jobs_are_linked_to_and_not_held(tmp_path: Path):
         (names.SCORES, '{"schema": 1,', "damaged"),
         (names.SCORES, '{"schema": 2}', "Invalid enum value 2"),
         (names.SCORES, '{"schema": 1, "truth": {"comparable": true}, "metrics": [1]}', "metrics"),
-        (names.SCORES, '{"schema": 1, "metrics": {"r_factor": NaN}}', "NaN"),
+        (names.SCORES, '{"schema": 1, "metrics": {"r_factor": NaN}}', "Expected `float`"),
         (names.RUN_RECORD, "[]", "Expected `object`"),
         (names.LOSSES, "epoch,loss\n1,a\n", "column loss holds something that is not a number"),
         (names.FRC, "frc\n0.5\n", "has no column spatial_frequency_cycles_per_px"),
         (names.THUMBNAIL, "no picture", "damaged picture"),
         (names.COMPARISON, "no picture", "damaged picture"),
+        (names.COMPARISON, "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot identify"),
     ],
 )
 def test_damaged_file_is_named_and_nothing_is_written(
@@ -279,6 +280,36 @@ def test_damaged_file_is_named_and_nothing_is_written(
 
 
 def test_run_that_ended_in_nan_is_shown_up_to_there(layout: Layout):
-    folder = write_run(layout, CASES[0], state="failed", reason="the object is not finite")
+    nan = {"first": 0.5, "last": float("nan"), "epochs": 2}
+    folder = write_run(layout, CASES[0], state="failed", reason="the loss is nan", loss=nan)
     (folder / names.LOSSES).write_text("epoch,loss\n1,0.5\n2,nan\n", "utf-8")
-    assert "the object is not finite" in section_of(page_of(layout), CASES[0])
+    assert "the loss is nan" in section_of(page_of(layout), CASES[0])
+
+
+def test_file_of_another_is_refused_before_anything_is_written(layout: Layout):
+    write_report(ONE_DOSE, layout)
+    files = [layout.artifact_root / name for name in names.REPORT_FILES]
+    made = {path: path.read_bytes() for path in files}
+    for path, content in made.items():
+        for theirs in (b"theirs", b"by fly64tasks", b""):
+            path.write_bytes(theirs)
+            with pytest.raises(Fly64Error, match="exists and was not written by") as raised:
+                write_report(ONE_DOSE, layout)
+            assert str(raised.value).startswith(f"{path}: ")
+            assert {file: file.read_bytes() for file in files} == {**made, path: theirs}
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(Fly64Error, match="exists and was not written by"):
+            write_report(ONE_DOSE, layout)
+        path.rmdir()
+        path.write_bytes(content)
+
+
+def test_report_that_was_cut_off_is_written_whole_by_the_next_run(written: Layout):
+    """The figures and tables come first: they are known for ours without the page."""
+    files = {written.artifact_root / name for name in names.REPORT_FILES}
+    before = {path: path.read_bytes() for path in files}
+    (written.artifact_root / names.REPORT).unlink()
+    (written.artifact_root / names.SUMMARY_MD).unlink()
+    write_report(STUDY, written)
+    assert {path: path.read_bytes() for path in files} == before

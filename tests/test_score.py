@@ -212,10 +212,23 @@ def test_command_line_prints_every_score(
     assert capsys.readouterr().err.startswith("error: absent.npz: no such file")
 
 
-def test_foreign_scores_are_not_overwritten(
+@pytest.mark.parametrize("name", layout.SCORE_FILES)
+def test_file_of_another_is_not_overwritten(
+    plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset, name: str
+):
+    folder = plant(small_set.object_guess)
+    (folder / name).write_text("{}")
+    with pytest.raises(DatasetError, match=f"{name}: exists and was not written by"):
+        score.score(small_sets["train"], folder, SPEC)
+    assert (folder / name).read_text() == "{}"
+    assert {path.name for path in folder.iterdir()} == {name, layout.RECONSTRUCTION}
+
+
+def test_scores_are_written_over_older_ones(
     plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset
 ):
     folder = plant(small_set.object_guess)
-    (folder / layout.SCORES).write_text("{}")
-    with pytest.raises(DatasetError, match=r"scores\.json: exists and was not written by"):
-        score.score(small_sets["train"], folder, SPEC)
+    first = score.score(small_sets["train"], folder, SPEC)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert score.score(small_sets["train"], folder, SPEC) == first
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -107,6 +108,13 @@ def test_report_of_a_part_says_what_is_missing_and_what_failed(project: Path):
     page = (project / "reports/index.html").read_text("utf-8")
     assert "5 of 6" in page
     assert "diffraction holds 1 NaN or infinite values" in page
+    with (project / "reports/summary.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    failed = [row for row in rows if row["case"] == "dose_1000_dense_train"]
+    assert {row["value"] for row in failed} == {""}
+    assert all("diffraction holds 1 NaN or infinite values" in row["note"] for row in failed)
+    main = {row["case"] for row in rows if row["metric"] == "complex_nrmse" and row["value"]}
+    assert main == {name for name in CASES if "_1000_" in name} - {"dose_1000_dense_train"}
 
 
 def test_one_job_runs_with_what_it_needs_and_nothing_else(project: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from stat import S_ISREG
 from typing import NamedTuple
 
 from doit import dependency
@@ -42,8 +43,10 @@ class DigestCache:
         Without `store` it is stored only once it is asked for again: of most targets nobody asks.
 
         A file written in the last 50 ms may change again without a new time stamp: its digest is
-        returned, but not kept.
+        returned, but not kept. What is no file has none, and is not read: a pipe may never end.
         """
+        if not S_ISREG(stat.st_mode):
+            return ""
         marks = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
         digest = self.known.get(path)
         if digest is not None and digest[:3] == marks:

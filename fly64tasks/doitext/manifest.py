@@ -14,6 +14,7 @@ from .selection import Control, MetaFilter, Wanted, grid_values
 from .state import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Journal
 
 SCHEMA = 1
+RECORD_LIMIT_BYTES = 2**24
 
 Describe = Callable[[Any, dict[str, Any] | None], Mapping[str, Any]]
 
@@ -44,7 +45,8 @@ class Manifest:
         The keys of the grid.
     describe : callable, optional
         ``describe(task, record)`` gives further fields of a job; `record` is the JSON object in
-        the file ``meta["record"]``, or None when there is none.
+        the file ``meta["record"]``, or None when there is none. A `ValueError` says that the
+        record is not as expected; then it is asked again, without the record.
     """
 
     def __init__(
@@ -117,8 +119,13 @@ class Manifest:
             "log": task.meta.get("log"),
             "record": task.meta["record"],
         }
-        more = self._describe(task, _record(task)) if self._describe else {}
-        return {**entry, **more}
+        if self._describe:
+            try:
+                entry |= self._describe(task, _read(Path(entry["record"])))
+            except (OSError, ValueError) as error:
+                entry["reasons"].append(f"record not readable: {entry['record']}: {error}")
+                entry |= self._describe(task, None)
+        return entry
 
     def _status(self, verdict: Verdict | None, row: Mapping[str, Any]) -> str:
         if verdict and verdict.word in ("up to date", "ignored"):
@@ -138,10 +145,10 @@ def write(
     """Write both files, each whole or not at all, and only when their content changes."""
     for name, content in ((names.manifest, manifest), (names.skips, skips)):
         path = folder / name
-        text = _text(content)
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        text = _text(content).encode()
+        if not path.is_file() or path.read_bytes() != text:
             with replaced(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+                temporary.write_bytes(text)
 
 
 def _text(content: Mapping[str, Any]) -> str:
@@ -156,12 +163,24 @@ def _text(content: Mapping[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _record(task: Any) -> dict[str, Any] | None:
-    path = Path(task.meta["record"])
+def _read(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file, None where there is no file.
+
+    Raises
+    ------
+    ValueError
+        Something else is there.
+    """
+    if not path.exists():
+        return None
+    if not path.is_file():
+        raise ValueError("not a file")
+    if path.stat().st_size > RECORD_LIMIT_BYTES:
+        raise ValueError(f"longer than {RECORD_LIMIT_BYTES} bytes")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error}); remove it and run {task.name}") from None
-    return record if isinstance(record, dict) else None
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(record, dict):
+        raise ValueError(f"JSON {type(record).__name__}, expected an object")  # noqa: TRY004
+    return record

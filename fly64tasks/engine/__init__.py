@@ -38,7 +38,7 @@ def run(
     Raises
     ------
     EngineError
-        The workers could not be started, or were lost twice.
+        The workers could not be started, or were lost more often than they are retried.
     """
     under_way = parallel.current()
     if under_way is None:

@@ -6,7 +6,7 @@ hangs after Ctrl-C. What is ours, and why:
 - Parsl's programs run under `keeper`, so that nothing outlives this process.
 - A dead interchange leaves its futures open for ever: whoever waits looks at its process too.
 - The executor's sockets are for one thread: doit's threads submit one at a time.
-- A lost worker's task is tried once more, and only that: what a task raises is its result.
+- A lost worker's task is tried again, and only that: what a task raises is its result.
 - Ending has a time limit: Parsl's own waits for answers of processes that may be gone.
 """
 
@@ -40,6 +40,7 @@ from fly64tasks.doitext.atomic import alive, sweep
 from fly64tasks.doitext.processes import adopt_orphans, end_descendants
 from fly64tasks.engine import commands, worker
 from fly64tasks.engine.events import Follower
+from fly64tasks.engine.machine import count
 from fly64tasks.engine.providers import address_of, make_provider
 from fly64tasks.engine.spec import EngineSpec
 from fly64tasks.errors import EngineError
@@ -50,7 +51,6 @@ FOLDER = ".engine"
 _WAKE_S = 0.2
 _STOP_S = 5.0
 _LATENCY_S = 30.0
-_ATTEMPTS = 2
 
 
 @contextlib.contextmanager
@@ -145,7 +145,8 @@ class Workers:
         on_event: Callable[..., None] | None,
     ) -> T:
         """Call a function on a worker; see `fly64tasks.engine.run`."""
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempts = 1 + self._spec.retries
+        for attempt in range(1, attempts + 1):
             events = self._folder / "events" / f"{uuid.uuid4().hex}.jsonl"
             call = (fn, args, kwargs, str(events), on_event is not None)
             try:
@@ -154,13 +155,15 @@ class Workers:
                     see(writes)
                 return result
             except (WorkerLost, ManagerLost) as lost:
-                if self._ending or attempt == _ATTEMPTS:
+                if self._ending or attempt == attempts:
                     raise EngineError(
-                        f"worker lost {attempt} times: {_plain(lost)}; {self._likely_cause()}"
+                        f"worker lost {count(attempt, 'time')}: {_plain(lost)}; "
+                        f"{self._likely_cause()}"
                     ) from None
             except (BadStateException, TooManyJobFailuresError, VersionMismatch) as error:
                 raise EngineError(f"no worker could be started: {_plain(error)}") from None
             finally:
+                events.unlink(missing_ok=True)
                 sweep(writes)  # what a worker that is gone left; there is nothing else
         raise AssertionError("unreachable")
 

@@ -61,6 +61,9 @@ class EngineSpec(Spec, frozen=True):
     run_dir : str, optional
         A folder that all nodes see, for job scripts, keys and logs; by default a hidden one beside
         the state file. It is emptied when the run ends.
+    retries : int
+        How often the task of a lost worker is tried again, 10 times at most; what a task raises is
+        never tried again.
     poll_s : float
         Seconds between questions to the batch system.
     heartbeat_s : float, optional
@@ -91,6 +94,7 @@ class EngineSpec(Spec, frozen=True):
     launcher_options: str = ""
     address: str | None = None
     run_dir: str | None = None
+    retries: Annotated[int, Meta(ge=0, le=10)] = 1
     poll_s: Seconds = 15.0
     heartbeat_s: Seconds | None = None
 

@@ -8,9 +8,17 @@ from pathlib import Path
 from fly64tasks import layout as names
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.layout import Layout
+from fly64tasks.npz import refuse_foreign
+from fly64tasks.plotstyle import MARKS
 from fly64tasks.report import figures, page, summary
 from fly64tasks.report.results import read_jobs
 from fly64tasks.study import Study
+
+_MARKS = {
+    names.REPORT: page.MARK,
+    names.SUMMARY_CSV: summary.CSV_MARK,
+    names.SUMMARY_MD: summary.MARKDOWN_MARK,
+}
 
 
 def write_report(
@@ -34,9 +42,11 @@ def write_report(
     Raises
     ------
     Fly64Error
-        A job's file is damaged; nothing was written.
+        A job's file is damaged, or a file that is not ours lies in the way; nothing was written.
     """
     root = layout.artifact_root
+    for name in names.REPORT_FILES:
+        refuse_foreign(root / name, _MARKS.get(name) or MARKS[Path(name).suffix])
     jobs = read_jobs(study, layout, available, without)
     html = page.render(study, layout, jobs, figures.panels(jobs))
     figures.write_figures(jobs, root / names.FIGURES)

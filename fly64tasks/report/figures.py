@@ -101,15 +101,17 @@ def _grid_of_frc(jobs: Sequence[Job]) -> Figure:
         return _empty_figure("no Fourier ring correlation: no set has a truth to compare with")
     figure = Figure(figsize=(7.2, 2.5 * len(doses)), layout="constrained")
     grid = figure.subplots(len(doses), len(SPLITS), squeeze=False)
+    drawn = []
     for row, dose in zip(grid, doses, strict=True):
         for axes, split in zip(row, SPLITS, strict=True):
             members = _with_frc(jobs, dose, split)
             if members:
                 frc_curves(axes, members, looks_of(jobs))
+                drawn.append(axes)
             else:
                 axes.set_title(f"{dose_text(dose)} photons, {split}")
                 say_empty(axes, "not scored")
-    grid[0][0].legend(fontsize=7, loc="best")
+    drawn[0].legend(fontsize=7, loc="best")
     return figure
 
 

@@ -69,9 +69,9 @@ def headline(jobs: Sequence[Job]) -> list[str]:
     """
     scored = [job for job in jobs if job.scores is not None]
     sentences = [_coverage(jobs, scored)]
-    if not scored:
-        return sentences
     metric = main_metric(jobs)
+    if all(job.value(metric) is None for job in scored):
+        return sentences
     if not metric.needs_truth:
         sentences.append(
             f"No set has a truth to compare with, so that only the {in_sentence(metric.label)}, "

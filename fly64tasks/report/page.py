@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from fly64tasks import plotstyle
 from fly64tasks.layout import FIGURE_NAMES, FIGURES, Layout
+from fly64tasks.npz import WRITER
 from fly64tasks.report import pictures
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.page_job import (
@@ -46,6 +47,9 @@ from fly64tasks.study import BASELINE, SPLITS, Study
 
 EMBED_LIMIT = 60
 """Above so many jobs the page links to their pictures and does not hold them."""
+
+MARK = f'<meta name="generator" content="{WRITER}">'.encode()
+"""What a page of ours holds."""
 
 _THUMBNAIL_PX = 240
 _COMPARISON_PX = 1400
@@ -75,6 +79,7 @@ def render(
     best = best_of(jobs)
     views = list(dict.fromkeys(job.case.view for job in jobs))
     page = environment.get_template("report.html.j2").render(
+        mark=Markup(MARK.decode()),
         style=Markup(_variables() + _text("report.css")),
         script=Markup(script),
         script_digest=digest,

@@ -23,7 +23,7 @@ def opened(path: Path) -> Image.Image:
         The file is no picture.
     """
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=["PNG"]) as picture:  # some others start a program
             return picture.convert("RGBA" if "A" in picture.getbands() else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise Fly64Error(

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from fly64tasks.doitext.errors import printable
 from fly64tasks.errors import Fly64Error
 
+LIMIT_BYTES = 2**24
+"""Most that a record or a table may take: a few kB, or 20 bytes an epoch, is what ours take."""
+LOG_TAIL_BYTES = 2**16
+DEPTH_LIMIT = 20
 _AGAIN = "remove it and run `doit` again"
+
+Number = Annotated[float, Meta(ge=-1e12, le=1e12)]
+"""Within what can be drawn; NaN is not."""
 
 
 class Truth(Struct, frozen=True):
@@ -28,20 +37,20 @@ class Truth(Struct, frozen=True):
 class Region(Struct, frozen=True):
     """Where the scores were taken: pixels, share of the object, box (y0, y1, x0, x1) in px."""
 
-    threshold: float
+    threshold: Number
     pixels: int
-    share_of_object: float
+    share_of_object: Number
     box_px: tuple[int, int, int, int]
 
 
 class Alignment(Struct, frozen=True):
     """What was removed before comparing; pairs are y first."""
 
-    scale: float
-    phase_rad: float
-    ramp_rad_per_px: tuple[float, float]
-    shift_px: tuple[float, float]
-    residual_shift_px: tuple[float, float] | None = None
+    scale: Number
+    phase_rad: Number
+    ramp_rad_per_px: tuple[Number, Number]
+    shift_px: tuple[Number, Number]
+    residual_shift_px: tuple[Number, Number] | None = None
 
 
 class Scores(Struct, frozen=True):
@@ -49,7 +58,7 @@ class Scores(Struct, frozen=True):
 
     schema: Literal[1]
     truth: Truth
-    metrics: dict[str, float | None]
+    metrics: dict[str, Number | None]
     region: Region | None = None
     alignment: Alignment | None = None
     bounds: tuple[str, ...] = ()
@@ -66,14 +75,14 @@ class Run(Struct, frozen=True):
     exit_code: int | None = None
     reason: str | None = None
     started: str | None = None
-    seconds: float | None = None
+    seconds: Number | None = None
     spec: dict[str, Any] = {}
     versions: dict[str, str] = {}
     input: dict[str, Any] = {}
     start: dict[str, Any] = {}
     set: dict[str, Any] = {}
     device: dict[str, str | None] = {}
-    peak_memory_bytes: dict[str, float | None] = {}
+    peak_memory_bytes: dict[str, Number | None] = {}
 
 
 @dataclass(frozen=True)
@@ -92,59 +101,83 @@ StructT = TypeVar("StructT", bound=Struct)
 def read_json(path: Path, struct: type[StructT]) -> StructT | None:
     """Return a file's content, None where there is no file.
 
-    With the standard library's parser: msgspec's own refuses the Infinity that ``run.json`` has.
+    With the standard library's parser: msgspec's own refuses the NaN and Infinity that ``run.json``
+    may have where the report does not look.
     """
-    if not path.is_file():
+    text = _text(path)
+    if text is None:
         return None
     try:
-        return msgspec.convert(
-            json.loads(path.read_text("utf-8"), parse_constant=_constant), struct
-        )
+        return msgspec.convert(_shown(json.loads(text)), struct)
+    except RecursionError:
+        raise _damaged(path, "nested too deep") from None
     except ValueError as error:
-        raise Fly64Error(f"{path}: damaged ({error}); {_AGAIN}") from None
+        raise _damaged(path, f"damaged ({error})") from None
 
 
-def _constant(name: str) -> float:
-    if name == "NaN":
-        raise ValueError("NaN is not a value, expected a number or null")
-    return float(name)
+def _text(path: Path) -> str | None:
+    """Return what a file holds, None where there is no file."""
+    if not path.exists():
+        return None
+    if not path.is_file():
+        raise _damaged(path, "not a file")
+    if path.stat().st_size > LIMIT_BYTES:
+        raise _damaged(path, f"longer than {LIMIT_BYTES} bytes")
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise _damaged(path, f"damaged ({error})") from None
+
+
+def _damaged(path: Path, what: str) -> Fly64Error:
+    return Fly64Error(f"{path}: {what}; {_AGAIN}")
+
+
+def _shown(value: Any, depth: int = DEPTH_LIMIT) -> Any:
+    """Return a JSON value with every string fit to be shown, and every number to be formatted."""
+    if depth == 0:
+        raise ValueError("nested too deep")
+    if isinstance(value, dict):
+        return {printable(key): _shown(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shown(item, depth - 1) for item in value]
+    if isinstance(value, int) and abs(value) > 2**63:
+        raise ValueError("a whole number past 64 bits")
+    return printable(value) if isinstance(value, str) else value
 
 
 def read_losses(path: Path) -> tuple[float, ...]:
     """Return the loss of each epoch (not finite where the run failed so), empty without a file."""
-    return _read_csv(path, ("loss",))[0] if path.is_file() else ()
+    columns = _read_csv(path, ("loss",))
+    return columns[0] if columns else ()
 
 
 def read_frc(path: Path) -> Frc | None:
     """Return a job's curves, None where there is no file."""
-    if not path.is_file():
+    names = ("spatial_frequency_cycles_per_px", "frc", "threshold_1bit", "threshold_halfbit")
+    columns = _read_csv(path, names)
+    return Frc(*columns) if columns else None
+
+
+def _read_csv(path: Path, names: Sequence[str]) -> list[tuple[float, ...]] | None:
+    """Return columns of numbers, None where there is no file."""
+    text = _text(path)
+    if text is None:
         return None
-    columns = ("spatial_frequency_cycles_per_px", "frc", "threshold_1bit", "threshold_halfbit")
-    return Frc(*_read_csv(path, columns))
-
-
-def _read_csv(path: Path, columns: Sequence[str]) -> list[tuple[float, ...]]:
-    """Return columns of numbers."""
-
-    def damaged(what: str) -> NoReturn:
-        raise Fly64Error(f"{path}: {what}; {_AGAIN}")
-
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-    except (csv.Error, UnicodeDecodeError) as error:
-        damaged(f"damaged ({error})")
-    missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        rows = list(reader)
+    except csv.Error as error:
+        raise _damaged(path, f"damaged ({error})") from None
+    missing = [name for name in names if name not in (reader.fieldnames or ())]
     if missing:
-        damaged(f"has no column {', '.join(missing)}")
+        raise _damaged(path, f"has no column {', '.join(missing)}")
     found: list[tuple[float, ...]] = []
-    for name in columns:
+    for name in names:
         try:
-            values = tuple(float(row[name] or "nothing") for row in rows)
+            found.append(tuple(float(row[name] or "nothing") for row in rows))
         except ValueError:
-            damaged(f"column {name} holds something that is not a number")
-        found.append(values)
+            raise _damaged(path, f"column {name} holds something that is not a number") from None
     return found
 
 
@@ -152,4 +185,7 @@ def log_tail(path: Path, lines: int = 20) -> str:
     """Return the last lines of a log, empty where there is none."""
     if not path.is_file():
         return ""
-    return "\n".join(path.read_text("utf-8", errors="replace").splitlines()[-lines:])
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+        text = file.read(LOG_TAIL_BYTES).decode("utf-8", errors="replace")
+    return "\n".join(printable(line) for line in text.splitlines()[-lines:])

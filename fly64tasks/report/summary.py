@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 
+from fly64tasks.npz import WRITER
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.wording import NONE, dose_text, score_text
@@ -25,6 +26,10 @@ COLUMNS = (
     "is_bound",
     "note",
 )
+CSV_MARK = ",".join(COLUMNS).encode()
+"""What a ``summary.csv`` of ours begins with."""
+MARKDOWN_MARK = f"<!-- {WRITER} -->".encode()
+"""What a ``summary.md`` of ours ends with; Markdown does not show it."""
 
 
 def csv_text(jobs: Sequence[Job]) -> str:
@@ -69,7 +74,7 @@ def markdown_text(study: Study, jobs: Sequence[Job]) -> str:
     seeded = [job.case.name for job in jobs if job.truth_seeded]
     if seeded:
         parts.append(f"Started from the truth (truth-seeded): {', '.join(seeded)}.")
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, MARKDOWN_MARK.decode()]) + "\n"
 
 
 def _table(jobs: Sequence[Job], metric: Metric) -> str:
