@@ -1,6 +1,19 @@
-"""The error a task raises when the cause is the user's to mend."""
+"""Errors that one line says all of: those whose cause is the user's to mend, or the machine's."""
 
 from __future__ import annotations
+
+import errno
+import os
+
+_OF_THE_MACHINE = {
+    # disks: full, read-only, broken, gone
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ENXIO, errno.ENODEV),
+    # file systems of other machines
+    *(errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+    *(errno.ENETDOWN, errno.ENETUNREACH),
+    # what this process may have and do
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM),
+}
 
 
 def printable(text: object) -> str:
@@ -29,3 +42,24 @@ class TaskError(Exception):
 def is_task_error(error: BaseException) -> bool:
     """Whether `error` is to be reported in one line."""
     return getattr(error, "task_error", False) is True
+
+
+def machine_fault(error: BaseException) -> str | None:
+    """What failed on the machine, in one printable line; None where it was not the machine.
+
+    Of the machine are: a disk that is full, read-only, broken or gone, a quota, a file server that
+    does not answer, missing rights, too many open files, and no memory left. A file that does not
+    exist is not: whoever names a file is to see to it that it is there.
+
+    Examples
+    --------
+    >>> machine_fault(OSError(errno.ENOSPC, "", "data/base.npz"))
+    'No space left on device: data/base.npz'
+    >>> machine_fault(FileNotFoundError(errno.ENOENT, "", "data/base.npz"))
+    """
+    if isinstance(error, MemoryError):
+        return printable(f"Out of memory: {error}" if str(error) else "Out of memory")
+    if not isinstance(error, OSError) or error.errno not in _OF_THE_MACHINE:
+        return None
+    where = "" if error.filename is None else f": {error.filename}"
+    return printable(f"{os.strerror(error.errno)}{where}")

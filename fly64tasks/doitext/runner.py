@@ -14,7 +14,7 @@ from doit.action import CmdAction, PythonAction
 from doit.exceptions import BaseFail, DependencyError, TaskFailed, UnmetDependency
 from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
-from .errors import is_task_error, printable
+from .errors import is_task_error, machine_fault, printable
 from .inputs import do_without, drop_missing, is_partial
 from .state import ATTEMPT, Journal
 
@@ -87,7 +87,7 @@ class _Journaled(Runner):
         return attempt.get("message") or "an input is missing"
 
     def execute_task(self, task: Any) -> BaseFail | None:
-        """Run the actions; an error that is the user's to mend becomes a plain failure."""
+        """Run the actions; an error that is not the program's becomes a plain failure."""
         for action in task.actions:
             if isinstance(action, PythonAction):
                 action.py_callable = _plainly_failing(action.py_callable)
@@ -196,8 +196,9 @@ def _plainly_failing(action: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return action(*args, **kwargs)
         except Exception as error:
-            if is_task_error(error):
-                return TaskFailed(" ".join(str(error).split()))
-            raise
+            said = str(error) if is_task_error(error) else machine_fault(error)
+            if said is None:
+                raise
+            return TaskFailed(" ".join(said.split()))
 
     return run
