@@ -17,6 +17,7 @@ from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 from .errors import is_task_error, machine_fault, printable
 from .inputs import do_without, drop_missing, is_partial
 from .state import ATTEMPT, Journal
+from .targets import watch
 
 _RETURNED = re.compile(r"returned (-?\d+)$")
 
@@ -55,8 +56,10 @@ class _Journaled(Runner):
 
     def select_task(self, node: Any, tasks_dict: Any) -> bool:
         """Whether to execute the task now; then it is marked as running."""
-        if is_partial(node.task) and node.run_status is None:
-            self._go_on_without(node)
+        if node.run_status is None:
+            if is_partial(node.task):
+                self._go_on_without(node)
+            watch(node.task, self._state)
         if not super().select_task(node, tasks_dict):
             return False
         task = node.task
