@@ -42,7 +42,8 @@ class DigestCache:
         Without `store` it is stored only once it is asked for again: of most targets nobody asks.
 
         A file written in the last 50 ms may change again without a new time stamp: its digest is
-        returned, but not kept.
+        returned, but not kept. Nor is that of a file from the future (the clock was set back, or
+        a file server's is ahead), for which nobody knows when that was.
         """
         marks = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
         digest = self.known.get(path)

@@ -64,7 +64,7 @@ class Journal:
         self._connection: sqlite3.Connection | None = None
         self._forget_loaded()
         self._changed: set[str] = set()
-        self._running: dict[str, float] = {}
+        self._running: dict[str, tuple[float, float]] = {}  # since when, by both clocks
 
     # ---- the backend protocol of doit
 
@@ -133,10 +133,10 @@ class Journal:
 
     def begin(self, task_id: str, targets: Iterable[str]) -> None:
         """Mark a task as running, on disk, before its first action."""
-        started = time.time()
+        started, since = time.time(), time.monotonic()
         attempt = {"status": "running", "started": started, "targets": list(targets)}
         self._rows[task_id] = {CHECKER: INTERRUPTED, ATTEMPT: attempt}
-        self._running[task_id] = started
+        self._running[task_id] = started, since
         self._store([task_id])
 
     def record_targets(self, task_id: str, paths: Iterable[str]) -> None:
@@ -154,8 +154,8 @@ class Journal:
 
     def end(self, task_id: str, failure: str | None = None) -> None:
         """Store how a running task ended, on disk, before anything else happens."""
-        started = self._running[task_id]
-        attempt = {"status": "done", "started": started, "seconds": time.time() - started}
+        started, since = self._running[task_id]
+        attempt = {"status": "done", "started": started, "seconds": time.monotonic() - since}
         if failure is not None:
             attempt |= {"status": "failed", "message": failure}
             self._rows[task_id] = {CHECKER: FAILED}
