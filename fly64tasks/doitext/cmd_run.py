@@ -20,14 +20,15 @@ from doit.task import Stream
 from . import inputs, parallel
 from .atomic import sweep
 from .command import GraphCommand, flag
+from .errors import machine_fault, printable
 from .manifest import Manifest, write
 from .plan import Planner, Verdict
 from .processes import end_descendants
+from .record import ATTEMPT, CHECKER, FAILED
 from .reporter import LineReporter
 from .runner import ProcessRunner, SerialRunner, ThreadRunner
 from .selection import Control
 from .signals import Stopped, stoppable
-from .state import ATTEMPT, CHECKER, FAILED
 
 _REPLACED = ("num_process", "reporter", "par_type", "outfile")
 _RUNNERS = {"thread": ThreadRunner, "process": ProcessRunner}
@@ -122,6 +123,11 @@ class Run(GraphCommand, cmd_run.Run):
             except Stopped as stopped:
                 sys.stderr.write(f"{stopped}; what was running will run again\n")
                 return _leave(stopped.exit_code)
+            except InvalidCommand as error:  # the state file
+                if not self.state.began:
+                    raise
+                sys.stderr.write(f"stopped: {error}\n")
+                return _leave(1)
 
     def jobs(self, asked: int) -> int:
         """How many tasks to run at once, 0 for one after the other; a project may decide."""
@@ -148,12 +154,13 @@ class Run(GraphCommand, cmd_run.Run):
             gc.enable()
             try:
                 with _same_streams(), parallel.running(threads, self.params):
-                    return int(make_runner(out).run_all(dispatcher))
+                    result = int(make_runner(out).run_all(dispatcher))
             except BaseException:  # whatever ends the run early leaves no child behind
                 end_descendants()
                 raise
             finally:
-                self._write_manifest(dispatcher.nodes, skipped)
+                written = self._write_manifest(dispatcher.nodes, skipped)
+            return result if written else result or 1
 
     def _dry_run(self, skipped: dict[str, list[str]], always: bool, as_json: bool) -> int:
         verdicts = [Verdict(name, "skipped", tuple(words)) for name, words in skipped.items()]
@@ -171,17 +178,27 @@ class Run(GraphCommand, cmd_run.Run):
             width = max((len(item.task) for item in verdicts), default=0)
             for item in verdicts:
                 line = f"{item.word:<10}  {item.task:<{width}}  {'; '.join(item.reasons)}"
-                self.outstream.write(f"{line.rstrip()}\n")
+                self.outstream.write(f"{printable(line.rstrip())}\n")
             counts = ", ".join(f"{n} {word}" for word, n in summary.items() if n) or "no task"
             self.outstream.write(f"{counts}. Nothing was run.\n")
         return 3 if summary["error"] else 0
 
-    def _write_manifest(self, nodes: dict[str, Any], skipped: dict[str, list[str]]) -> None:
+    def _write_manifest(self, nodes: dict[str, Any], skipped: dict[str, list[str]]) -> bool:
+        """Whether the manifest could be written; if not, that is said."""
         folder = self.manifest_folder()
         if folder:
             manifest = Manifest(self.control, self.state, self.filters, self.params["describe"])
             built = manifest.build(self.wanted, self._outcomes(nodes), skipped)
-            write(folder, self.manifest_names, *built)
+            try:
+                write(folder, self.manifest_names, *built)
+            except OSError as error:
+                said = machine_fault(error)
+                if said is None:
+                    raise
+                path = folder / self.manifest_names.manifest
+                sys.stderr.write(f"{path}: not written: {said}; `doit manifest` writes it\n")
+                return False
+        return True
 
     def _outcomes(self, nodes: dict[str, Any]) -> Iterator[Verdict]:
         """What became of each task of the run, in the words of a plan."""

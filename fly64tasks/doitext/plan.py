@@ -10,9 +10,10 @@ from doit.task import result_dep
 from doit.tools import config_changed, run_once, timeout
 
 from .inputs import drop_missing, is_partial
+from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
 from .selection import Control
 from .spec import SpecUnchanged
-from .state import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Journal, Row
+from .state import Journal
 from .targets import TargetsChanged, watch
 
 Word = Literal["run", "may run", "up to date", "error", "ignored", "skipped"]

@@ -136,10 +136,9 @@ class LineReporter:
             self._describe(task, fail)
         for message in self._errors:
             self._print(f"stopped: {message}")
-        counts = [f"{count} {word}" for word, count in self._counts.items() if count]
-        rest = self._total - self._seen
-        if rest > 0:
-            counts.append(f"{rest} not reached")
+        cut_off = len(self._begun)
+        rest = {"interrupted": cut_off, "not reached": self._total - self._seen - cut_off}
+        counts = [f"{n} {word}" for word, n in {**self._counts, **rest}.items() if n > 0]
         taken = duration(time.monotonic() - self._started)
         self._print(f"{', '.join(counts) or 'nothing to do'} in {taken}")
 

@@ -7,7 +7,8 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-from .state import TARGETS, Journal
+from .record import TARGETS
+from .state import Journal
 
 
 class TargetsChanged:
