@@ -178,6 +178,9 @@ def test_run_that_is_stopped_says_what_was_done_failed_and_cut_off(
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout is not None
+    first = [process.stdout.readline() for _ in range(2)]
+    assert "FAILED" in "".join(first)
     while not (tmp_path / "up").exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
