@@ -9,9 +9,10 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
-from doit import cmd_run
+from doit import cmd_run, get_initial_workdir
 from doit.action import PythonAction
 from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
@@ -21,6 +22,7 @@ from . import inputs, parallel
 from .atomic import sweep
 from .command import GraphCommand, flag
 from .errors import machine_fault, printable
+from .events import Both, EventLog
 from .manifest import Manifest, write
 from .plan import Planner, Verdict
 from .processes import end_descendants
@@ -59,6 +61,15 @@ class Run(GraphCommand, cmd_run.Run):
         flag("dry_run", "dry-run", "say what would run and why; run and write nothing", "n"),
         flag("as_json", "json", "print the dry run as JSON"),
         flag("wait", "wait", "wait while another doit uses the state file"),
+        CmdOption(
+            {
+                "name": "events",
+                "long": "events",
+                "type": str,
+                "default": "",
+                "help": "append what happens to this file, as JSON lines",
+            }
+        ),
     )
 
     def get_reporters(self) -> dict[str, Any]:
@@ -109,25 +120,34 @@ class Run(GraphCommand, cmd_run.Run):
         PythonAction.pm_pdb = pdb
         runner_class = _RUNNERS[par_type] if num_process else SerialRunner
         reporter_class = self.reporters[reporter] if isinstance(reporter, str) else reporter
+        log = _event_log(self.params["events"])
 
         def make_runner(out: Any) -> Any:
             report = reporter_class(out, {"failure_verbosity": failure_verbosity})
+            if log:
+                report = Both([report, log])
             stream = Stream(verbosity, force_verbosity)
             jobs = [num_process] if num_process else []
             return runner_class(self.dep_manager, report, continue_, always, stream, *jobs)
 
+        result, signal = 3, None  # what is not foreseen here, doit itself reports
         with stoppable():
             try:
                 threads = num_process if par_type == "thread" else 0
-                return self._run(make_runner, threads, outfile, wait, skipped)
+                result = self._run(make_runner, threads, outfile, wait, skipped)
+                return result
             except Stopped as stopped:
+                result, signal = stopped.exit_code, stopped.name
                 sys.stderr.write(f"{stopped}; what was running will run again\n")
-                return _leave(stopped.exit_code)
             except InvalidCommand as error:  # the state file
                 if not self.state.began:
                     raise
+                result = 1
                 sys.stderr.write(f"stopped: {error}\n")
-                return _leave(1)
+            finally:
+                if log:
+                    log.end(result, signal)
+            return _leave(result)
 
     def jobs(self, asked: int) -> int:
         """How many tasks to run at once, 0 for one after the other; a project may decide."""
@@ -227,6 +247,11 @@ def _leave(exit_code: int) -> int:
         sys.stderr.flush()
         os._exit(exit_code)
     return exit_code
+
+
+def _event_log(named: str) -> EventLog | None:
+    """The file of ``--events``, said from where doit was called."""
+    return EventLog(Path(get_initial_workdir() or ".", named).expanduser()) if named else None
 
 
 @contextlib.contextmanager
