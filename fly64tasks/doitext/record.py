@@ -27,8 +27,6 @@ def flaw(row: object) -> str | None:
         if not fits(value):
             return f"{key} {_short(value)}"
     attempt = row.get(ATTEMPT) or {}
-    if row.get(CHECKER) == INTERRUPTED and "targets" not in attempt:
-        return "interrupted, but no targets"
     if row.get(CHECKER) == FAILED and "message" not in attempt:
         return "failed, but no message"
     return None

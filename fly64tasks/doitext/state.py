@@ -189,8 +189,9 @@ class Journal:
         """Yield each task that was running when its doit died, with its targets."""
         self.load()
         for task_id, text in self._text.items():
-            if f'"{INTERRUPTED}"' in text and (row := self.row(task_id))[CHECKER] == INTERRUPTED:
-                yield task_id, row[ATTEMPT]["targets"]
+            if f'"{INTERRUPTED}"' in text and self.row(task_id).get(CHECKER) == INTERRUPTED:
+                attempt = self.row(task_id).get(ATTEMPT) or {}
+                yield task_id, attempt.get("targets") or []
 
     # ---- reading and writing the file
 

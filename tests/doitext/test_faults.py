@@ -253,7 +253,6 @@ JUNK: dict[str, object] = {
     "checker": '{"checker:": ["MD5Checker"]}',
     "attempt": '{"checker:": "MD5Checker", "attempt:": "done"}',
     "attempt's seconds": '{"attempt:": {"status": "done", "seconds": "7"}}',
-    "interrupted": '{"checker:": "interrupted", "attempt:": {"status": "running"}}',
     "interrupted targets": '{"checker:": "interrupted", "attempt:": {"targets": [3]}}',
     "failed": '{"checker:": "failed"}',
     "targets": '{"checker:": "MD5Checker", "targets:": ["before"]}',
