@@ -43,7 +43,9 @@ class DigestCache:
         Without `store` it is stored only once it is asked for again: of most targets nobody asks.
 
         A file written in the last 50 ms may change again without a new time stamp: its digest is
-        returned, but not kept. What is no file has none, and is not read: a pipe may never end.
+        returned, but not kept. Nor is that of a file from the future (the clock was set back, or
+        a file server's is ahead), for which nobody knows when that was. What is no file has
+        none, and is not read: a pipe may never end.
         """
         if not S_ISREG(stat.st_mode):
             return ""

@@ -9,9 +9,10 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
-from doit import cmd_run
+from doit import cmd_run, get_initial_workdir
 from doit.action import PythonAction
 from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
@@ -20,14 +21,16 @@ from doit.task import Stream
 from . import inputs, parallel
 from .atomic import sweep
 from .command import GraphCommand, flag
+from .errors import machine_fault, printable
+from .events import Both, EventLog
 from .manifest import Manifest, write
 from .plan import Planner, Verdict
 from .processes import end_descendants
+from .record import ATTEMPT, CHECKER, FAILED
 from .reporter import LineReporter
 from .runner import ProcessRunner, SerialRunner, ThreadRunner
 from .selection import Control
 from .signals import Stopped, stoppable
-from .state import ATTEMPT, CHECKER, FAILED
 
 _REPLACED = ("num_process", "reporter", "par_type", "outfile")
 _RUNNERS = {"thread": ThreadRunner, "process": ProcessRunner}
@@ -58,6 +61,15 @@ class Run(GraphCommand, cmd_run.Run):
         flag("dry_run", "dry-run", "say what would run and why; run and write nothing", "n"),
         flag("as_json", "json", "print the dry run as JSON"),
         flag("wait", "wait", "wait while another doit uses the state file"),
+        CmdOption(
+            {
+                "name": "events",
+                "long": "events",
+                "type": str,
+                "default": "",
+                "help": "append what happens to this file, as JSON lines",
+            }
+        ),
     )
 
     def get_reporters(self) -> dict[str, Any]:
@@ -108,20 +120,34 @@ class Run(GraphCommand, cmd_run.Run):
         PythonAction.pm_pdb = pdb
         runner_class = _RUNNERS[par_type] if num_process else SerialRunner
         reporter_class = self.reporters[reporter] if isinstance(reporter, str) else reporter
+        log = _event_log(self.params["events"])
 
         def make_runner(out: Any) -> Any:
             report = reporter_class(out, {"failure_verbosity": failure_verbosity})
+            if log:
+                report = Both([report, log])
             stream = Stream(verbosity, force_verbosity)
             jobs = [num_process] if num_process else []
             return runner_class(self.dep_manager, report, continue_, always, stream, *jobs)
 
+        result, signal = 3, None  # what is not foreseen here, doit itself reports
         with stoppable():
             try:
                 threads = num_process if par_type == "thread" else 0
-                return self._run(make_runner, threads, outfile, wait, skipped)
+                result = self._run(make_runner, threads, outfile, wait, skipped)
+                return result
             except Stopped as stopped:
+                result, signal = stopped.exit_code, stopped.name
                 sys.stderr.write(f"{stopped}; what was running will run again\n")
-                return _leave(stopped.exit_code)
+            except InvalidCommand as error:  # the state file
+                if not self.state.began:
+                    raise
+                result = 1
+                sys.stderr.write(f"stopped: {error}\n")
+            finally:
+                if log:
+                    log.end(result, signal)
+            return _leave(result)
 
     def jobs(self, asked: int) -> int:
         """How many tasks to run at once, 0 for one after the other; a project may decide."""
@@ -148,12 +174,13 @@ class Run(GraphCommand, cmd_run.Run):
             gc.enable()
             try:
                 with _same_streams(), parallel.running(threads, self.params):
-                    return int(make_runner(out).run_all(dispatcher))
+                    result = int(make_runner(out).run_all(dispatcher))
             except BaseException:  # whatever ends the run early leaves no child behind
                 end_descendants()
                 raise
             finally:
-                self._write_manifest(dispatcher.nodes, skipped)
+                written = self._write_manifest(dispatcher.nodes, skipped)
+            return result if written else result or 1
 
     def _dry_run(self, skipped: dict[str, list[str]], always: bool, as_json: bool) -> int:
         verdicts = [Verdict(name, "skipped", tuple(words)) for name, words in skipped.items()]
@@ -171,17 +198,27 @@ class Run(GraphCommand, cmd_run.Run):
             width = max((len(item.task) for item in verdicts), default=0)
             for item in verdicts:
                 line = f"{item.word:<10}  {item.task:<{width}}  {'; '.join(item.reasons)}"
-                self.outstream.write(f"{line.rstrip()}\n")
+                self.outstream.write(f"{printable(line.rstrip())}\n")
             counts = ", ".join(f"{n} {word}" for word, n in summary.items() if n) or "no task"
             self.outstream.write(f"{counts}. Nothing was run.\n")
         return 3 if summary["error"] else 0
 
-    def _write_manifest(self, nodes: dict[str, Any], skipped: dict[str, list[str]]) -> None:
+    def _write_manifest(self, nodes: dict[str, Any], skipped: dict[str, list[str]]) -> bool:
+        """Whether the manifest could be written; if not, that is said."""
         folder = self.manifest_folder()
         if folder:
             manifest = Manifest(self.control, self.state, self.filters, self.params["describe"])
             built = manifest.build(self.wanted, self._outcomes(nodes), skipped)
-            write(folder, self.manifest_names, *built)
+            try:
+                write(folder, self.manifest_names, *built)
+            except OSError as error:
+                said = machine_fault(error)
+                if said is None:
+                    raise
+                path = folder / self.manifest_names.manifest
+                sys.stderr.write(f"{path}: not written: {said}; `doit manifest` writes it\n")
+                return False
+        return True
 
     def _outcomes(self, nodes: dict[str, Any]) -> Iterator[Verdict]:
         """What became of each task of the run, in the words of a plan."""
@@ -210,6 +247,11 @@ def _leave(exit_code: int) -> int:
         sys.stderr.flush()
         os._exit(exit_code)
     return exit_code
+
+
+def _event_log(named: str) -> EventLog | None:
+    """The file of ``--events``, said from where doit was called."""
+    return EventLog(Path(get_initial_workdir() or ".", named).expanduser()) if named else None
 
 
 @contextlib.contextmanager

@@ -24,9 +24,12 @@ def printable(text: object) -> str:
     >>> printable("süß\x1b[2J")
     'süß\\x1b[2J'
     """
+    text = str(text)
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in str(text)
+        for char in text
     )
 
 

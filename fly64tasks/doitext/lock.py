@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import io
 import json
 import os
 import socket
 import sys
 import time
 from pathlib import Path
-from typing import IO
 
 from doit.exceptions import InvalidCommand
 
@@ -34,7 +35,7 @@ class Lock:
     def __init__(self, guarded: str) -> None:
         self._guarded = guarded
         self._path = Path(f"{guarded}.lock")
-        self._file: IO[str] | None = None
+        self._file: io.FileIO | None = None
 
     @property
     def held(self) -> bool:
@@ -57,11 +58,9 @@ class Lock:
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = open(self._path, "a+", encoding="utf-8", opener=_no_link)  # noqa: SIM115
+            file = open(self._path, "a+b", buffering=0, opener=_no_link)  # noqa: SIM115
         except OSError as error:
-            raise InvalidCommand(
-                f"{self._path}: {error.strerror}; the state file needs a folder to write to"
-            ) from None
+            raise self._refusal(error) from None
         announced = False
         while True:
             try:
@@ -77,15 +76,25 @@ class Lock:
                 announced = True
             time.sleep(_POLL_S)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        file.truncate(0)
-        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": since}, file)
-        file.flush()
+        entry = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+        try:
+            file.truncate(0)
+            file.write(json.dumps(entry).encode())
+        except OSError as error:
+            file.close()
+            raise self._refusal(error) from None
         self._file = file
+
+    def _refusal(self, error: OSError) -> InvalidCommand:
+        return InvalidCommand(
+            f"{self._path}: {error.strerror}; the state file needs a folder to write to"
+        )
 
     def release(self) -> None:
         """Give the lock up; nothing happens when it is not held."""
         if self._file is not None:
-            self._file.truncate(0)
+            with contextlib.suppress(OSError):  # the disk is gone, and what was said with it
+                self._file.truncate(0)
             self._file.close()
             self._file = None
 

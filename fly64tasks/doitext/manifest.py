@@ -10,8 +10,9 @@ from typing import Any
 
 from .atomic import replaced
 from .plan import Verdict
+from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
 from .selection import Control, MetaFilter, Wanted, grid_values
-from .state import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Journal
+from .state import Journal
 
 SCHEMA = 1
 RECORD_LIMIT_BYTES = 2**24

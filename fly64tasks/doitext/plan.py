@@ -10,13 +10,15 @@ from doit.task import result_dep
 from doit.tools import config_changed, run_once, timeout
 
 from .inputs import drop_missing, is_partial
+from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
 from .selection import Control
 from .spec import SpecUnchanged
-from .state import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Journal, Row
+from .state import Journal
+from .targets import TargetsChanged, watch
 
 Word = Literal["run", "may run", "up to date", "error", "ignored", "skipped"]
 
-_STEADY = (bool, type(None), SpecUnchanged, config_changed, timeout)
+_STEADY = (bool, type(None), SpecUnchanged, TargetsChanged, config_changed, timeout)
 _RUN_STATUS = {"up to date": "up-to-date", "error": "failure", "ignored": "ignore"}
 
 
@@ -135,6 +137,7 @@ class Planner:
     def _judge_status(self, task: Any, row: Row) -> Verdict:
         """The verdict on a task, from doit's own reasons and from what runs before it."""
         name, stirred = task.name, task.name in self._stirred
+        watch(task, self._state)
         status = self._dependencies.get_status(task, self._tasks, get_log=True)
         reasons = status.reasons
         maker = {path: self._targets.get(path) for path in task.file_dep}

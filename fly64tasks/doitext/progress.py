@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -31,14 +32,27 @@ class Progress:
         return "  ".join(f"{name} {value:.3g}" for name, value in self.numbers.items())
 
 
+Listener = Callable[[str, Progress], None]
+
 _latest: dict[str, Progress] = {}
+_listener: Listener | None = None
 _guard = threading.Lock()
+
+
+def tell(listener: Listener | None) -> None:
+    """Have `listener` told of each report, in the thread that reports; None ends that."""
+    global _listener
+    _listener = listener
 
 
 def report(task_name: str, done: float, total: float, **numbers: float) -> None:
     """Say how far a task is; may be called from any thread of the doit process."""
+    said = Progress(done, total, numbers, time.monotonic())
     with _guard:
-        _latest[task_name] = Progress(done, total, numbers, time.monotonic())
+        _latest[task_name] = said
+    listener = _listener
+    if listener:
+        listener(task_name, said)
 
 
 def latest(task_name: str) -> Progress | None:

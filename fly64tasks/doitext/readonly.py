@@ -1,4 +1,4 @@
-"""Reading a sqlite3 file without changing a byte of it or beside it."""
+"""Reading a sqlite3 file without changing a byte of it or beside it; its errors in one line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ from pathlib import Path
 from doit.exceptions import InvalidCommand
 
 BUSY_S = 30.0
+
+_TO_DO = {
+    sqlite3.SQLITE_FULL: "make room on its disk",
+    sqlite3.SQLITE_READONLY: "see that it is in its place and may be written to",
+    sqlite3.SQLITE_CANTOPEN: "see that its folder is there and may be written to",
+    sqlite3.SQLITE_PERM: "see that it may be read and written to",
+    sqlite3.SQLITE_IOERR: "see to its disk",
+    sqlite3.SQLITE_BUSY: "wait for the program that uses it",
+}
 
 
 @contextlib.contextmanager
@@ -44,6 +53,11 @@ def named_errors(name: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # less the details
+        if code in _TO_DO:
+            raise InvalidCommand(
+                f"{name}: {error}; {_TO_DO[code]}, and doit goes on from what is recorded there"
+            ) from error
         raise InvalidCommand(
             f"{name}: not a readable doit state ({error}), expected a sqlite3 file with a table "
             "'doit'; move it away and doit starts afresh"

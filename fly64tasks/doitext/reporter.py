@@ -64,14 +64,7 @@ class LineReporter:
 
     def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
         """Count the tasks to come; doit calls this once, first."""
-        todo, found = list(selected), set(selected)
-        while todo:
-            task = tasks[todo.pop()]
-            for dep in (*task.task_dep, *task.setup_tasks, *task.calc_dep):
-                if dep not in found:
-                    found.add(dep)
-                    todo.append(dep)
-        names = [name for name in found if tasks[name].actions]
+        names = to_come(tasks, selected)
         self._total = len(names)
         self._width = min(_NAME_WIDTH, max(map(len, names), default=0))
         if self._out.isatty():
@@ -136,10 +129,9 @@ class LineReporter:
             self._describe(task, fail)
         for message in self._errors:
             self._print(f"stopped: {message}")
-        counts = [f"{count} {word}" for word, count in self._counts.items() if count]
-        rest = self._total - self._seen
-        if rest > 0:
-            counts.append(f"{rest} not reached")
+        cut_off = len(self._begun)
+        rest = {"interrupted": cut_off, "not reached": self._total - self._seen - cut_off}
+        counts = [f"{n} {word}" for word, n in {**self._counts, **rest}.items() if n > 0]
         taken = duration(time.monotonic() - self._started)
         self._print(f"{', '.join(counts) or 'nothing to do'} in {taken}")
 
@@ -179,6 +171,18 @@ class LineReporter:
         else:
             self._out.write(f"{text}\n")
             self._out.flush()
+
+
+def to_come(tasks: dict[str, Any], selected: list[str]) -> list[str]:
+    """The names of the selected tasks and of all that feeds them; groups do nothing and are out."""
+    todo, found = list(selected), set(selected)
+    while todo:
+        task = tasks[todo.pop()]
+        for dep in (*task.task_dep, *task.setup_tasks, *task.calc_dep):
+            if dep not in found:
+                found.add(dep)
+                todo.append(dep)
+    return [name for name in found if tasks[name].actions]
 
 
 def duration(seconds: float) -> str:

@@ -16,7 +16,9 @@ from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
 from .errors import is_task_error, machine_fault, printable
 from .inputs import do_without, drop_missing, is_partial
-from .state import ATTEMPT, Journal
+from .record import ATTEMPT
+from .state import Journal
+from .targets import watch
 
 _RETURNED = re.compile(r"returned (-?\d+)$")
 
@@ -55,8 +57,10 @@ class _Journaled(Runner):
 
     def select_task(self, node: Any, tasks_dict: Any) -> bool:
         """Whether to execute the task now; then it is marked as running."""
-        if is_partial(node.task) and node.run_status is None:
-            self._go_on_without(node)
+        if node.run_status is None:
+            if is_partial(node.task):
+                self._go_on_without(node)
+            watch(node.task, self._state)
         if not super().select_task(node, tasks_dict):
             return False
         task = node.task
@@ -111,16 +115,31 @@ class _Journaled(Runner):
         task.save_extra_values()
         try:
             self.dep_manager.save_success(task)
+            if task.actions:
+                self._state.record_targets(task.name, task.targets)
         except FileNotFoundError as error:
-            return DependencyError(f"input gone after the task has run: {error.filename}")
+            return DependencyError(f"gone after the task has run: {error.filename}")
+        except OSError as error:
+            said = machine_fault(error)
+            if said is None:
+                raise
+            return TaskFailed(said)
         if task.actions:
-            self._state.record_targets(task.name, task.targets)
             for path, marks in self._inputs.pop(task.name).items():
                 if marks != _marks(path):
                     # changed behind the task's back: what it has read is not known
                     self._state.set(task.name, path, None)
             self._state.end(task.name)
         return None
+
+    def finish(self) -> int:
+        """Close the state and say how the run ended, also where the state cannot be written."""
+        try:
+            self.dep_manager.close()
+        finally:
+            self.teardown()
+            self.reporter.complete_run()
+        return self.final_result
 
     def _handle_task_error(self, node: Any, fail: BaseFail) -> None:
         """Report a failure; a task that did not start keeps the record it has."""

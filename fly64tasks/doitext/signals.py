@@ -20,7 +20,8 @@ class Stopped(KeyboardInterrupt):
     """
 
     def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.name = signal.Signals(signum).name
+        super().__init__(f"stopped by {self.name}")
         self.exit_code = 128 + signum
 
 

@@ -13,16 +13,10 @@ from typing import Any
 from doit.exceptions import InvalidCommand
 
 from .checker import Digest, DigestCache
+from .errors import printable
 from .lock import Lock
 from .readonly import BUSY_S, named_errors, reading
-
-Row = dict[str, Any]
-
-ATTEMPT = "attempt:"
-CHECKER = "checker:"
-TARGETS = "targets:"
-INTERRUPTED = "interrupted"
-FAILED = "failed"
+from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row, flaw
 
 _SCHEMA = """
 create table if not exists doit (task_id text not null primary key, task_data json);
@@ -51,12 +45,18 @@ class Journal:
         doit's JSON codec.
     module_name
         Not used; part of the backend protocol.
+
+    Attributes
+    ----------
+    began : bool
+        Whether this process has begun a task.
     """
 
     desc = "sqlite3 file, committed after each task"
 
     def __init__(self, name: str, codec: Any, *, module_name: str | None = None) -> None:
         self.name = name
+        self.began = False
         self.digests = DigestCache()
         self._codec = codec
         self._lock = Lock(name)
@@ -64,7 +64,7 @@ class Journal:
         self._connection: sqlite3.Connection | None = None
         self._forget_loaded()
         self._changed: set[str] = set()
-        self._running: dict[str, float] = {}
+        self._running: dict[str, tuple[float, float]] = {}  # since when, by both clocks
 
     # ---- the backend protocol of doit
 
@@ -98,12 +98,14 @@ class Journal:
 
         A task between `begin` and `end` keeps its mark.
         """
-        self._store(self._changed - self._running.keys())
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if not self._guarded:
-            self._lock.release()
+        try:
+            self._store(self._changed - self._running.keys())
+        finally:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            if not self._guarded:
+                self._lock.release()
 
     # ---- beyond doit's protocol
 
@@ -113,8 +115,23 @@ class Journal:
         row = self._rows.get(task_id)
         if row is None:
             text = self._text.get(task_id)
-            row = self._rows[task_id] = self._codec.decode(text) if text else {}
+            row = self._rows[task_id] = self._decoded(task_id, text) if text else {}
         return row
+
+    def _decoded(self, task_id: str, text: str) -> Row:
+        try:
+            row = self._codec.decode(text)
+            wrong = flaw(row)
+        except (ValueError, RecursionError) as error:
+            wrong = f"not JSON: {error}"
+        if wrong:
+            raise InvalidCommand(
+                printable(
+                    f"{self.name}: what is recorded of {task_id} is not doit's ({wrong}); "
+                    "move the file away and doit starts afresh"
+                )
+            )
+        return dict(row)
 
     def lock(self, wait: bool = False) -> None:
         """Become the only writer; see `Lock.acquire`."""
@@ -133,11 +150,12 @@ class Journal:
 
     def begin(self, task_id: str, targets: Iterable[str]) -> None:
         """Mark a task as running, on disk, before its first action."""
-        started = time.time()
+        started, since = time.time(), time.monotonic()
         attempt = {"status": "running", "started": started, "targets": list(targets)}
         self._rows[task_id] = {CHECKER: INTERRUPTED, ATTEMPT: attempt}
-        self._running[task_id] = started
+        self._running[task_id] = started, since
         self._store([task_id])
+        self.began = True
 
     def record_targets(self, task_id: str, paths: Iterable[str]) -> None:
         """Remember size and MD5 of what a task made, for `doit verify`; stock doit ignores it.
@@ -154,8 +172,8 @@ class Journal:
 
     def end(self, task_id: str, failure: str | None = None) -> None:
         """Store how a running task ended, on disk, before anything else happens."""
-        started = self._running[task_id]
-        attempt = {"status": "done", "started": started, "seconds": time.time() - started}
+        started, since = self._running[task_id]
+        attempt = {"status": "done", "started": started, "seconds": time.monotonic() - since}
         if failure is not None:
             attempt |= {"status": "failed", "message": failure}
             self._rows[task_id] = {CHECKER: FAILED}
@@ -171,8 +189,9 @@ class Journal:
         """Yield each task that was running when its doit died, with its targets."""
         self.load()
         for task_id, text in self._text.items():
-            if f'"{INTERRUPTED}"' in text and (row := self.row(task_id))[CHECKER] == INTERRUPTED:
-                yield task_id, row[ATTEMPT]["targets"]
+            if f'"{INTERRUPTED}"' in text and self.row(task_id).get(CHECKER) == INTERRUPTED:
+                attempt = self.row(task_id).get(ATTEMPT) or {}
+                yield task_id, attempt.get("targets") or []
 
     # ---- reading and writing the file
 
@@ -194,9 +213,17 @@ class Journal:
             tables = {name for (name,) in connection.execute("select name from sqlite_master")}
             if not tables:  # killed before the first commit
                 return
-            self._text = dict(connection.execute("select task_id, task_data from doit"))
+            self._text = dict(
+                connection.execute(
+                    "select cast(task_id as text), cast(task_data as text) from doit"
+                    " where task_data not null"
+                )
+            )
             if "digest" in tables:
-                rows = connection.execute("select path, size, mtime_ns, inode, md5 from digest")
+                rows = connection.execute(
+                    "select path, size, mtime_ns, inode, md5 from digest"
+                    " where typeof(path) = 'text' and typeof(md5) = 'text'"
+                )
                 self.digests.known.update((path, Digest(*rest)) for path, *rest in rows)
 
     def _marks(self) -> object:
@@ -238,9 +265,9 @@ class Journal:
             if self._marks() != self._seen:
                 self._lock.release()
                 raise InvalidCommand(f"{self.name}: changed by another doit meanwhile; try again")
-        if self._connection is None:
-            with named_errors(self.name):
+        with named_errors(self.name):
+            if self._connection is None:
                 self._connection = sqlite3.connect(self.name, timeout=BUSY_S)
                 self._connection.executescript(_SCHEMA)
-        with self._connection:
-            yield self._connection
+            with self._connection:
+                yield self._connection

@@ -12,9 +12,11 @@ from typing import Any, Literal
 from doit import dependency
 
 from .inputs import drop_missing, is_partial
+from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row
 from .selection import Control
 from .spec import SpecUnchanged
-from .state import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Journal, Row
+from .state import Journal
+from .targets import resized
 
 Word = Literal[
     "whole",
@@ -130,10 +132,9 @@ class Verifier:
         if made is None or found is None:  # a folder, then or now
             return None if made is None and found is None else ("altered", f"{path}: not a file")
         (size, md5), (size_now, md5_now) = made, found
-        if size_now < size:
-            return "truncated", f"{path}: {size_now} of {size} bytes"
-        if size_now > size:
-            return "altered", f"{path}: {size_now} bytes, {size} when made"
+        if size_now != size:
+            word, detail = resized(size, size_now)
+            return word, f"{path}: {detail}"
         return None if md5_now == md5 else ("altered", f"{path}: {size} bytes, other content")
 
     def _inputs(self, task: Any, row: Row) -> Iterator[str]:

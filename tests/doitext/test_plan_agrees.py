@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections import Counter
@@ -109,7 +110,7 @@ class RandomGraph:
         spec = self.random.choice(self.specs)
         files = [*SOURCES, *(path for item in self.specs for path in item["targets"])]
         path = Path(self.random.choice(files))
-        kind = self.random.randrange(16)
+        kind = self.random.randrange(17)
         if kind == 0:
             path.parent.mkdir(exist_ok=True)
             path.write_text(f"edit {self.random.randrange(3)}")
@@ -134,6 +135,8 @@ class RandomGraph:
         elif kind == 11:
             flag = Path(f"fail_{spec['name']}")
             flag.unlink() if flag.exists() else flag.touch()
+        elif kind == 16 and path.is_file() and str(path) not in SOURCES:
+            os.truncate(path, path.stat().st_size // 2)
         elif kind == 12 and self.random.random() < 0.3:
             self.project.doit("ignore", self._full(spec["name"]))
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import pty
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +134,60 @@ def test_our_options_move_to_the_front(line: list[str], expected: list[str]) -> 
         CmdOption({"name": "dose", "long": "dose", "type": list, "default": []}),
     ]
     assert ours_first(line, options) == expected
+
+
+DODO = """
+import time
+from pathlib import Path
+
+DOIT_CONFIG = {"backend": "journal", "dep_file": "s.db", "verbosity": 0}
+
+
+def task_done():
+    return {"actions": [lambda: None]}
+
+
+def task_fails():
+    return {"actions": [lambda: False]}
+
+
+def wait():
+    Path("up").touch()
+    time.sleep(600)
+
+
+def task_long():
+    return {"actions": [wait]}
+
+
+def task_then():
+    return {"actions": [lambda: None], "task_dep": ["long"]}
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("jobs", [[], ["-j2"]], ids=["serial", "parallel"])
+def test_run_that_is_stopped_says_what_was_done_failed_and_cut_off(
+    tmp_path: Path, signum: signal.Signals, jobs: list[str]
+) -> None:
+    (tmp_path / "dodo.py").write_text(DODO)
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAIN, "-c", *jobs, "done", "fails", "then"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    first = [process.stdout.readline() for _ in range(2)]
+    assert "FAILED" in "".join(first)
+    while not (tmp_path / "up").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signum
+    assert err == f"stopped by {signum.name}; what was running will run again\n"
+    lines = out.splitlines()
+    assert lines[-1].startswith("1 done, 1 failed, 1 interrupted, 1 not reached in ")
+    assert "fails: Python Task failed" in lines[-2]

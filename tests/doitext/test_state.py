@@ -21,8 +21,9 @@ from fly64tasks.doitext import checker
 from fly64tasks.doitext.atomic import replaced, sweep
 from fly64tasks.doitext.checker import DigestCache, MD5Checker
 from fly64tasks.doitext.lock import Lock
+from fly64tasks.doitext.record import ATTEMPT, CHECKER, INTERRUPTED
 from fly64tasks.doitext.spec import SpecUnchanged, differences
-from fly64tasks.doitext.state import ATTEMPT, CHECKER, INTERRUPTED, Journal
+from fly64tasks.doitext.state import Journal
 
 Open = Callable[[Path], Journal]
 
@@ -65,6 +66,7 @@ def test_what_ended_is_on_disk_before_dump(tmp_path: Path, journal: Open) -> Non
     state.begin("t", ["x"])
     assert journal(tmp_path / "state.db").row("t")[CHECKER] == INTERRUPTED
     state.set("t", "deps:", ["a"])
+    state.set("t", CHECKER, "MD5Checker")
     state.end("t")
     row = journal(tmp_path / "state.db").row("t")
     assert row["deps:"] == ["a"]

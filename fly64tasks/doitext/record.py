@@ -1,0 +1,98 @@
+"""What is stored of a task, held against what doit and the journal store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Row = dict[str, Any]
+
+ATTEMPT = "attempt:"
+CHECKER = "checker:"
+TARGETS = "targets:"
+INTERRUPTED = "interrupted"
+FAILED = "failed"
+
+
+def flaw(row: object) -> str | None:
+    """What in `row` no doit has written, in words; None for a sound one."""
+    if not isinstance(row, dict):
+        return f"{_short(row)}, expected a JSON object"
+    for key, value in row.items():
+        if value is None:
+            continue
+        fits = _FITS.get(key)
+        if fits is None:
+            fits = _anything if key.endswith(":") else _is_file_state
+        if not fits(value):
+            return f"{key} {_short(value)}"
+    attempt = row.get(ATTEMPT) or {}
+    if row.get(CHECKER) == FAILED and "message" not in attempt:
+        return "failed, but no message"
+    return None
+
+
+def _short(value: object) -> str:
+    return f"{value!r:.40}"
+
+
+def _anything(value: object) -> bool:
+    return True
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+
+
+def _is_file_state(value: object) -> bool:
+    """``[mtime, size, md5]``, or the time stamp of doit's other checker."""
+    match value:
+        case int() | float() | [int() | float(), int(), str()]:
+            return True
+    return False
+
+
+def _is_attempt(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        fits(value[key]) for key, fits in _FITS_ATTEMPT.items() if key in value
+    )
+
+
+def _are_targets(value: object) -> bool:
+    """For each path its size and MD5, or None for a folder."""
+    if not isinstance(value, dict):
+        return False
+    for made in value.values():
+        match made:
+            case None | [int(), str()]:
+                continue
+        return False
+    return True
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    CHECKER: _is_text,
+    ATTEMPT: _is_attempt,
+    TARGETS: _are_targets,
+    "deps:": _are_texts,
+    "_values_:": _is_object,
+}
+_FITS_ATTEMPT: dict[str, Callable[[Any], bool]] = {
+    "status": _is_text,
+    "started": _is_number,
+    "seconds": _is_number,
+    "message": _is_text,
+    "targets": _are_texts,
+}
