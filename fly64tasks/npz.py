@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import mmap
 import os
 import zipfile
 import zlib
@@ -27,8 +26,8 @@ from fly64tasks.doitext.atomic import replaced
 from fly64tasks.doitext.errors import machine_fault
 from fly64tasks.errors import DatasetError, Fly64Error, MachineError, machine_error
 from fly64tasks.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
+from fly64tasks.ours import WRITER, refuse_foreign
 
-WRITER = "fly64tasks"
 MAGNITUDE_LIMIT = 1e9
 INFLATED_LIMIT_GB = 8.0
 INFLATED_LIMIT_VARIABLE = "FLY64TASKS_MAX_INFLATED_GB"
@@ -238,7 +237,7 @@ def _some(names: list[str]) -> str:
 
 
 def write_npz(path: Path, arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -> None:
-    """Write arrays and ``_metadata`` whole or not at all, over our own files only.
+    """Write ``_metadata`` and arrays whole or not at all, over our own files only.
 
     Raises
     ------
@@ -248,57 +247,4 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]], metadata: dict[str, A
     refuse_foreign(path)
     text = json.dumps({"writer": WRITER, **metadata}, ensure_ascii=False)
     with replaced(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays, _metadata=np.array(text))
-
-
-def refuse_foreign(path: Path, mark: bytes = b"") -> None:
-    """Refuse to write over a file that is not ours: one that does not carry our mark.
-
-    Parameters
-    ----------
-    mark : bytes
-        What a file of ours holds; NPZ, JSON and HDF5 name their ``writer`` and need none.
-
-    Raises
-    ------
-    DatasetError
-        ``path`` exists and was not written by this project.
-    """
-    if path.exists() and not _is_ours(path, mark):
-        raise DatasetError(
-            f"{path}: exists and was not written by {WRITER}; expected a free name: move it away "
-            "or choose another folder"
-        )
-
-
-def _is_ours(path: Path, mark: bytes) -> bool:
-    try:
-        if not path.is_file():
-            return False
-        if mark:
-            with (
-                path.open("rb") as file,
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-            ):
-                return content.find(mark) >= 0
-        if path.suffix == ".json":
-            if path.stat().st_size > METADATA_LIMIT_BYTES:
-                return False
-            found = json.loads(path.read_text("utf-8"))
-            return isinstance(found, dict) and found.get("writer") == WRITER
-        if path.suffix == ".h5":
-            return _hdf5_is_ours(path)
-        with Archive(path) as arrays:
-            return arrays.metadata().get("writer") == WRITER
-    except (DatasetError, ValueError, RecursionError):
-        return False
-
-
-def _hdf5_is_ours(path: Path) -> bool:
-    import h5py
-
-    try:
-        with h5py.File(path) as file:
-            return bool(file.attrs.get("writer") == WRITER)
-    except OSError:  # no HDF5, or damaged
-        return False
+        np.savez(file, allow_pickle=False, _metadata=np.array(text), **arrays)

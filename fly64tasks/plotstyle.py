@@ -20,7 +20,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.npz import WRITER
+from fly64tasks.ours import WRITER
 
 AMPLITUDE_MAP = "cividis"
 PHASE_MAP = "twilight"
@@ -100,14 +100,6 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "fly64tasks",
     "pdf.fonttype": 42,
 }
-
-
-MARKS = {
-    ".svg": f"<dc:title>{WRITER}</dc:title>".encode(),
-    ".pdf": f"/Creator ({WRITER})".encode(),
-    ".png": f"Software\0{WRITER}".encode(),
-}
-"""What a picture of ours holds, by its suffix."""
 
 
 @contextlib.contextmanager

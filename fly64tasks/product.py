@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.npz import WRITER, refuse_foreign
+from fly64tasks.ours import WRITER, refuse_foreign
 from fly64tasks.study import Geometry
 
 _UNKNOWN = 0.0

@@ -34,7 +34,8 @@ from fly64tasks.errors import (
     StudyError,
     machine_error,
 )
-from fly64tasks.npz import WRITER, refuse_foreign, write_npz
+from fly64tasks.npz import write_npz
+from fly64tasks.ours import WRITER, refuse_foreign
 from fly64tasks.product import write_product
 from fly64tasks.runlog import logging_to
 from fly64tasks.spec import parse_spec
@@ -103,8 +104,9 @@ def run(
     start = start_of(dataset, spec, str(input_npz))
     geometry = geometry_of(dataset, str(input_npz))
     record = _record(input_npz, dataset, start, spec, geometry)
-    for name in (layout.RECONSTRUCTION, layout.RUN_RECORD):
+    for name in (layout.RECONSTRUCTION, layout.PRODUCT, layout.RUN_RECORD):
         refuse_foreign(output_dir / name)
+    refuse_foreign(output_dir / layout.LOSSES, b"epoch,loss")
 
     # These cost seconds: only for inputs that can be reconstructed.
     from fly64tasks import memory, reconstruct

@@ -12,7 +12,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from fly64tasks.errors import DatasetError
-from fly64tasks.npz import WRITER, Archive
+from fly64tasks.npz import Archive
+from fly64tasks.ours import WRITER
 from fly64tasks.spec import parse_spec
 from fly64tasks.study import Geometry, ReconSpec
 

@@ -1,7 +1,8 @@
 """`python -m fly64tasks.runner`: reconstruct one NPZ of any origin.
 
 Exit codes: 0 done, 1 failed or diverged, 2 usage, 3 the input breaks the contract, 4 the checkpoint
-is of another run, 75 stopped with a checkpoint (SIGTERM, --max-seconds), 130 interrupted.
+is of another run, 74 the machine failed it (disk, memory), 75 stopped with a checkpoint (SIGTERM,
+SIGHUP, --max-seconds), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import argparse
 import contextlib
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -64,25 +64,32 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
 
 @contextlib.contextmanager
 def _stopping(began: float, max_seconds: float | None) -> Iterator[Callable[[], str | None]]:
-    """Yield what says why to stop: SIGTERM came, or the time is over. A second SIGTERM ends all."""
-    came = threading.Event()
+    """Yield what says why to stop: a signal came, or the time is over. A second signal ends all.
+
+    SIGHUP comes when a terminal is closed; under `nohup` it is ignored, and stays so.
+    """
+    came: list[str] = []
 
     def note(signum: int, frame: object) -> None:
-        came.set()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        came.append(signal.Signals(signum).name)
+        signal.signal(signum, signal.SIG_DFL)
 
     def why_stop() -> str | None:
-        if came.is_set():
-            return "stopped by SIGTERM"
+        if came:
+            return f"stopped by {came[0]}"
         if max_seconds is not None and time.monotonic() - began >= max_seconds:
             return f"stopped: {max_seconds:g} s are over (--max-seconds)"
         return None
 
-    former = signal.signal(signal.SIGTERM, note)
+    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in former.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, note)
     try:
         yield why_stop
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _checkpoint_table(options: argparse.Namespace) -> dict[str, Any]:
@@ -146,7 +153,7 @@ def _parser() -> Parser:
         "--max-seconds",
         type=float,
         metavar="S",
-        help="after S seconds write a checkpoint and exit with 75, as after SIGTERM",
+        help="after S seconds write a checkpoint and exit with 75, as after SIGTERM or SIGHUP",
     )
     group.add_argument(
         "--fresh", action="store_true", help="start anew, whatever checkpoint is there"

@@ -22,8 +22,7 @@ from fly64tasks.comparison import draw_comparison, draw_thumbnail
 from fly64tasks.dataset import read_dataset
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError
-from fly64tasks.npz import WRITER, refuse_foreign
-from fly64tasks.plotstyle import MARKS
+from fly64tasks.ours import WRITER, refuse_foreign
 from fly64tasks.reconstructed import Reconstructed, read_reconstruction
 from fly64tasks.scorecard import METRICS
 from fly64tasks.scoring import Comparison, compare, refuse_another, score_values, why_no_truth
@@ -54,11 +53,7 @@ _FRC_COLUMNS = (
     "threshold_halfbit",
     "n_pixels",
 )
-_MARKS = {
-    layout.FRC: ",".join(_FRC_COLUMNS).encode(),
-    layout.COMPARISON: MARKS[".png"],
-    layout.THUMBNAIL: MARKS[".png"],
-}
+_MARKS = {layout.FRC: ",".join(_FRC_COLUMNS).encode()}
 
 
 def score(
@@ -81,7 +76,7 @@ def score(
         A file breaks its contract, or the reconstruction is of another set.
     """
     for name in layout.SCORE_FILES:
-        refuse_foreign(output_dir / name, _MARKS.get(name, b""))
+        refuse_foreign(output_dir / name, _MARKS.get(name))
     found = read_reconstruction(output_dir / layout.RECONSTRUCTION)
     scores, comparison = assess(found, input_npz, spec, case)
     obj = found.obj if comparison is None else comparison.aligned.obj

@@ -169,6 +169,7 @@ def test_failed_run_leaves_no_checkpoint(small_sets: dict[str, Path], tmp_path: 
 # ---- as processes
 
 EPOCHS = 60
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP)
 
 
 def command(input_npz: Path, folder: Path, *more: str) -> list[str]:
@@ -204,7 +205,7 @@ def kill_and_resume(
     rng = random.Random(seed)
     told, epoch = [], 0
     for kill in range(kills):
-        number = signal.SIGTERM if kill % 2 else signal.SIGKILL
+        number = SIGNALS[kill % len(SIGNALS)]
         events = folder / f"events_{kill}.jsonl"
         epoch = rng.randint(1, EPOCHS - 2)
         arguments = command(input_npz, folder, "--checkpoint-epochs", "1", "--events", str(events))
@@ -218,7 +219,7 @@ def kill_and_resume(
             assert result(folder) == undisturbed
             told.append("ended")
         else:
-            assert running.returncode == (75 if number == signal.SIGTERM else -signal.SIGKILL)
+            assert running.returncode == (-number if number is signal.SIGKILL else 75), err
             assert (folder / layout.CHECKPOINT).exists()
             assert not (folder / layout.RECONSTRUCTION).exists()
             told.append(number.name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from engine_project import start, wait_for
 from faults import NetworkFolder, fill, network_folder, read_only, run_with_limit, small_disk
 from small_study import SMALL_STUDY, doit
 
@@ -290,6 +292,29 @@ def test_batch_that_does_not_fit_on_a_gpu_fails_with_the_one_that_does(
 
 
 # ---- in a study
+
+
+def test_input_of_yours_that_is_damaged_while_the_study_runs_fails_its_job_alone(project: Path):
+    one_dose = SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]")
+    (project / "study.toml").write_text(one_dose, "utf-8")
+    doit(project, "views")
+    (project / "data").rename(project / "yours")
+    yours = ("phase_c_root=yours/phase_c", "phase_d_root=yours/phase_d", "recon")
+    victim = project / "yours/phase_d/dose_1000/sparse/sparse_test.npz"
+    whole = victim.read_bytes()
+    running = start(project, "-c", *yours)
+    log = project / "reports/dose_1000/baseline/train" / layout.LOG
+    wait_for(lambda: log.exists() or running.poll() is not None, 60, log.exists)
+    os.truncate(victim, 5000)  # it was whole when doit looked at all inputs, before the first task
+    printed, _ = running.communicate(timeout=100)
+    assert running.returncode == 1, printed
+    assert re.search(r"sparse_test .* FAILED .*sparse_test\.npz: damaged or truncated NPZ", printed)
+    assert "Traceback" not in printed
+    assert "5 done, 1 failed" in printed
+    assert victim.stat().st_size == 5000, "yours is never written to"
+    victim.write_bytes(whole)
+    executed = re.findall(r"^\[ *\d+/\d+\] (\S+)", doit(project, *yours), re.MULTILINE)
+    assert executed == ["recon:dose_1000_sparse_test"]
 
 
 def test_study_goes_on_around_the_jobs_that_the_machine_fails(project: Path):

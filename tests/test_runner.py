@@ -214,7 +214,7 @@ def test_help_names_every_option_without_importing_torch():
         assert option in done.stdout
 
 
-@pytest.mark.parametrize("name", ["reconstruction.npz", "run.json"])
+@pytest.mark.parametrize("name", ["reconstruction.npz", "run.json", "product.h5", "losses.csv"])
 def test_results_of_another_are_not_overwritten(
     small_sets: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ):

@@ -41,10 +41,11 @@ def test_verify_names_every_kind_of_damage_in_a_study(
         "recon:dose_1000_sparse_test never made": {""}
     }
 
+    source = project / "data/phase_d/dose_1000/dense/dense_train.npz"
     results = project / "reports/dose_1000/dense/train"
     kept = {path: path.read_bytes() for path in [own, *results.iterdir()]}
 
-    name = "reports/dose_1000/dense/train"
+    where = "reports/dose_1000/dense/train"
     content = bytearray(kept[results / "product.h5"])
     content[len(content) // 2] ^= 1
     (results / "product.h5").write_bytes(content)
@@ -52,18 +53,37 @@ def test_verify_names_every_kind_of_damage_in_a_study(
     os.truncate(results / "scores.json", 0)
     (results / "comparison.png").unlink()
     assert found(project, *selected) == {
-        f"recon:{CASE} altered": {f"{name}/product.h5: {len(content)} bytes, other content"},
+        f"recon:{CASE} altered": {f"{where}/product.h5: {len(content)} bytes, other content"},
         f"recon:{CASE} truncated": {
-            f"{name}/losses.csv: 5 of {len(kept[results / 'losses.csv'])} bytes"
+            f"{where}/losses.csv: 5 of {len(kept[results / 'losses.csv'])} bytes"
         },
         f"score:{CASE} truncated": {
-            f"{name}/scores.json: 0 of {len(kept[results / 'scores.json'])} bytes"
+            f"{where}/scores.json: 0 of {len(kept[results / 'scores.json'])} bytes"
         },
-        f"score:{CASE} missing": {f"{name}/comparison.png"},
+        f"score:{CASE} missing": {f"{where}/comparison.png"},
     }
 
+    # what is cut or empty is made again; a flipped byte is for `doit verify` alone to find
+    for path, content in kept.items():
+        path.write_bytes(content)
+    for path, size in (
+        (source, 3000),
+        (results / "reconstruction.npz", 3000),
+        (results / "run.json", 0),
+        (results / "product.h5", 3000),
+        (results / "scores.json", 100),
+        (results / "comparison.png", 500),
+    ):
+        os.truncate(path, size)
+    printed = doit(project, "-n", *ONE)
+    assert f"target truncated: {source.relative_to(project)} (3000 of " in printed
+    doit(project, *ONE)
+    assert doit(project, "verify", *selected) == "12 of 12 artifacts whole.\n"
+    for name in ("reconstruction.npz", "product.h5", "scores.json", "comparison.png"):
+        assert (results / name).read_bytes() == kept[results / name]
+    kept[results / "run.json"] = (results / "run.json").read_bytes()  # it has times
+
     # what other settings made, put in its place
-    source = project / "data/phase_d/dose_1000/dense/dense_train.npz"
     runner.run(source, tmp_path / "other", ReconSpec(num_epochs=1), device="cpu")
     for path, content in kept.items():
         path.write_bytes(content)
@@ -71,7 +91,7 @@ def test_verify_names_every_kind_of_damage_in_a_study(
     problems = found(project, *selected)
     assert {key.split()[0] for key in problems} == {f"recon:{CASE}", f"score:{CASE}"}
     assert problems[f"score:{CASE} inputs changed"] == {
-        f"{name}/reconstruction.npz: not what the task read"
+        f"{where}/reconstruction.npz: not what the task read"
     }
 
     for path, content in kept.items():

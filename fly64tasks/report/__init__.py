@@ -8,8 +8,7 @@ from pathlib import Path
 from fly64tasks import layout as names
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.layout import Layout
-from fly64tasks.npz import refuse_foreign
-from fly64tasks.plotstyle import MARKS
+from fly64tasks.ours import refuse_foreign
 from fly64tasks.report import figures, page, summary
 from fly64tasks.report.results import read_jobs
 from fly64tasks.study import Study
@@ -46,7 +45,7 @@ def write_report(
     """
     root = layout.artifact_root
     for name in names.REPORT_FILES:
-        refuse_foreign(root / name, _MARKS.get(name) or MARKS[Path(name).suffix])
+        refuse_foreign(root / name, _MARKS.get(name))
     jobs = read_jobs(study, layout, available, without)
     html = page.render(study, layout, jobs, figures.panels(jobs))
     figures.write_figures(jobs, root / names.FIGURES)

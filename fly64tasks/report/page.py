@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from fly64tasks import plotstyle
 from fly64tasks.layout import FIGURE_NAMES, FIGURES, Layout
-from fly64tasks.npz import WRITER
+from fly64tasks.ours import WRITER
 from fly64tasks.report import pictures
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.page_job import (

@@ -1,0 +1,55 @@
+"""Which files are ours to write over: those that bear our mark."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+from fly64tasks.errors import DatasetError
+
+WRITER = "fly64tasks"
+
+_MARKS = {
+    ".npz": f'"writer": "{WRITER}"'.encode("utf-32-le"),  # in `_metadata`: numpy's text
+    ".json": f'"writer": "{WRITER}"'.encode(),
+    ".h5": WRITER.encode(),
+    ".svg": f"<dc:title>{WRITER}</dc:title>".encode(),
+    ".pdf": f"/Creator ({WRITER})".encode(),
+    ".png": f"Software\0{WRITER}".encode(),
+}
+"""What a file of ours holds, by its suffix: near its beginning, so that one cut short has it too.
+
+A PDF has it near its end.
+"""
+
+
+def refuse_foreign(path: Path, mark: bytes | None = None) -> None:
+    """Refuse to write over a file that is not ours: one with content that lacks our mark.
+
+    Parameters
+    ----------
+    mark : bytes, optional
+        What a file of ours holds, where its suffix does not say it.
+
+    Raises
+    ------
+    DatasetError
+        ``path`` exists and was not written by this project.
+    """
+    if path.exists() and not _is_ours(path, mark or _MARKS[path.suffix]):
+        raise DatasetError(
+            f"{path}: exists and was not written by {WRITER}; expected a free name: move it away "
+            "or choose another folder"
+        )
+
+
+def _is_ours(path: Path, mark: bytes) -> bool:
+    if not path.is_file():
+        return False
+    if path.stat().st_size == 0:  # nothing to lose
+        return True
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        return content.find(mark) >= 0
