@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_study import PROJECT, SMALL_BASE, SMALL_STUDY
+from small_study import ONE_DOSE, PROJECT, SMALL_BASE, SMALL_STUDY, doit
 
 from fly64tasks.dataset import PtychoDataset, read_dataset
 from fly64tasks.simulate import make_base, simulate
@@ -38,6 +38,22 @@ def project(tmp_path: Path) -> Path:
     shutil.copy(PROJECT / "dodo.py", folder)
     (folder / "study.toml").write_text(SMALL_STUDY, "utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def one_dose_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A project whose study of one dose is done, to be copied, and what doit printed."""
+    folder = tmp_path_factory.mktemp("done") / "project"
+    folder.mkdir()
+    shutil.copy(PROJECT / "dodo.py", folder)
+    (folder / "study.toml").write_text(ONE_DOSE, "utf-8")
+    return folder, doit(folder)
+
+
+@pytest.fixture
+def done_project(one_dose_run: tuple[Path, str], tmp_path: Path) -> Path:
+    """A project of its own whose study of one dose is done."""
+    return Path(shutil.copytree(one_dose_run[0], tmp_path / "Süß study"))
 
 
 @pytest.fixture

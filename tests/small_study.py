@@ -26,6 +26,8 @@ defocus_m = 18e-6
 num_epochs = 3
 """
 
+ONE_DOSE = SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]")
+
 
 def doit(folder: Path, *arguments: str, code: int = 0) -> str:
     """Run doit in a folder; return what it printed, once it exited with ``code``."""

@@ -18,7 +18,7 @@ import pytest
 import torch
 from small_study import SMALL_STUDY
 
-from fly64tasks import layout, recon
+from fly64tasks import layout, recon, runner
 from fly64tasks.errors import CheckpointError, ReconstructionError, StoppedEarly
 from fly64tasks.study import CheckpointSpec, ReconSpec
 
@@ -248,7 +248,7 @@ def test_study_that_was_killed_goes_on_within_the_reconstruction(project: Path):
 @pytest.fixture
 def undisturbed(small_sets: dict[str, Path], tmp_path: Path) -> dict[str, bytes]:
     folder = tmp_path / "undisturbed"
-    subprocess.run(command(small_sets["train"], folder), check=True, capture_output=True)
+    assert runner.main(command(small_sets["train"], folder)[3:]) == 0
     return result(folder)
 
 

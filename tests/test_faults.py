@@ -20,7 +20,7 @@ import pytest
 import torch
 from engine_project import start, wait_for
 from faults import NetworkFolder, fill, network_folder, read_only, run_with_limit, small_disk
-from small_study import SMALL_STUDY, doit
+from small_study import ONE_DOSE, doit
 
 from fly64tasks import layout, recon, runner
 from fly64tasks.errors import MachineError
@@ -295,8 +295,7 @@ def test_batch_that_does_not_fit_on_a_gpu_fails_with_the_one_that_does(
 
 
 def test_input_of_yours_that_is_damaged_while_the_study_runs_fails_its_job_alone(project: Path):
-    one_dose = SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]")
-    (project / "study.toml").write_text(one_dose, "utf-8")
+    (project / "study.toml").write_text(ONE_DOSE, "utf-8")
     doit(project, "views")
     (project / "data").rename(project / "yours")
     yours = ("phase_c_root=yours/phase_c", "phase_d_root=yours/phase_d", "recon")
@@ -317,12 +316,12 @@ def test_input_of_yours_that_is_damaged_while_the_study_runs_fails_its_job_alone
     assert executed == ["recon:dose_1000_sparse_test"]
 
 
-def test_study_goes_on_around_the_jobs_that_the_machine_fails(project: Path):
-    one_dose = SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]")
-    (project / "study.toml").write_text(one_dose, "utf-8")
-    doit(project, "views")
+def test_study_goes_on_around_the_jobs_that_the_machine_fails(done_project: Path):
+    project = done_project
     jobs = project / "reports/dose_1000"
-    (jobs / "dense").mkdir(parents=True)
+    for folder in (jobs / "dense", jobs / "sparse/train"):
+        shutil.rmtree(folder)
+    (jobs / "dense").mkdir()
     with small_disk(project / "full", "1m") as full, small_disk(project / "locked", "1m") as locked:
         for disk, split in ((full, "train"), (locked, "test")):
             (jobs / "dense" / split).symlink_to(disk)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_study import SMALL_STUDY, doit
+from small_study import ONE_DOSE, SMALL_STUDY, doit
 
 from fly64tasks import metrics
 from fly64tasks.dataset import read_dataset, write_dataset
@@ -30,15 +30,21 @@ UPSTREAM = [
 ]
 
 
+def tasks_of(printed: str) -> list[str]:
+    """Return the tasks that a run of doit executed, in order."""
+    return re.findall(r"^\[ *\d+/\d+\] (\S+)", printed, flags=re.MULTILINE)
+
+
 def executed(folder: Path, *arguments: str) -> list[str]:
     """Run doit; return the tasks that it executed, in order."""
-    return re.findall(r"^\[ *\d+/\d+\] (\S+)", doit(folder, *arguments), flags=re.MULTILINE)
+    return tasks_of(doit(folder, *arguments))
 
 
-def test_study_runs_once_and_then_only_what_is_stale(project: Path):
-    study = SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]")
-    (project / "study.toml").write_text(study, "utf-8")
-    ran = executed(project)
+def test_study_runs_once_and_then_only_what_is_stale(
+    one_dose_run: tuple[Path, str], done_project: Path
+):
+    project = done_project
+    ran = tasks_of(one_dose_run[1])
     feeders = [name for name in UPSTREAM if "10000" not in name]
     recons, scores = (
         [f"{step}:{name}" for name in CASES if "_1000_" in name] for step in ("recon", "score")
@@ -59,7 +65,7 @@ def test_study_runs_once_and_then_only_what_is_stale(project: Path):
         os.utime(path, (1, 1))
     assert executed(project) == []
 
-    changed = study.replace("num_epochs = 3", "num_epochs = 2")
+    changed = ONE_DOSE.replace("num_epochs = 3", "num_epochs = 2")
     (project / "study.toml").write_text(changed, "utf-8")
     assert executed(project) == [*recons, *scores, "report"]
 
@@ -88,15 +94,16 @@ def test_study_runs_once_and_then_only_what_is_stale(project: Path):
     assert executed(project) == ["recon:dose_1000_sparse_test", "report"]
 
 
-def test_report_of_a_part_says_what_is_missing_and_what_failed(project: Path):
-    (project / "study.toml").write_text(SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]"), "utf-8")
-    assert executed(project, "--dose", "1000", "--view", "dense", "--split", "train")[-2:] == [
-        "recon:dose_1000_dense_train",
-        "score:dose_1000_dense_train",
-    ]
+def test_report_of_a_part_says_what_is_missing_and_what_failed(done_project: Path):
+    project = done_project
+    for path in project.glob("reports/dose_1000/*/*/scores.json"):
+        if "dense/train" not in str(path):
+            path.rename(path.with_suffix(".away"))
     assert executed(project, "run", "-s", "report") == ["report"]
     page = (project / "reports/index.html").read_text("utf-8")
     assert "1 of 6" in page
+    for path in project.glob("reports/dose_1000/*/*/scores.away"):
+        path.rename(path.with_suffix(".json"))
     assert all(name in page for name in CASES if "_1000_" in name)
 
     dense = project / "data/phase_d/dose_1000/dense/dense_train.npz"
@@ -177,7 +184,7 @@ def test_sets_of_the_user_are_reconstructed_and_never_written_to(
     own = tmp_path / "own sets"
     own_sets(own, small_sets)
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in own.rglob("*.npz")}
-    (project / "study.toml").write_text(SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]"), "utf-8")
+    (project / "study.toml").write_text(ONE_DOSE, "utf-8")
     roots = ("phase_c_root=../own sets/C größe", f"phase_d_root={own / 'D größe'}")
     out = tmp_path / "out of here"
     listed = doit(project, "list", "--all", *roots)
@@ -285,7 +292,7 @@ def test_missing_and_broken_sets_of_the_user_are_all_named_before_anything_runs(
     missing.unlink()
     broken = own / "D größe/dose_1000/dense/dense_train.npz"
     broken.write_bytes(b"PK\x03\x04 no zip")
-    (project / "study.toml").write_text(SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]"), "utf-8")
+    (project / "study.toml").write_text(ONE_DOSE, "utf-8")
     roots = (f"phase_c_root={own / 'C größe'}", f"phase_d_root={own / 'D größe'}")
 
     printed = doit(project, *roots, code=3)

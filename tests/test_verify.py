@@ -8,14 +8,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from small_study import SMALL_STUDY, doit
+from small_study import ONE_DOSE, doit
 
 from fly64tasks import runner
 from fly64tasks.study import ReconSpec
 
 CASE = "dose_1000_dense_train"
 ONE = ("--dose", "1000", "--view", "dense", "--split", "train")
-STUDY = SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]").replace("num_epochs = 3", "num_epochs = 2")
+STUDY = ONE_DOSE.replace("num_epochs = 3", "num_epochs = 2")
 
 
 def found(folder: Path, *arguments: str, code: int = 1) -> dict[str, set[str]]:
