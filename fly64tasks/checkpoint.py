@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from fly64tasks.doitext.atomic import replaced
+from fly64tasks.doitext.errors import machine_fault
 from fly64tasks.doitext.spec import differences
 from fly64tasks.errors import CheckpointError, StoppedEarly, machine_error
 from fly64tasks.study import CheckpointSpec
@@ -83,14 +84,20 @@ class Checkpoints:
         ------
         CheckpointError
             It is damaged, or of another run; the message says what differs.
+        OSError
+            The disk does not give it.
         """
         if not self.path.exists():
             return
-        if not zipfile.is_zipfile(self.path):  # torch would try older formats
-            raise self._refused("is damaged (not an archive of torch)")
         try:
-            content = torch.load(self.path, map_location="cpu", weights_only=True)
+            encoded = io.BytesIO(self.path.read_bytes())
+            if not zipfile.is_zipfile(encoded):  # torch would try older formats
+                raise self._refused("is damaged (not an archive of torch)")
+            encoded.seek(0)
+            content = torch.load(encoded, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            if machine_fault(error):  # it may well be whole
+                raise
             first = (str(error).splitlines() or [type(error).__name__])[0]
             raise self._refused(f"is damaged ({first})") from None
         if not isinstance(content, dict) or set(content) != _KEYS or content["schema"] != _SCHEMA:

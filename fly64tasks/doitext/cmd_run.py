@@ -46,7 +46,7 @@ class Run(GraphCommand, cmd_run.Run):
     doc_description = (
         "Exit codes: 0 all is up to date or done; 1 a task failed; 2 a task raised an unexpected "
         "error; 3 nothing was run (no such task, filter without match, missing input, state file "
-        "in use); 130 stopped by SIGINT (Ctrl-C); 143 stopped by SIGTERM."
+        "in use); 130 stopped by SIGINT (Ctrl-C); 143 stopped by SIGTERM; 129 by SIGHUP."
     )
     cmd_options = (
         *(option for option in cmd_run.Run.cmd_options if option["name"] not in _REPLACED),

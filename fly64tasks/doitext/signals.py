@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as one exception, so that both end doit in the same orderly way."""
+"""SIGINT, SIGTERM and SIGHUP as one exception, so that all end doit in the same orderly way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Stopped(KeyboardInterrupt):
     Parameters
     ----------
     signum : int
-        SIGINT or SIGTERM.
+        SIGINT, SIGTERM or SIGHUP.
     """
 
     def __init__(self, signum: int) -> None:
@@ -29,7 +29,8 @@ class Stopped(KeyboardInterrupt):
 def stoppable() -> Iterator[None]:
     """Raise `Stopped` in the main thread at the first signal; end at once at the second.
 
-    Does nothing in other threads, where Python allows no signal handlers.
+    SIGHUP comes when a terminal is closed; where it is ignored (`nohup`) it stays so. Does nothing
+    in other threads, where Python allows no signal handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -42,7 +43,10 @@ def stoppable() -> Iterator[None]:
             os._exit(128 + signum)
         raise Stopped(signum)
 
-    former = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
+    signums = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signums.append(signal.SIGHUP)
+    former = {signum: signal.signal(signum, stop) for signum in signums}
     try:
         yield
     finally:

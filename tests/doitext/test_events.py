@@ -171,7 +171,7 @@ def task_then():
 
 
 @JOBS
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_run_that_is_stopped_says_so_in_its_last_line(
     tmp_path: Path, signum: signal.Signals, jobs: list[str]
 ) -> None:

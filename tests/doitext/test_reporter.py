@@ -165,7 +165,7 @@ def task_then():
 """
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("jobs", [[], ["-j2"]], ids=["serial", "parallel"])
 def test_run_that_is_stopped_says_what_was_done_failed_and_cut_off(
     tmp_path: Path, signum: signal.Signals, jobs: list[str]
