@@ -110,14 +110,12 @@ def network_folder(folder: Path) -> Iterator[NetworkFolder]:
         network.disconnect()
 
 
-def run_with_limit(headroom_mib: int, arguments: list[str], said: str) -> None:
+def run_with_limit(headroom_mib: int, arguments: list[str]) -> None:
     """Run the runner in this process, which from now on may take so much memory and no more."""
     import torch
 
     from fly64tasks import runner
 
-    with open(said, "w") as file:  # noqa: PTH123
-        os.dup2(file.fileno(), 2)
     torch.fft.fft2(torch.ones(64, 64))  # what it loads on first use is not what is measured
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + headroom_mib * 2**20

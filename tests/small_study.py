@@ -1,8 +1,11 @@
 """A study small enough to run for real in seconds."""
 
-import subprocess
+import os
 import sys
 from pathlib import Path
+
+import warm
+from doit.doit_cmd import DoitMain
 
 from fly64tasks.study import BaseSpec
 
@@ -31,12 +34,12 @@ ONE_DOSE = SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]")
 
 def doit(folder: Path, *arguments: str, code: int = 0) -> str:
     """Run doit in a folder; return what it printed, once it exited with ``code``."""
-    done = subprocess.run(
-        [sys.executable, "-m", "doit", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    exit_code, out, err = warm.call(_doit, folder, arguments)
+    assert exit_code == code, out + err
+    return out + err
+
+
+def _doit(folder: Path, arguments: tuple[str, ...]) -> None:
+    os.chdir(folder)
+    sys.argv = ["doit", *arguments]
+    sys.exit(DoitMain().run(list(arguments)))

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 import torch
-from small_study import SMALL_STUDY
+from engine_project import start
+from small_study import SMALL_STUDY, doit
 
 from fly64tasks import layout, recon, runner
 from fly64tasks.errors import CheckpointError, ReconstructionError, StoppedEarly
@@ -223,7 +224,7 @@ def kill_and_resume(
             assert (folder / layout.CHECKPOINT).exists()
             assert not (folder / layout.RECONSTRUCTION).exists()
             told.append(number.name)
-    subprocess.run(command(input_npz, folder), check=True, capture_output=True)
+    assert runner.main(command(input_npz, folder)[3:]) == 0
     assert result(folder) == undisturbed
     return told
 
@@ -231,15 +232,14 @@ def kill_and_resume(
 def test_study_that_was_killed_goes_on_within_the_reconstruction(project: Path):
     study = SMALL_STUDY.replace("num_epochs = 3", "num_epochs = 60")
     (project / "study.toml").write_text(f"{study}\n[checkpoint]\nepochs = 1\n", "utf-8")
-    doit = [sys.executable, "-m", "doit", "recon:dose_1000_baseline_train"]
     folder = project / "reports/dose_1000/baseline/train"
-    running = subprocess.Popen(doit, cwd=project, stdout=subprocess.DEVNULL)
+    running = start(project, "recon:dose_1000_baseline_train")
     while not (folder / layout.CHECKPOINT).exists():
         assert running.poll() is None
         time.sleep(0.01)
     running.kill()
-    running.wait()
-    subprocess.run(doit, cwd=project, check=True, capture_output=True)
+    running.communicate()
+    doit(project, "recon:dose_1000_baseline_train")
     assert record(folder)["resumed_after_epoch"] >= 1
     assert record(folder)["loss"]["epochs"] == 60
     assert not (folder / layout.CHECKPOINT).exists()

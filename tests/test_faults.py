@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import warm
 from engine_project import start, wait_for
 from faults import NetworkFolder, fill, network_folder, read_only, run_with_limit, small_disk
 from small_study import ONE_DOSE, doit
@@ -222,16 +222,9 @@ def large_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def limited(headroom_mib: int, source: Path, folder: Path, *more: str) -> tuple[int, str]:
     """Run the runner with so much memory to take; return its exit code and what it said."""
     arguments = ["--input-npz", str(source), "--output-dir", str(folder), "--device", "cpu", *more]
-    said = source.with_name("said.txt")
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["fly64tasks.reconstruct"])  # torch is imported once
-    process = processes.Process(target=run_with_limit, args=(headroom_mib, arguments, str(said)))
-    process.start()
-    process.join(timeout=200)
-    error = said.read_text("utf-8")
+    exit_code, _, error = warm.call(run_with_limit, headroom_mib, arguments)
     assert "Traceback" not in error
-    assert process.exitcode is not None, error
-    return process.exitcode, error
+    return exit_code, error
 
 
 RANDOM = ("--warmup-epochs", "0", "--batching", "RANDOM", "--num-epochs", "6")

@@ -109,6 +109,7 @@ def prove(folder: Path, undisturbed: Undisturbed, kills: int, jobs: tuple[int, .
     print(f"{kills} kills, {cut} with a task cut off, all finished to the same bytes")
 
 
+@pytest.mark.slow
 def test_parallel_study_gives_the_same_bytes(tmp_path: Path, undisturbed: Undisturbed):
     folder = new_project(tmp_path / "parallel")
     process = start(folder, "-j", "2")
