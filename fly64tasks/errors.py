@@ -68,7 +68,8 @@ class StoppedEarly(Fly64Error):
 _ADVICE = {
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): "free some space there, and run it again",
     (errno.EROFS, errno.EACCES, errno.EPERM): "make it writable, or choose another folder",
-    (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ENOTCONN, errno.EIO, errno.ETIMEDOUT): (
+    (errno.EEXIST, errno.ENOTDIR, errno.EISDIR): "choose another folder",
+    (errno.ENOENT, errno.ESTALE, errno.ENOTCONN, errno.EIO, errno.ETIMEDOUT): (
         "see that its disk is there, and run it again"
     ),
 }

@@ -227,6 +227,18 @@ def test_results_of_another_are_not_overwritten(
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_file_in_the_place_of_the_folder_is_named(
+    small_sets: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = tmp_path / "file"
+    file.write_text("precious")
+    for folder, said in ((file, "file exists"), (file / "out", "not a directory")):
+        code = runner.main(["--input-npz", str(small_sets["train"]), "--output-dir", str(folder)])
+        assert code == 74
+        assert capsys.readouterr().err == f"error: {folder}: {said}; choose another folder\n"
+    assert file.read_text() == "precious"
+
+
 def test_terminal_gets_a_bar_with_loss_and_remaining_time(
     small_sets: dict[str, Path], tmp_path: Path
 ):
