@@ -57,7 +57,11 @@ class DigestCache:
                 self.fresh.add(path)
             return digest.md5
         settled = time.time_ns() - stat.st_mtime_ns > _RACY_NS
-        md5 = str(dependency.get_file_md5(path))
+        try:
+            md5 = str(dependency.get_file_md5(path))
+        except OSError as error:
+            error.filename = path  # the system names a file that it opens, and none that it reads
+            raise
         if settled:
             self.known[path] = Digest(*marks, md5)
             (self.fresh if store else self._unasked).add(path)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from doit.task import result_dep
 from doit.tools import config_changed, run_once, timeout
 
+from .errors import machine_fault
 from .inputs import drop_missing, is_partial
 from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
 from .selection import Control
@@ -129,7 +130,13 @@ class Planner:
             self._stirred.add(task.name)
         if not task.actions:
             return Verdict(task.name, "up to date")
-        verdict = self._judge_status(task, dict(self._state.row(task.name)))
+        try:
+            verdict = self._judge_status(task, dict(self._state.row(task.name)))
+        except OSError as error:
+            said = machine_fault(error)
+            if said is None:
+                raise
+            return Verdict(task.name, "error", (said,))
         if verdict.word == "run" and task.name not in self._firm:
             return Verdict(task.name, "may run", (*verdict.reasons, "if a task asks for its setup"))
         return verdict

@@ -61,7 +61,14 @@ class _Journaled(Runner):
             if is_partial(node.task):
                 self._go_on_without(node)
             watch(node.task, self._state)
-        if not super().select_task(node, tasks_dict):
+        try:
+            if not super().select_task(node, tasks_dict):
+                return False
+        except OSError as error:  # of an input that is there and can not be read
+            said = machine_fault(error)
+            if said is None:
+                raise
+            self._handle_task_error(node, TaskFailed(said))
             return False
         task = node.task
         missing = sorted(path for path in task.file_dep if not Path(path).exists())

@@ -84,6 +84,33 @@ def test_action_that_opens_too_many_files_fails_in_one_line(project: Project) ->
     assert failed_plainly(project, open_all) == "Too many open files: dodo"
 
 
+def test_input_that_can_not_be_read_fails_its_task_alone(project: Project) -> None:
+    broken = Path("broken")  # a file of no bytes; /proc/self/mem is one that gives EIO
+    broken.touch()
+
+    def tasks() -> list[dict[str, Any]]:
+        return [
+            {"basename": "a", "actions": [lambda: None], "file_dep": ["broken"]},
+            {"basename": "b", "actions": [lambda: None]},
+        ]
+
+    project.tasks = tasks
+    assert project.doit().code == 0
+    broken.unlink()
+    broken.symlink_to("/proc/self/mem")
+    result = project.doit("-n")
+    assert result.code == 3
+    assert "error       a  Input/output error: broken" in result.out
+    result = project.doit("-c")
+    assert result.code == 1
+    assert "FAILED  Input/output error: broken" in result.out
+    assert "1 done, 1 failed" in result.out
+    assert "Traceback" not in result.out + result.err
+    broken.unlink()
+    broken.touch()
+    assert "1 done, 1 up to date" in project.doit().out
+
+
 def test_action_that_finds_no_file_has_its_traceback(project: Project) -> None:
     project.tasks = lambda: [{"basename": "t", "actions": [lambda: Path("none").read_text()]}]
     result = project.doit()
