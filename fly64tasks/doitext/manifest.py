@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from .atomic import replaced
+from .bounded import text_of
 from .plan import Verdict
 from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
 from .selection import Control, MetaFilter, Wanted, grid_values
 from .state import Journal
 
 SCHEMA = 1
-RECORD_LIMIT_BYTES = 2**24
 
 Describe = Callable[[Any, dict[str, Any] | None], Mapping[str, Any]]
 
@@ -172,14 +172,11 @@ def _read(path: Path) -> dict[str, Any] | None:
     ValueError
         Something else is there.
     """
-    if not path.exists():
+    text = text_of(path)
+    if text is None:
         return None
-    if not path.is_file():
-        raise ValueError("not a file")
-    if path.stat().st_size > RECORD_LIMIT_BYTES:
-        raise ValueError(f"longer than {RECORD_LIMIT_BYTES} bytes")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(text)
     except RecursionError:
         raise ValueError("nested too deep") from None
     if not isinstance(record, dict):

@@ -13,11 +13,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from fly64tasks.doitext.bounded import text_of
 from fly64tasks.doitext.errors import printable
 from fly64tasks.errors import Fly64Error
 
-LIMIT_BYTES = 2**24
-"""Most that a record or a table may take: a few kB, or 20 bytes an epoch, is what ours take."""
 LOG_TAIL_BYTES = 2**16
 DEPTH_LIMIT = 20
 _AGAIN = "remove it and run `doit` again"
@@ -117,16 +116,12 @@ def read_json(path: Path, struct: type[StructT]) -> StructT | None:
 
 def _text(path: Path) -> str | None:
     """Return what a file holds, None where there is no file."""
-    if not path.exists():
-        return None
-    if not path.is_file():
-        raise _damaged(path, "not a file")
-    if path.stat().st_size > LIMIT_BYTES:
-        raise _damaged(path, f"longer than {LIMIT_BYTES} bytes")
     try:
-        return path.read_text("utf-8")
+        return text_of(path)
     except UnicodeDecodeError as error:
         raise _damaged(path, f"damaged ({error})") from None
+    except ValueError as error:
+        raise _damaged(path, str(error)) from None
 
 
 def _damaged(path: Path, what: str) -> Fly64Error:
