@@ -121,40 +121,52 @@ def reconstruct(
         if device.startswith("cuda"):
             torch.cuda.set_device(device)
             torch.cuda.reset_peak_memory_stats(device)
-        result = _in_memory(start, spec, geometry, device, on_epoch, checkpoints)
+        result = _in_memory(
+            spec,
+            len(start.frames),
+            device,
+            run=lambda spec: _run_stages(start, spec, geometry, device, on_epoch, checkpoints),
+            fits=lambda stage: _fits(start, stage, geometry, device),
+        )
     _check(result, start, spec)
     return result
 
 
 def _in_memory(
-    start: Start,
     spec: ReconSpec,
-    geometry: Geometry,
+    n_frames: int,
     device: str,
-    on_epoch: EpochCallback,
-    checkpoints: Checkpoints | None,
+    run: Callable[[ReconSpec], Reconstruction],
+    fits: Callable[[ReconSpec], bool],
 ) -> Reconstruction:
-    """Run the stages; where the memory does not hold a batch, say which it would hold.
+    """Run all stages; where the memory does not hold a batch, say which it would hold.
 
     DM's batches only divide the work: there a smaller one is used.
+
+    Parameters
+    ----------
+    run : callable
+        Runs the stages of a spec, from where the checkpoint is.
+    fits : callable
+        Says whether the memory holds a stage.
     """
-    try:
-        return _run_stages(start, spec, geometry, device, on_epoch, checkpoints)
-    except _OutOfMemory as error:
-        # The error itself would keep the arrays of the run alive.
-        index, epoch = error.stage, error.epoch
-    stage = spec.stages()[index]
-    key = "warmup_batch_size" if stage.batch_size != spec.batch_size else "batch_size"
-    size = min(stage.batch_size or 1, len(start.frames))
-    problem = f"{device} ran out of memory in epoch {epoch} with {key} {size}"
-    if spec.algorithm == "DM" and size > 1:
+    while True:
+        try:
+            return run(spec)
+        except _OutOfMemory as error:
+            # The error itself would keep the arrays of the run alive.
+            index, epoch = error.stage, error.epoch
+        stage = spec.stages()[index]
+        key = "warmup_batch_size" if stage.batch_size != spec.batch_size else "batch_size"
+        size = min(stage.batch_size or 1, n_frames)
+        problem = f"{device} ran out of memory in epoch {epoch} with {key} {size}"
+        if spec.algorithm != "DM" or size == 1:
+            break
         logger.warning("%s; going on with half of it, which changes no result", problem)
-        half = msgspec.structs.replace(spec, batch_size=size // 2)
-        return _in_memory(start, half, geometry, device, on_epoch, checkpoints)
+        spec = msgspec.structs.replace(spec, batch_size=size // 2)
     while size > 1:
         size //= 2
-        smaller = msgspec.structs.replace(stage, batch_size=size)
-        if _fits(start, smaller, geometry, device):
+        if fits(msgspec.structs.replace(stage, batch_size=size)):
             raise MachineError(
                 f"{problem}; {size} fits: set {key} = {size}, or use a device with more memory"
             )
