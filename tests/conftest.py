@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_study import ONE_DOSE, PROJECT, SMALL_BASE, SMALL_STUDY, doit
+from small_study import ONE_DOSE, SMALL_BASE, SMALL_STUDY, doit, new_project
 
 from fly64tasks.dataset import PtychoDataset, read_dataset
 from fly64tasks.simulate import make_base, simulate
@@ -33,20 +33,13 @@ def small_set(small_sets: dict[str, Path]) -> PtychoDataset:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project folder of its own (a name with a blank and an umlaut) with the small study."""
-    folder = tmp_path / "Süß study"
-    folder.mkdir()
-    shutil.copy(PROJECT / "dodo.py", folder)
-    (folder / "study.toml").write_text(SMALL_STUDY, "utf-8")
-    return folder
+    return new_project(tmp_path / "Süß study", SMALL_STUDY)
 
 
 @pytest.fixture(scope="session")
 def one_dose_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A project whose study of one dose is done, to be copied, and what doit printed."""
-    folder = tmp_path_factory.mktemp("done") / "project"
-    folder.mkdir()
-    shutil.copy(PROJECT / "dodo.py", folder)
-    (folder / "study.toml").write_text(ONE_DOSE, "utf-8")
+    folder = new_project(tmp_path_factory.mktemp("done") / "project", ONE_DOSE)
     return folder, doit(folder)
 
 

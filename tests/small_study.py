@@ -1,6 +1,7 @@
 """A study small enough to run for real in seconds."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -30,6 +31,14 @@ num_epochs = 3
 """
 
 ONE_DOSE = SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]")
+
+
+def new_project(folder: Path, study: str) -> Path:
+    """Make a folder with our dodo.py and a study; return it."""
+    folder.mkdir()
+    shutil.copy(PROJECT / "dodo.py", folder)
+    (folder / "study.toml").write_text(study, "utf-8")
+    return folder
 
 
 def doit(folder: Path, *arguments: str, code: int = 0) -> str:

@@ -19,7 +19,7 @@ from engine_project import (
     start,
     wait_for,
 )
-from small_study import SMALL_STUDY
+from small_study import ONE_DOSE
 
 ENGINE = """
 provider = "slurm"
@@ -95,7 +95,7 @@ def test_folder_with_a_blank_is_refused_by_name(tmp_path: Path):
 
 @pytest.mark.slow
 def test_small_study_runs_on_slurm(project: Path, tmp_path: Path):
-    (project / "study.toml").write_text(SMALL_STUDY.replace("[1e3, 1e4]", "[1e3]"), "utf-8")
+    (project / "study.toml").write_text(ONE_DOSE, "utf-8")
     engine = ENGINE.replace("workers_per_node = 2", "workers_per_node = 1")
     (project / "slurm.toml").write_text(f'{engine}run_dir = "{tmp_path}/shared"\n', "utf-8")
     process = start(project, "-j", "4", "--engine", "slurm.toml")

@@ -87,6 +87,14 @@ class Tally:
         assert said.isprintable(), said
         assert len(said) < 2000, said
 
+    def ended(self, said: str, start: str, otherwise: str) -> None:
+        """Count an input as refused, if in a line that starts so, or as something else."""
+        if said:
+            assert said.startswith(start)
+            self.one_line("refused", said)
+        else:
+            self.outcomes[otherwise] += 1
+
     def __str__(self) -> str:
         total = sum(self.outcomes.values())
         ends = ", ".join(f"{count} {name}" for name, count in sorted(self.outcomes.items()))
@@ -387,11 +395,7 @@ def test_any_study(count: int, capsys: pytest.CaptureFixture[str]):
                     for case in study.cases():
                         assert "/" not in case.name
                         assert "." not in case.name
-            if said:
-                assert said.startswith(f"{path}: ")
-                tally.one_line("refused", said)
-            else:
-                tally.outcomes["read"] += 1
+            tally.ended(said, f"{path}: ", "read")
 
     check()
     report("any study", tally, capsys)
@@ -415,11 +419,7 @@ def test_any_engine_file(count: int, capsys: pytest.CaptureFixture[str]):
                     assert read_engine(path).workers >= 1
                 except StudyError as error:
                     said = str(error)
-            if said:
-                assert said.startswith(f"{path}: ")
-                tally.one_line("refused", said)
-            else:
-                tally.outcomes["read"] += 1
+            tally.ended(said, f"{path}: ", "read")
 
     check()
     report("any engine file", tally, capsys)
@@ -479,11 +479,7 @@ def test_any_record(count: int, capsys: pytest.CaptureFixture[str]):
                         assert all(char.isprintable() or char == "\n" for char in text)
                 except Fly64Error as error:
                     said = str(error)
-            if said:
-                assert said.startswith(f"{place}/")
-                tally.one_line("refused", said)
-            else:
-                tally.outcomes["shown"] += 1
+            tally.ended(said, f"{place}/", "shown")
 
     check()
     report("any record", tally, capsys)

@@ -14,19 +14,12 @@ from pathlib import Path
 import pytest
 from doit.dependency import JSONCodec
 from engine_project import assert_nothing_left, start
-from small_study import ONE_DOSE, PROJECT
+from small_study import ONE_DOSE, new_project
 
 from fly64tasks.doitext.state import Journal
 
 STUDY = ONE_DOSE.replace("num_epochs = 3", "num_epochs = 30")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-
-
-def new_project(folder: Path) -> Path:
-    folder.mkdir()
-    shutil.copy(PROJECT / "dodo.py", folder)
-    (folder / "study.toml").write_text(STUDY, "utf-8")
-    return folder
 
 
 def finished(printed: str) -> list[str]:
@@ -54,7 +47,7 @@ def kill_and_finish(
     folder: Path, when: float, how: signal.Signals, jobs: int, expected: dict[str, bytes]
 ) -> str:
     """Kill doit in a new project after ``when`` seconds, finish it, check; return what happened."""
-    new_project(folder)
+    new_project(folder, STUDY)
     parallel = ["-j", str(jobs)] if jobs else []
     first = start(folder, *parallel)
     time.sleep(when)
@@ -89,7 +82,7 @@ class Undisturbed:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    folder = new_project(tmp_path_factory.mktemp("undisturbed") / "project")
+    folder = new_project(tmp_path_factory.mktemp("undisturbed") / "project", STUDY)
     began = time.monotonic()
     process = start(folder)
     printed, _ = process.communicate(timeout=300)
@@ -111,7 +104,7 @@ def prove(folder: Path, undisturbed: Undisturbed, kills: int, jobs: tuple[int, .
 
 @pytest.mark.slow
 def test_parallel_study_gives_the_same_bytes(tmp_path: Path, undisturbed: Undisturbed):
-    folder = new_project(tmp_path / "parallel")
+    folder = new_project(tmp_path / "parallel", STUDY)
     process = start(folder, "-j", "2")
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed

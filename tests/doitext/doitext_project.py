@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -28,6 +30,34 @@ MAIN = (  # for processes of their own: python -c MAIN [arguments of doit]
     "import sys; from doit.doit_cmd import DoitMain; "
     f"sys.exit(DoitMain(config_filenames=(), extra_config={PLUGINS!r}).run(sys.argv[1:]))"
 )
+
+LONG = """
+import time
+from pathlib import Path
+
+DOIT_CONFIG = {"backend": "journal", "dep_file": "s.db", "verbosity": 0}
+
+
+def wait():
+    Path("up").touch()
+    time.sleep(600)
+
+
+def task_long():
+    return {"actions": [wait]}
+
+
+def task_then():
+    return {"actions": [lambda: None], "task_dep": ["long"]}
+"""
+"""A dodo.py whose first task says that it is up, and waits to be stopped; another needs it."""
+
+
+def wait_until_up(folder: Path, process: subprocess.Popen[Any]) -> None:
+    """Return once the first task of `LONG` runs."""
+    while not (folder / "up").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
 
 
 @dataclass

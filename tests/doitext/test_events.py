@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doitext_project import MAIN, Project
+from doitext_project import LONG, MAIN, Project, wait_until_up
 from faults import fill, small_disk
 
 from fly64tasks.doitext import progress
@@ -149,38 +149,15 @@ def test_log_on_a_disk_that_fills_is_given_up_and_the_run_goes_on(
         assert events(disk / "events.jsonl")[0]["event"] == "run_begin"
 
 
-DODO = """
-import time
-from pathlib import Path
-
-DOIT_CONFIG = {"backend": "journal", "dep_file": "s.db", "verbosity": 0}
-
-
-def wait():
-    Path("up").touch()
-    time.sleep(600)
-
-
-def task_long():
-    return {"actions": [wait]}
-
-
-def task_then():
-    return {"actions": [lambda: None], "task_dep": ["long"]}
-"""
-
-
 @JOBS
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_run_that_is_stopped_says_so_in_its_last_line(
     tmp_path: Path, signum: signal.Signals, jobs: list[str]
 ) -> None:
-    (tmp_path / "dodo.py").write_text(DODO)
+    (tmp_path / "dodo.py").write_text(LONG)
     command = [sys.executable, "-c", MAIN, *jobs, "--events", "events.jsonl"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
-    while not (tmp_path / "up").exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+    wait_until_up(tmp_path, process)
     process.send_signal(signum)
     process.communicate(timeout=60)
     said = events(tmp_path / "events.jsonl")

@@ -8,13 +8,12 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from doit.cmdparse import CmdOption
-from doitext_project import MAIN, Project
+from doitext_project import LONG, MAIN, Project, wait_until_up
 
 from fly64tasks.doitext import progress
 from fly64tasks.doitext.command import ours_first
@@ -136,32 +135,14 @@ def test_our_options_move_to_the_front(line: list[str], expected: list[str]) -> 
     assert ours_first(line, options) == expected
 
 
-DODO = """
-import time
-from pathlib import Path
-
-DOIT_CONFIG = {"backend": "journal", "dep_file": "s.db", "verbosity": 0}
-
+DODO = f"""{LONG}
 
 def task_done():
-    return {"actions": [lambda: None]}
+    return {{"actions": [lambda: None]}}
 
 
 def task_fails():
-    return {"actions": [lambda: False]}
-
-
-def wait():
-    Path("up").touch()
-    time.sleep(600)
-
-
-def task_long():
-    return {"actions": [wait]}
-
-
-def task_then():
-    return {"actions": [lambda: None], "task_dep": ["long"]}
+    return {{"actions": [lambda: False]}}
 """
 
 
@@ -181,9 +162,7 @@ def test_run_that_is_stopped_says_what_was_done_failed_and_cut_off(
     assert process.stdout is not None
     first = [process.stdout.readline() for _ in range(2)]
     assert "FAILED" in "".join(first)
-    while not (tmp_path / "up").exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+    wait_until_up(tmp_path, process)
     process.send_signal(signum)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signum
