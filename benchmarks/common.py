@@ -24,7 +24,7 @@ from fly64tasks.dataset import PtychoDataset, read_dataset
 from fly64tasks.ptychi_task import new_task, ptychi_options
 from fly64tasks.reconstruct import device_name
 from fly64tasks.start import Start, start_of
-from fly64tasks.study import Geometry, ReconSpec
+from fly64tasks.study.study import Geometry, ReconSpec
 
 PROJECT = Path(__file__).parent.parent
 OLD = ReconSpec(

@@ -27,7 +27,7 @@ from fly64tasks import fourier_shift
 from fly64tasks.memory import peak_device_bytes
 from fly64tasks.scan import Canvas
 from fly64tasks.start import Start
-from fly64tasks.study import ReconSpec
+from fly64tasks.study.study import ReconSpec
 
 LARGEST_BYTES = 10e9
 

@@ -22,7 +22,7 @@ from fly64tasks.errors import ReconstructionError
 from fly64tasks.reconstruct import reconstruct
 from fly64tasks.simulate import make_base, simulate
 from fly64tasks.start import start_of
-from fly64tasks.study import BASELINE, SPLITS, ReconSpec, Study, algorithms
+from fly64tasks.study.study import BASELINE, SPLITS, ReconSpec, Study, algorithms
 from fly64tasks.views import make_view
 
 

@@ -20,8 +20,8 @@ import numpy as np
 from common import PROJECT, doit, error_of, machine, project, timed
 
 from fly64tasks.dataset import read_dataset
-from fly64tasks.layout import RECONSTRUCTION, Layout
-from fly64tasks.study import Study
+from fly64tasks.study.paths import RECONSTRUCTION, Layout
+from fly64tasks.study.study import Study
 
 Times = list[tuple[float, float]]
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from common import OLD, doit, error_of, machine, objects_of, project
 
 from fly64tasks.dataset import read_dataset
-from fly64tasks.layout import Layout
-from fly64tasks.study import Case, ReconSpec, Study
+from fly64tasks.study.paths import Layout
+from fly64tasks.study.study import Case, ReconSpec, Study
 
 Curve = list[tuple[int, float, float]]
 

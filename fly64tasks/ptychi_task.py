@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 
 from fly64tasks.start import Start
-from fly64tasks.study import Geometry, ReconSpec
+from fly64tasks.study.study import Geometry, ReconSpec
 
 _OPTIONS: dict[str, Any] = {
     "LSQML": api.LSQMLOptions,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fly64tasks import layout, lineage
+from fly64tasks import lineage
 from fly64tasks.dataset import PtychoDataset, read_dataset
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.epochs import EpochCallback
@@ -38,9 +38,10 @@ from fly64tasks.npz import write_npz
 from fly64tasks.ours import WRITER, refuse_foreign
 from fly64tasks.product import write_product
 from fly64tasks.runlog import logging_to
-from fly64tasks.spec import parse_spec
 from fly64tasks.start import Start, start_of
-from fly64tasks.study import CheckpointSpec, Geometry, ReconSpec
+from fly64tasks.study import paths
+from fly64tasks.study.spec import parse_spec
+from fly64tasks.study.study import CheckpointSpec, Geometry, ReconSpec
 
 if TYPE_CHECKING:
     from fly64tasks.reconstruct import Reconstruction
@@ -104,9 +105,9 @@ def run(
     start = start_of(dataset, spec, str(input_npz))
     geometry = geometry_of(dataset, str(input_npz))
     record = _record(input_npz, dataset, start, spec, geometry)
-    for name in (layout.RECONSTRUCTION, layout.PRODUCT, layout.RUN_RECORD):
+    for name in (paths.RECONSTRUCTION, paths.PRODUCT, paths.RUN_RECORD):
         refuse_foreign(output_dir / name)
-    refuse_foreign(output_dir / layout.LOSSES, b"epoch,loss")
+    refuse_foreign(output_dir / paths.LOSSES, b"epoch,loss")
 
     # These cost seconds: only for inputs that can be reconstructed.
     from fly64tasks import memory, reconstruct
@@ -121,7 +122,7 @@ def run(
         "device": resolved.partition(":")[0],
     }
     checkpoints = Checkpoints(
-        output_dir / layout.CHECKPOINT, this_run, checkpoint or CheckpointSpec(), why_stop
+        output_dir / paths.CHECKPOINT, this_run, checkpoint or CheckpointSpec(), why_stop
     )
     if fresh:
         checkpoints.remove()
@@ -149,15 +150,15 @@ def run(
         }
         if losses:
             record["loss"] = {"first": losses[0], "last": losses[-1], "epochs": len(losses)}
-        _write_losses(output_dir / layout.LOSSES, losses)
-        _write_json(output_dir / layout.RUN_RECORD, record)
+        _write_losses(output_dir / paths.LOSSES, losses)
+        _write_json(output_dir / paths.RUN_RECORD, record)
 
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         _remove_results(output_dir)
         with (
             reconstruct.ONE_AT_A_TIME,
-            logging_to(output_dir / layout.LOG, append=reached is not None),
+            logging_to(output_dir / paths.LOG, append=reached is not None),
         ):
             began = time.perf_counter()
             result = reconstruct.reconstruct(
@@ -189,7 +190,7 @@ def _write_results(
 ) -> None:
     loss = np.array(result.loss)
     write_npz(
-        output_dir / layout.RECONSTRUCTION,
+        output_dir / paths.RECONSTRUCTION,
         {
             "object": result.obj,
             "probe": result.probe,
@@ -199,7 +200,7 @@ def _write_results(
         {key: record[key] for key in ("stage", "spec", "versions", "input", "start", "set")},
     )
     write_product(
-        output_dir / layout.PRODUCT,
+        output_dir / paths.PRODUCT,
         name=input_npz.stem,
         comments=_comments(record, geometry),
         obj=result.obj,
@@ -211,13 +212,13 @@ def _write_results(
 
 
 def _remove_results(output_dir: Path) -> None:
-    for name in (layout.RECONSTRUCTION, layout.PRODUCT):
+    for name in (paths.RECONSTRUCTION, paths.PRODUCT):
         (output_dir / name).unlink(missing_ok=True)
 
 
 def _named(error: BaseException, input_npz: Path, output_dir: Path) -> BaseException:
     """Return what to raise for an error: one that says which files it is about."""
-    log = f"(log: {output_dir / layout.LOG})"
+    log = f"(log: {output_dir / paths.LOG})"
     if isinstance(error, (OSError, MemoryError)):
         return machine_error(error)
     if isinstance(error, (ReconstructionError, MachineError)):

@@ -21,7 +21,7 @@ from fly64tasks.checkpoint import Checkpoints
 from fly64tasks.errors import MachineError, ReconstructionError, StudyError
 from fly64tasks.ptychi_task import new_task, ptychi_options
 from fly64tasks.start import Start
-from fly64tasks.study import Geometry, ReconSpec
+from fly64tasks.study.study import Geometry, ReconSpec
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from fly64tasks.errors import DatasetError
 from fly64tasks.npz import Archive
 from fly64tasks.ours import WRITER
-from fly64tasks.spec import parse_spec
-from fly64tasks.study import Geometry, ReconSpec
+from fly64tasks.study.spec import parse_spec
+from fly64tasks.study.study import Geometry, ReconSpec
 
 
 class _Input(Struct):

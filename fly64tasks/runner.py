@@ -18,13 +18,13 @@ from typing import Any
 
 import msgspec
 
-from fly64tasks import layout
 from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.doitext.errors import printable
 from fly64tasks.epochs import showing
 from fly64tasks.recon import run
-from fly64tasks.spec import parse_spec
-from fly64tasks.study import CheckpointSpec, ReconSpec, algorithms
+from fly64tasks.study import paths
+from fly64tasks.study.spec import parse_spec
+from fly64tasks.study.study import CheckpointSpec, ReconSpec, algorithms
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +53,7 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
             fresh=options.fresh,
             why_stop=why_stop,
         )
-    result = printable(options.output_dir / layout.RECONSTRUCTION)
+    result = printable(options.output_dir / paths.RECONSTRUCTION)
     print(
         f"{result}: {record['start']['n_frames']} frames, "
         f"{record['loss']['epochs']} epochs of {spec.algorithm} in {record['seconds']:.0f} s on "

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import label
 
-from fly64tasks import layout, lineage, metrics
+from fly64tasks import lineage, metrics
 from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.comparison import draw_comparison, draw_thumbnail
 from fly64tasks.dataset import read_dataset
@@ -26,7 +26,8 @@ from fly64tasks.ours import WRITER, refuse_foreign
 from fly64tasks.reconstructed import Reconstructed, read_reconstruction
 from fly64tasks.scorecard import METRICS
 from fly64tasks.scoring import Comparison, compare, refuse_another, score_values, why_no_truth
-from fly64tasks.study import Case, ScoreSpec
+from fly64tasks.study import paths
+from fly64tasks.study.study import Case, ScoreSpec
 
 SCHEMA = 1
 _SET_KEYS = (
@@ -53,7 +54,7 @@ _FRC_COLUMNS = (
     "threshold_halfbit",
     "n_pixels",
 )
-_MARKS = {layout.FRC: ",".join(_FRC_COLUMNS).encode()}
+_MARKS = {paths.FRC: ",".join(_FRC_COLUMNS).encode()}
 
 
 def score(
@@ -75,15 +76,15 @@ def score(
     DatasetError
         A file breaks its contract, or the reconstruction is of another set.
     """
-    for name in layout.SCORE_FILES:
+    for name in paths.SCORE_FILES:
         refuse_foreign(output_dir / name, _MARKS.get(name))
-    found = read_reconstruction(output_dir / layout.RECONSTRUCTION)
+    found = read_reconstruction(output_dir / paths.RECONSTRUCTION)
     scores, comparison = assess(found, input_npz, spec, case)
     obj = found.obj if comparison is None else comparison.aligned.obj
     truth = None if comparison is None else comparison.truth
     region = None if comparison is None else comparison.region
     draw_comparison(
-        output_dir / layout.COMPARISON,
+        output_dir / paths.COMPARISON,
         obj,
         found,
         truth=truth,
@@ -91,9 +92,9 @@ def score(
         title=case.name if case else input_npz.name,
         note=scores["truth"]["reason"] or "",
     )
-    draw_thumbnail(output_dir / layout.THUMBNAIL, obj, truth=truth, region=region)
-    _write_frc(output_dir / layout.FRC, comparison)
-    with replaced(output_dir / layout.SCORES) as temporary:
+    draw_thumbnail(output_dir / paths.THUMBNAIL, obj, truth=truth, region=region)
+    _write_frc(output_dir / paths.FRC, comparison)
+    with replaced(output_dir / paths.SCORES) as temporary:
         text = json.dumps(scores, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", "utf-8")
     return scores

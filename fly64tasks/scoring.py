@@ -17,7 +17,7 @@ from fly64tasks.reconstructed import Reconstructed
 from fly64tasks.scan import patches_inside
 from fly64tasks.scorecard import METRICS
 from fly64tasks.start import choose_frames
-from fly64tasks.study import ScoreSpec
+from fly64tasks.study.study import ScoreSpec
 
 
 @dataclass(frozen=True)

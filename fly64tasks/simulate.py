@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fly64tasks import lineage, optics, scan
 from fly64tasks.dataset import Base, PtychoDataset, read_base, write_base, write_dataset
 from fly64tasks.errors import DatasetError
-from fly64tasks.study import SPLITS, BaseSpec, Geometry, SimulationSpec
+from fly64tasks.study.study import SPLITS, BaseSpec, Geometry, SimulationSpec
 
 logger = logging.getLogger(__name__)
 

@@ -18,14 +18,14 @@ from doit import doit_cmd, get_initial_workdir, get_var
 from doit.exceptions import InvalidDodoFile
 
 from fly64tasks import engine
-from fly64tasks import layout as names
 from fly64tasks.doitext import progress
 from fly64tasks.doitext.spec import SpecUnchanged
 from fly64tasks.epochs import EpochCallback
 from fly64tasks.errors import DatasetError, StudyError
-from fly64tasks.layout import Layout
 from fly64tasks.lineage import MadeAsAsked, lineage_of_base, lineage_of_set
-from fly64tasks.study import (
+from fly64tasks.study import paths as names
+from fly64tasks.study.paths import Layout
+from fly64tasks.study.study import (
     BASELINE,
     SPLITS,
     Case,

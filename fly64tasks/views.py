@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fly64tasks import lineage, optics, scan
 from fly64tasks.dataset import read_dataset, write_dataset
-from fly64tasks.study import ViewSpec
+from fly64tasks.study.study import ViewSpec
 
 
 def make_view(sources: dict[str, Path], targets: dict[str, Path], *, spec: ViewSpec) -> None:

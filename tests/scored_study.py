@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fly64tasks import layout as names
-from fly64tasks.layout import Layout
 from fly64tasks.scorecard import METRICS
-from fly64tasks.study import Case, Study
+from fly64tasks.study import paths as names
+from fly64tasks.study.paths import Layout
+from fly64tasks.study.study import Case, Study
 
 STUDY = Study(name="three doses")
 ERROR_AT = {"baseline": 0.1, "dense": 0.2, "sparse": 0.4}

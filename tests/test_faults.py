@@ -22,14 +22,15 @@ from engine_project import start, wait_for
 from faults import NetworkFolder, fill, network_folder, read_only, run_with_limit, small_disk
 from small_study import ONE_DOSE, doit
 
-from fly64tasks import layout, recon, runner
+from fly64tasks import recon, runner
 from fly64tasks.errors import MachineError
 from fly64tasks.runlog import logging_to
-from fly64tasks.study import CheckpointSpec, ReconSpec
+from fly64tasks.study import paths
+from fly64tasks.study.study import CheckpointSpec, ReconSpec
 
 SPEC = ReconSpec(num_epochs=6, warmup_epochs=2)
 EVERY_EPOCH = CheckpointSpec(epochs=1)
-RESULTS = (layout.RECONSTRUCTION, layout.PRODUCT, layout.LOSSES)
+RESULTS = (paths.RECONSTRUCTION, paths.PRODUCT, paths.LOSSES)
 
 
 def at(epoch: int, act: Callable[[], object]) -> Callable[[int, int, float], None]:
@@ -49,7 +50,7 @@ def assert_goes_on(source: Path, folder: Path, after_epoch: int | None, whole: P
     assert record["state"] == "done"
     for name in RESULTS:
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
-    assert not (folder / layout.CHECKPOINT).exists()
+    assert not (folder / paths.CHECKPOINT).exists()
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +83,8 @@ def test_disk_that_fills_up_costs_what_came_after_the_last_checkpoint(
             )
         assert re.search(r"checkpoint\.pt: no space left .* no checkpoint of epoch 4", caplog.text)
         left = {path.name for path in folder.iterdir()}
-        assert layout.CHECKPOINT in left
-        assert left <= {layout.CHECKPOINT, layout.LOG, layout.LOSSES}  # no half and no old result
+        assert paths.CHECKPOINT in left
+        assert left <= {paths.CHECKPOINT, paths.LOG, paths.LOSSES}  # no half and no old result
         (disk / "filler").unlink()
         assert_goes_on(source, folder, 3, whole)
 
@@ -175,16 +176,16 @@ def test_events_and_log_that_can_not_be_written_end_no_run(
         assert code == 0, capsys.readouterr().err
     for name in RESULTS:
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
-    assert "events.jsonl: no space left on device" in (folder / layout.LOG).read_text("utf-8")
+    assert "events.jsonl: no space left on device" in (folder / paths.LOG).read_text("utf-8")
 
 
 def test_log_is_bounded(tmp_path: Path):
-    path = tmp_path / layout.LOG
+    path = tmp_path / paths.LOG
     with logging_to(path, append=False, limit_bytes=10_000):
         for number in range(1000):
             logging.getLogger("ptychi").info("line %d of a talkative run", number)
     files = sorted(tmp_path.iterdir())
-    assert [file.name for file in files] == [layout.LOG, layout.OLDER_LOG]
+    assert [file.name for file in files] == [paths.LOG, paths.OLDER_LOG]
     assert all(file.stat().st_size <= 10_000 for file in files)
     assert "line 999 of" in path.read_text("utf-8")
 
@@ -237,9 +238,9 @@ def test_batch_that_does_not_fit_fails_with_the_one_that_does(large_set: Path, t
         r"cpu ran out of memory in epoch \d with batch_size 120; (\d+) fits: set batch_size", error
     )
     assert found, error
-    record = json.loads((tmp_path / layout.RUN_RECORD).read_text("utf-8"))
+    record = json.loads((tmp_path / paths.RUN_RECORD).read_text("utf-8"))
     assert (record["state"], record["exit_code"]) == ("failed", 74)
-    assert not (tmp_path / layout.RECONSTRUCTION).exists()
+    assert not (tmp_path / paths.RECONSTRUCTION).exists()
     code, error = limited(200, large_set, tmp_path, *RANDOM, "--batch-size", found[1])
     assert code == 0, error
 
@@ -258,7 +259,7 @@ def test_difference_map_goes_on_with_smaller_batches_to_the_same_result(
     else:
         pytest.fail("it always had the memory it wanted")
     found, expected = (
-        np.load(tmp_path / name / layout.RECONSTRUCTION)["object"] for name in ("limited", "whole")
+        np.load(tmp_path / name / paths.RECONSTRUCTION)["object"] for name in ("limited", "whole")
     )
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -295,7 +296,7 @@ def test_input_of_yours_that_is_damaged_while_the_study_runs_fails_its_job_alone
     victim = project / "yours/phase_d/dose_1000/sparse/sparse_test.npz"
     whole = victim.read_bytes()
     running = start(project, "-c", *yours)
-    log = project / "reports/dose_1000/baseline/train" / layout.LOG
+    log = project / "reports/dose_1000/baseline/train" / paths.LOG
     wait_for(lambda: log.exists() or running.poll() is not None, 60, log.exists)
     os.truncate(victim, 5000)  # it was whole when doit looked at all inputs, before the first task
     printed, _ = running.communicate(timeout=100)
@@ -328,7 +329,7 @@ def test_study_goes_on_around_the_jobs_that_the_machine_fails(done_project: Path
             assert "no space left on device" in report
             assert "read-only file system" in report
             for view, split in (("baseline", "train"), ("baseline", "test"), ("sparse", "train")):
-                assert (jobs / view / split / layout.SCORES).exists()
+                assert (jobs / view / split / paths.SCORES).exists()
         filler.unlink()
         printed = doit(project)
         executed = re.findall(r"^\[ *\d+/\d+\] (\S+)", printed, re.MULTILINE)

@@ -16,7 +16,7 @@ from fly64tasks import fourier_shift, metrics
 from fly64tasks.dataset import PtychoDataset
 from fly64tasks.reconstruct import reconstruct
 from fly64tasks.start import start_of
-from fly64tasks.study import Geometry, ReconSpec
+from fly64tasks.study.study import Geometry, ReconSpec
 
 THEIRS = image_proc.fourier_shift
 TOLERANCE = 4e-6

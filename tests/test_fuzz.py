@@ -34,7 +34,6 @@ from scored_study import layout_in, run_of, scores_of
 from small_study import PROJECT
 from test_dataset import valid_arrays
 
-from fly64tasks import layout as names
 from fly64tasks import lineage, recon, runner, tasks
 from fly64tasks.dataset import read_base, read_dataset
 from fly64tasks.engine.spec import read_engine
@@ -43,7 +42,8 @@ from fly64tasks.report.page import render
 from fly64tasks.report.results import read_jobs
 from fly64tasks.report.summary import csv_text, markdown_text
 from fly64tasks.start import start_of
-from fly64tasks.study import ReconSpec, Study, read_study
+from fly64tasks.study import paths as names
+from fly64tasks.study.study import ReconSpec, Study, read_study
 
 DEADLINE_S = 10.0
 MEMORY_LIMIT_BYTES = 64 * 2**20

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from fly64tasks.layout import Layout
-from fly64tasks.study import Case, Paths, Study
+from fly64tasks.study.paths import Layout
+from fly64tasks.study.study import Case, Paths, Study
 
 CASE = Case(dose=1e3, view="dense", split="train", gridsize=2)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fly64tasks import layout, recon, score
+from fly64tasks import recon, score
 from fly64tasks.reconstructed import read_reconstruction
-from fly64tasks.study import ReconSpec, ScoreSpec
+from fly64tasks.study import paths
+from fly64tasks.study.study import ReconSpec, ScoreSpec
 
 SETTLED = 20
 """Jobs until allocators and thread pools have what they keep."""
@@ -29,7 +30,7 @@ def after_each_job(sets: dict[str, Path], folder: Path, jobs: int) -> list[int]:
         spec = ReconSpec(num_epochs=2, n_images=12 + job % 8, seed=job)
         recon.run(source, folder, spec, device="cpu")
         scores, _ = score.assess(
-            read_reconstruction(folder / layout.RECONSTRUCTION), source, ScoreSpec()
+            read_reconstruction(folder / paths.RECONSTRUCTION), source, ScoreSpec()
         )
         assert scores["metrics"]["complex_nrmse"] is not None
         gc.collect()

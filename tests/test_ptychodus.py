@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from small_study import SMALL_BASE
 
-from fly64tasks import frc, layout, metrics, recon, scoring
+from fly64tasks import frc, metrics, recon, scoring
 from fly64tasks.dataset import read_dataset
 from fly64tasks.product import write_product
 from fly64tasks.reconstructed import Reconstructed, read_reconstruction
 from fly64tasks.simulate import make_base, simulate
-from fly64tasks.study import Geometry, ReconSpec, ScoreSpec, SimulationSpec
+from fly64tasks.study import paths
+from fly64tasks.study.study import Geometry, ReconSpec, ScoreSpec, SimulationSpec
 
 PTYCHODUS = "ptychodus==1.7.0"
 FIVE = [("train", 1e3), ("train", 1e4), ("test", 1e4), ("train", 1e5), ("test", 1e5)]
@@ -56,7 +57,7 @@ def five(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Reconstru
         simulate(folder / "base.npz", sets, dose=dose, spec=SimulationSpec(), geometry=Geometry())
         output = folder / f"{split}_{dose:g}"
         recon.run(sets[split], output, ReconSpec(num_epochs=25, warmup_epochs=4))
-        made.append((sets[split], read_reconstruction(output / layout.RECONSTRUCTION)))
+        made.append((sets[split], read_reconstruction(output / paths.RECONSTRUCTION)))
     return made
 
 
@@ -64,7 +65,7 @@ def test_real_reader_loads_every_product(
     ptychodus: SimpleNamespace, five: list[tuple[Path, Reconstructed]]
 ):
     for _, found in five:
-        product = ptychodus.io.load_product(found.path.parent / layout.PRODUCT)
+        product = ptychodus.io.load_product(found.path.parent / paths.PRODUCT)
         assert np.array_equal(product.object_.get_array()[0], found.obj.astype(np.complex64))
         assert np.array_equal(product.probes.get_array()[0], found.probe.astype(np.complex64))
         assert [loss.value for loss in product.losses] == found.loss.tolist()
@@ -82,7 +83,7 @@ def test_forward_model_of_ptychodus_predicts_what_ours_does(
     """The product's positions mean there what they mean here, to the sub-pixel."""
     input_npz, found = five[3]
     dataset = read_dataset(input_npz)
-    product = ptychodus.io.load_product(found.path.parent / layout.PRODUCT)
+    product = ptychodus.io.load_product(found.path.parent / paths.PRODUCT)
     predicted = np.asarray(ptychodus.diffraction.generate_diffraction_data(product).get_patterns())
     measured = dataset.diffraction_amplitude
     predicted = predicted * ((measured**2).sum() / predicted.sum())  # its transform has a factor

@@ -14,9 +14,9 @@ from fly64tasks.optics import synthetic_object, zone_plate_probe
 from fly64tasks.reconstruct import Reconstruction, reconstruct, resolve_device
 from fly64tasks.scan import raster_positions
 from fly64tasks.simulate import simulate_amplitude
-from fly64tasks.spec import parse_spec
 from fly64tasks.start import Start, start_of
-from fly64tasks.study import BaseSpec, Geometry, ReconSpec, algorithms
+from fly64tasks.study.spec import parse_spec
+from fly64tasks.study.study import BaseSpec, Geometry, ReconSpec, algorithms
 
 
 def simulated(size: int = 32, dose: float = 1e4, seed: int | None = None) -> PtychoDataset:

@@ -9,13 +9,13 @@ import pytest
 from scored_study import STUDY, layout_in, scores_of, write_run, write_scores, write_study
 from test_findings import NO_TRUTH
 
-from fly64tasks import layout as names
 from fly64tasks.errors import Fly64Error
-from fly64tasks.layout import Layout
 from fly64tasks.report import page, summary, write_report
 from fly64tasks.report.results import read_jobs
 from fly64tasks.scorecard import METRICS
-from fly64tasks.study import Case, Study
+from fly64tasks.study import paths as names
+from fly64tasks.study.paths import Layout
+from fly64tasks.study.study import Case, Study
 
 ONE_DOSE = msgspec.structs.replace(STUDY, doses=(1e3,))
 CASES = list(ONE_DOSE.cases())

@@ -13,11 +13,11 @@ import screenshot
 from PIL import Image
 from scored_study import STUDY, scores_of, write_run, write_study
 
-from fly64tasks import layout as names
-from fly64tasks.layout import Layout
 from fly64tasks.report import page as report_page
 from fly64tasks.report import write_report
 from fly64tasks.report.results import read_jobs
+from fly64tasks.study import paths as names
+from fly64tasks.study.paths import Layout
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(

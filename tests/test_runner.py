@@ -19,7 +19,7 @@ import pytest
 
 from fly64tasks import recon, runner
 from fly64tasks.errors import ReconstructionError
-from fly64tasks.study import ReconSpec
+from fly64tasks.study.study import ReconSpec
 
 DIVERGING = ReconSpec(algorithm="RPIE", batch_size=96, num_epochs=8)
 

@@ -11,7 +11,7 @@ from fly64tasks.scan import (
     split_at_median,
     thin,
 )
-from fly64tasks.study import BaseSpec, Study
+from fly64tasks.study.study import BaseSpec, Study
 
 
 def line(*x: float) -> np.ndarray:

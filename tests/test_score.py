@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fly64tasks import layout, lineage, recon, score
+from fly64tasks import lineage, recon, score
 from fly64tasks.dataset import PtychoDataset, write_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.npz import write_npz
 from fly64tasks.reconstructed import read_reconstruction
 from fly64tasks.scorecard import METRICS
-from fly64tasks.study import Case, Geometry, ReconSpec, ScoreSpec
+from fly64tasks.study import paths
+from fly64tasks.study.study import Case, Geometry, ReconSpec, ScoreSpec
 
 SPEC = ScoreSpec(ms_ssim_scales=2)
 CASE = Case(dose=1e4, view="baseline", split="train", gridsize=1)
@@ -34,7 +35,7 @@ def plant(small_sets: dict[str, Path], small_set: PtychoDataset, tmp_path: Path)
         folder = tmp_path / "result"
         spec = ReconSpec().resolved()
         write_npz(
-            folder / layout.RECONSTRUCTION,
+            folder / paths.RECONSTRUCTION,
             {
                 "object": obj.astype(np.complex64),
                 "probe": small_set.probe_guess,
@@ -57,7 +58,7 @@ def plant(small_sets: dict[str, Path], small_set: PtychoDataset, tmp_path: Path)
 
 def scored(folder: Path, input_npz: Path, spec: ScoreSpec = SPEC) -> dict[str, Any]:
     """Return the scores, without the pictures that take most of the time."""
-    found = read_reconstruction(folder / layout.RECONSTRUCTION)
+    found = read_reconstruction(folder / paths.RECONSTRUCTION)
     return score.assess(found, input_npz, spec, CASE)[0]
 
 
@@ -125,21 +126,21 @@ def test_garbage_scores_badly_in_every_metric(
 def test_real_reconstruction_is_scored_and_drawn(small_sets: dict[str, Path], tmp_path: Path):
     recon.run(small_sets["train"], tmp_path, ReconSpec(num_epochs=12, n_images=100))
     score.score(small_sets["train"], tmp_path, SPEC, CASE)
-    scores = json.loads((tmp_path / layout.SCORES).read_text("utf-8"))
+    scores = json.loads((tmp_path / paths.SCORES).read_text("utf-8"))
     assert 0.05 < scores["metrics"]["complex_nrmse"] < 0.5
     assert scores["metrics"]["r_factor"] < 0.4
     assert scores["set"]["n_frames"] == 100
     assert scores["set"]["n_frames_in_set"] == 128
     assert scores["reconstruction"]["spec"]["num_epochs"] == 12
-    with Image.open(tmp_path / layout.COMPARISON) as picture:
+    with Image.open(tmp_path / paths.COMPARISON) as picture:
         assert picture.width > 1400
-    with Image.open(tmp_path / layout.THUMBNAIL) as picture:
+    with Image.open(tmp_path / paths.THUMBNAIL) as picture:
         assert 60 < max(picture.size) <= 240
-    curve = np.loadtxt(tmp_path / layout.FRC, delimiter=",", skiprows=1)
+    curve = np.loadtxt(tmp_path / paths.FRC, delimiter=",", skiprows=1)
     assert curve[0, 1] > curve[-1, 1]
-    before = {name: (tmp_path / name).read_bytes() for name in layout.SCORE_FILES}
+    before = {name: (tmp_path / name).read_bytes() for name in paths.SCORE_FILES}
     score.score(small_sets["train"], tmp_path, SPEC, CASE)
-    assert before == {name: (tmp_path / name).read_bytes() for name in layout.SCORE_FILES}
+    assert before == {name: (tmp_path / name).read_bytes() for name in paths.SCORE_FILES}
 
 
 def test_set_that_was_not_simulated_gets_the_data_score_and_the_reason(
@@ -158,8 +159,8 @@ def test_set_that_was_not_simulated_gets_the_data_score_and_the_reason(
     assert given == {"r_factor"}
     assert set(scores["notes"]) == set(scores["metrics"]) - {"r_factor"}
     assert scores["region"] is scores["alignment"] is None
-    assert (folder / layout.FRC).read_text().count("\n") == 1
-    assert (folder / layout.COMPARISON).stat().st_size > 0
+    assert (folder / paths.FRC).read_text().count("\n") == 1
+    assert (folder / paths.COMPARISON).stat().st_size > 0
 
 
 def test_scan_of_its_own_frame_has_no_comparable_truth(
@@ -184,13 +185,13 @@ def test_reconstruction_of_another_set_is_refused(
     folder = plant(small_set.object_guess)
     with pytest.raises(DatasetError, match=r"was made from another content of .*patched_train"):
         score.score(small_sets["test"], folder, SPEC)
-    assert not (folder / layout.SCORES).exists()
+    assert not (folder / paths.SCORES).exists()
 
 
 def test_what_is_no_reconstruction_is_refused(small_sets: dict[str, Path], tmp_path: Path):
     with pytest.raises(DatasetError, match=r"reconstruction\.npz: no such file"):
         score.score(small_sets["train"], tmp_path, SPEC)
-    (tmp_path / layout.RECONSTRUCTION).write_bytes(small_sets["train"].read_bytes())
+    (tmp_path / paths.RECONSTRUCTION).write_bytes(small_sets["train"].read_bytes())
     with pytest.raises(DatasetError, match="not a reconstruction by fly64tasks"):
         score.score(small_sets["train"], tmp_path, SPEC)
 
@@ -212,7 +213,7 @@ def test_command_line_prints_every_score(
     assert capsys.readouterr().err.startswith("error: absent.npz: no such file")
 
 
-@pytest.mark.parametrize("name", layout.SCORE_FILES)
+@pytest.mark.parametrize("name", paths.SCORE_FILES)
 def test_file_of_another_is_not_overwritten(
     plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset, name: str
 ):
@@ -221,7 +222,7 @@ def test_file_of_another_is_not_overwritten(
     with pytest.raises(DatasetError, match=f"{name}: exists and was not written by"):
         score.score(small_sets["train"], folder, SPEC)
     assert (folder / name).read_text() == "{}"
-    assert {path.name for path in folder.iterdir()} == {name, layout.RECONSTRUCTION}
+    assert {path.name for path in folder.iterdir()} == {name, paths.RECONSTRUCTION}
 
 
 def test_scores_are_written_over_older_ones(

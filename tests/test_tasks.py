@@ -11,8 +11,8 @@ import pytest
 
 from fly64tasks import tasks
 from fly64tasks.doitext.spec import SpecUnchanged
-from fly64tasks.layout import Layout
-from fly64tasks.study import ReconSpec, Study
+from fly64tasks.study.paths import Layout
+from fly64tasks.study.study import ReconSpec, Study
 
 STUDY = Study()
 LAYOUT = Layout.of(STUDY, study_folder=Path(), project=Path())

@@ -5,7 +5,7 @@ import pytest
 
 from fly64tasks.dataset import read_dataset
 from fly64tasks.errors import DatasetError
-from fly64tasks.study import Study, ViewsSpec
+from fly64tasks.study.study import Study, ViewsSpec
 from fly64tasks.views import make_view
 
 

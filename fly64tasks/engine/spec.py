@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from fly64tasks.spec import Spec, read_spec
+from fly64tasks.study.spec import Spec, read_spec
 
 FILE = "engine.toml"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from fly64tasks import layout as names
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.layout import Layout
 from fly64tasks.ours import refuse_foreign
 from fly64tasks.report import figures, page, summary
 from fly64tasks.report.results import read_jobs
-from fly64tasks.study import Study
+from fly64tasks.study import paths as names
+from fly64tasks.study.paths import Layout
+from fly64tasks.study.study import Study
 
 _MARKS = {
     names.REPORT: page.MARK,

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from fly64tasks import layout as names
 from fly64tasks import plotstyle
 from fly64tasks.plotstyle import LIGHT
 from fly64tasks.report import pictures
@@ -28,7 +27,8 @@ from fly64tasks.report.findings import RESOLUTION
 from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.wording import dose_text, score_text
 from fly64tasks.scorecard import Metric
-from fly64tasks.study import SPLITS
+from fly64tasks.study import paths as names
+from fly64tasks.study.study import SPLITS
 
 _PANEL_IN = (5.4, 3.2)
 _SMALL_PANEL_IN = (4.0, 2.7)

@@ -18,7 +18,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fly64tasks import plotstyle
-from fly64tasks.layout import FIGURE_NAMES, FIGURES, Layout
 from fly64tasks.ours import WRITER
 from fly64tasks.report import pictures
 from fly64tasks.report.findings import RESOLUTION, headline
@@ -43,7 +42,8 @@ from fly64tasks.report.wording import (
     with_unit,
 )
 from fly64tasks.scorecard import METRICS, Metric
-from fly64tasks.study import BASELINE, SPLITS, Study
+from fly64tasks.study.paths import FIGURE_NAMES, FIGURES, Layout
+from fly64tasks.study.study import BASELINE, SPLITS, Study
 
 EMBED_LIMIT = 60
 """Above so many jobs the page links to their pictures and does not hold them."""

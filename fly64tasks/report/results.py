@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fly64tasks import layout as names
-from fly64tasks.layout import Layout
 from fly64tasks.report.records import (
     Frc,
     Run,
@@ -19,7 +17,9 @@ from fly64tasks.report.records import (
     read_losses,
 )
 from fly64tasks.scorecard import METRICS, Metric
-from fly64tasks.study import Case, Study
+from fly64tasks.study import paths as names
+from fly64tasks.study.paths import Layout
+from fly64tasks.study.study import Case, Study
 
 State = Literal["scored", "not scored", "failed", "left out", "no dataset", "not run"]
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from fly64tasks.spec import Spec, read_spec
+from fly64tasks.study.spec import Spec, read_spec
 
 BASELINE = "baseline"
 SPLITS = ("train", "test")

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fly64tasks.study import BASELINE, Case, Study, dose_name
+from fly64tasks.study.study import BASELINE, Case, Study, dose_name
 
 RECONSTRUCTION = "reconstruction.npz"
 LOSSES = "losses.csv"
