@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 
-from fly64tasks import fourier_shift, memory, metrics
+from fly64tasks import fourier_shift, memory
 from fly64tasks.dataset import PtychoDataset, read_dataset
+from fly64tasks.physics import image_quality
 from fly64tasks.ptychi_task import new_task, ptychi_options
 from fly64tasks.reconstruct import device_name
 from fly64tasks.start import Start, start_of
@@ -84,9 +85,11 @@ def project(folder: Path) -> Path:
 def error_of(dataset: PtychoDataset, obj: NDArray[np.complexfloating]) -> float:
     """Return the complex NRMSE of an object, where the set's own probe lights it."""
     truth = dataset.object_guess.astype(complex)
-    region = metrics.illuminated_region(dataset.probe_guess, dataset.positions_px, truth.shape)
-    aligned = metrics.align(obj.astype(complex), truth, region)
-    return metrics.complex_nrmse(aligned.obj, truth, region)
+    region = image_quality.illuminated_region(
+        dataset.probe_guess, dataset.positions_px, truth.shape
+    )
+    aligned = image_quality.align(obj.astype(complex), truth, region)
+    return image_quality.complex_nrmse(aligned.obj, truth, region)
 
 
 def task_of(start: Start, spec: ReconSpec, device: str, obj: Any, probe: Any) -> PtychographyTask:

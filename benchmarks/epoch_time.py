@@ -25,7 +25,7 @@ from common import machine, task_of
 
 from fly64tasks import fourier_shift
 from fly64tasks.memory import peak_device_bytes
-from fly64tasks.scan import Canvas
+from fly64tasks.physics.scan import Canvas
 from fly64tasks.start import Start
 from fly64tasks.study.study import ReconSpec
 

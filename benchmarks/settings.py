@@ -16,9 +16,9 @@ from pathlib import Path
 
 import msgspec
 
-from fly64tasks import metrics
 from fly64tasks.dataset import PtychoDataset, read_dataset
 from fly64tasks.errors import ReconstructionError
+from fly64tasks.physics import image_quality
 from fly64tasks.reconstruct import reconstruct
 from fly64tasks.simulate import make_base, simulate
 from fly64tasks.start import start_of
@@ -50,9 +50,9 @@ def error(dataset: PtychoDataset, spec: ReconSpec, study: Study) -> str:
     except ReconstructionError as failure:
         return str(failure).partition(":")[0].partition(";")[0]
     truth = dataset.object_guess.astype(complex)
-    region = metrics.illuminated_region(start.probe, start.positions_px, truth.shape)
-    aligned = metrics.align(result.obj.astype(complex), truth, region)
-    return f"{metrics.complex_nrmse(aligned.obj, truth, region):.3f}"
+    region = image_quality.illuminated_region(start.probe, start.positions_px, truth.shape)
+    aligned = image_quality.align(result.obj.astype(complex), truth, region)
+    return f"{image_quality.complex_nrmse(aligned.obj, truth, region):.3f}"
 
 
 def main() -> None:

@@ -16,8 +16,14 @@ from PIL.PngImagePlugin import PngInfo
 
 from fly64tasks import plotstyle
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.metrics import BoolArray, ComplexArray, FloatArray, bounding_box, phase_near
 from fly64tasks.ours import WRITER
+from fly64tasks.physics.image_quality import (
+    BoolArray,
+    ComplexArray,
+    FloatArray,
+    bounding_box,
+    phase_near,
+)
 from fly64tasks.reconstructed import Reconstructed
 
 THUMBNAIL_PX = 240

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import label
 
-from fly64tasks import lineage, metrics
+from fly64tasks import lineage
 from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.comparison import draw_comparison, draw_thumbnail
 from fly64tasks.dataset import read_dataset
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError
 from fly64tasks.ours import WRITER, refuse_foreign
+from fly64tasks.physics import image_quality
 from fly64tasks.reconstructed import Reconstructed, read_reconstruction
 from fly64tasks.scorecard import METRICS
 from fly64tasks.scoring import Comparison, compare, refuse_another, score_values, why_no_truth
@@ -154,7 +155,7 @@ def assess(
 
 def _region_of(comparison: Comparison, spec: ScoreSpec) -> dict[str, Any]:
     region = comparison.region
-    rows, columns = metrics.bounding_box(region)
+    rows, columns = image_quality.bounding_box(region)
     return {
         "threshold": spec.region_threshold,
         "pixels": int(region.sum()),
@@ -166,7 +167,7 @@ def _region_of(comparison: Comparison, spec: ScoreSpec) -> dict[str, Any]:
 
 def _alignment_of(comparison: Comparison) -> dict[str, Any]:
     aligned = comparison.aligned
-    residual = metrics.residual_shift_px(aligned.obj, comparison.truth, comparison.region)
+    residual = image_quality.residual_shift_px(aligned.obj, comparison.truth, comparison.region)
     return {
         "scale": abs(aligned.scale),
         "phase_rad": float(np.angle(aligned.scale)),

@@ -1,7 +1,7 @@
 """The scores of a reconstruction: which there are, in what unit, and which way is better.
 
-One table for `scores.json`, the report and the documentation; formulas are in `fly64tasks.metrics`
-and `fly64tasks.frc`.
+One table for `scores.json`, the report and the documentation; formulas are in
+`fly64tasks.physics.image_quality` and `fly64tasks.physics.frc`.
 """
 
 from __future__ import annotations

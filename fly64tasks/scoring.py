@@ -9,12 +9,17 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fly64tasks import metrics, optics
 from fly64tasks.dataset import PtychoDataset
 from fly64tasks.errors import DatasetError
-from fly64tasks.frc import NYQUIST_CYCLES_PER_PX, RingCorrelation, ring_correlation, soft_window
+from fly64tasks.physics import image_quality, optics
+from fly64tasks.physics.frc import (
+    NYQUIST_CYCLES_PER_PX,
+    RingCorrelation,
+    ring_correlation,
+    soft_window,
+)
+from fly64tasks.physics.scan import patches_inside
 from fly64tasks.reconstructed import Reconstructed
-from fly64tasks.scan import patches_inside
 from fly64tasks.scorecard import METRICS
 from fly64tasks.start import choose_frames
 from fly64tasks.study.study import ScoreSpec
@@ -33,7 +38,7 @@ class Comparison:
     """
 
     truth: NDArray[np.complexfloating]
-    aligned: metrics.Alignment
+    aligned: image_quality.Alignment
     region: NDArray[np.bool_]
     rings: RingCorrelation
 
@@ -79,11 +84,11 @@ def compare(dataset: PtychoDataset, found: Reconstructed, spec: ScoreSpec) -> Co
     pixels.
     """
     truth = dataset.object_guess.astype(complex)
-    region = metrics.illuminated_region(
+    region = image_quality.illuminated_region(
         dataset.probe_guess, found.positions_px, found.obj.shape, spec.region_threshold
     )
-    aligned = metrics.align(found.obj, truth, region)
-    box = metrics.bounding_box(region)
+    aligned = image_quality.align(found.obj, truth, region)
+    box = image_quality.bounding_box(region)
     window = soft_window(region, spec.frc_taper_px)
     rings = ring_correlation(aligned.obj[box], truth[box], window)
     return Comparison(truth, aligned, region, rings)
@@ -128,7 +133,7 @@ def data_r_factor(dataset: PtychoDataset, found: Reconstructed) -> float:
     predicted = np.empty_like(measured)
     for frame, wave in zip(predicted, waves, strict=True):
         frame[:] = np.sqrt(optics.diffraction_intensity(wave))
-    return metrics.r_factor(measured, predicted)
+    return image_quality.r_factor(measured, predicted)
 
 
 def image_scores(
@@ -139,24 +144,24 @@ def image_scores(
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Return the scores of aligned images by key, and why others do not exist."""
     amplitude, true_amplitude = np.abs(aligned), np.abs(truth)
-    phase, true_phase = (metrics.phase_near(obj, truth, region) for obj in (aligned, truth))
-    values = {"complex_nrmse": metrics.complex_nrmse(aligned, truth, region)}
+    phase, true_phase = (image_quality.phase_near(obj, truth, region) for obj in (aligned, truth))
+    values = {"complex_nrmse": image_quality.complex_nrmse(aligned, truth, region)}
     notes = {}
     for name, image, reference in (
         ("amplitude", amplitude, true_amplitude),
         ("phase", phase, true_phase),
     ):
         mae_key = f"{name}_mae" + ("_rad" if name == "phase" else "")
-        values[mae_key] = metrics.mean_absolute_error(image, reference, region)
+        values[mae_key] = image_quality.mean_absolute_error(image, reference, region)
         against = (image, reference, region)
         similarities: dict[str, Callable[[], float]] = {
-            f"{name}_ssim": partial(metrics.ssim, *against),
-            f"{name}_ms_ssim": partial(metrics.ms_ssim, *against, ms_ssim_scales),
-            f"{name}_psnr_db": partial(metrics.psnr_db, *against),
+            f"{name}_ssim": partial(image_quality.ssim, *against),
+            f"{name}_ms_ssim": partial(image_quality.ms_ssim, *against, ms_ssim_scales),
+            f"{name}_psnr_db": partial(image_quality.psnr_db, *against),
         }
         for key, similarity in similarities.items():
             try:
                 values[key] = similarity()
-            except metrics.Undefined as reason:
+            except image_quality.Undefined as reason:
                 notes[key] = str(reason)
     return values, notes

@@ -1,6 +1,6 @@
 """Phase C: simulate the diffraction of every frame at one dose, split in train and test.
 
-The commands here read, call the physics in `fly64tasks.optics` and `fly64tasks.scan`, and write.
+The commands here read, call the physics in `fly64tasks.physics`, and write.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fly64tasks import lineage, optics, scan
+from fly64tasks import lineage
 from fly64tasks.dataset import Base, PtychoDataset, read_base, write_base, write_dataset
 from fly64tasks.errors import DatasetError
+from fly64tasks.physics import optics, scan
 from fly64tasks.study.study import SPLITS, BaseSpec, Geometry, SimulationSpec
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fly64tasks.dataset import PtychoDataset
 from fly64tasks.errors import DatasetError
-from fly64tasks.scan import Canvas, canvas_of
+from fly64tasks.physics.scan import Canvas, canvas_of
 from fly64tasks.study.study import ReconSpec
 
 ASSUMED_PHOTONS_PER_FRAME = 1e5

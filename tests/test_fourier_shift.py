@@ -12,8 +12,9 @@ import pytest
 import torch
 from ptychi import image_proc, maths
 
-from fly64tasks import fourier_shift, metrics
+from fly64tasks import fourier_shift
 from fly64tasks.dataset import PtychoDataset
+from fly64tasks.physics import image_quality
 from fly64tasks.reconstruct import reconstruct
 from fly64tasks.start import start_of
 from fly64tasks.study.study import Geometry, ReconSpec
@@ -108,9 +109,9 @@ def test_reconstruction_is_as_good(small_set: PtychoDataset, algorithm: str):
         )
         start = start_of(small_set, spec, "set")
         found = reconstruct(start, spec, Geometry()).obj
-        region = metrics.illuminated_region(start.probe, start.positions_px, truth.shape)
-        aligned = metrics.align(found.astype(complex), truth, region)
-        errors.append(metrics.complex_nrmse(aligned.obj, truth, region))
+        region = image_quality.illuminated_region(start.probe, start.positions_px, truth.shape)
+        aligned = image_quality.align(found.astype(complex), truth, region)
+        errors.append(image_quality.complex_nrmse(aligned.obj, truth, region))
         objects.append(found[region])
     assert not np.array_equal(*objects)  # it was in use
     assert np.abs(objects[0] - objects[1]).mean() < 0.01

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fly64tasks.frc import RingCorrelation, ring_correlation, soft_window
+from fly64tasks.physics.frc import RingCorrelation, ring_correlation, soft_window
 
 SIZE = 256
 WHOLE = np.ones((SIZE, SIZE))

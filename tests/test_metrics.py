@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fly64tasks.metrics import (
+from fly64tasks.physics.image_quality import (
     Undefined,
     align,
     complex_nrmse,
@@ -13,7 +13,7 @@ from fly64tasks.metrics import (
     r_factor,
     ssim,
 )
-from fly64tasks.optics import synthetic_object
+from fly64tasks.physics.optics import synthetic_object
 from fly64tasks.study.study import BaseSpec
 
 TRUTH = synthetic_object(BaseSpec(object_size_px=96))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fly64tasks.optics import (
+from fly64tasks.physics.optics import (
     EDGE_ENERGY_LIMIT,
     diffraction_intensity,
     edge_energy,

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from small_study import SMALL_BASE
 
-from fly64tasks import frc, metrics, recon, scoring
+from fly64tasks import recon, scoring
 from fly64tasks.dataset import read_dataset
+from fly64tasks.physics import frc, image_quality
 from fly64tasks.product import write_product
 from fly64tasks.reconstructed import Reconstructed, read_reconstruction
 from fly64tasks.simulate import make_base, simulate
@@ -87,7 +88,7 @@ def test_forward_model_of_ptychodus_predicts_what_ours_does(
     predicted = np.asarray(ptychodus.diffraction.generate_diffraction_data(product).get_patterns())
     measured = dataset.diffraction_amplitude
     predicted = predicted * ((measured**2).sum() / predicted.sum())  # its transform has a factor
-    theirs = metrics.r_factor(measured, np.sqrt(predicted))
+    theirs = image_quality.r_factor(measured, np.sqrt(predicted))
     assert theirs == pytest.approx(scoring.data_r_factor(dataset, found), rel=0.01)
 
 
@@ -107,7 +108,7 @@ def as_product(ptychodus: SimpleNamespace, path: Path, found: Reconstructed, obj
 
 def largest_box(region: np.ndarray) -> tuple[slice, slice]:
     """Return the bounding box, trimmed evenly until all of it is region."""
-    rows, columns = metrics.bounding_box(region)
+    rows, columns = image_quality.bounding_box(region)
     while not region[rows, columns].all():
         rows = slice(rows.start + 1, rows.stop - 1)
         columns = slice(columns.start + 1, columns.stop - 1)
@@ -148,7 +149,7 @@ def test_scale_agrees_to_two_per_cent_and_our_fit_is_never_the_worse(
         scale = 1 / theirs.ambiguities.object_scale_factor
         assert scale == pytest.approx(abs(ours.aligned.scale), rel=0.02)
         errors = [
-            metrics.complex_nrmse(obj, ours.truth, ours.region)
+            image_quality.complex_nrmse(obj, ours.truth, ours.region)
             for obj in (ours.aligned.obj, theirs.test_complex)
         ]
         assert errors[0] <= errors[1]

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fly64tasks import metrics
 from fly64tasks.dataset import PtychoDataset, read_dataset
 from fly64tasks.errors import StudyError
-from fly64tasks.optics import synthetic_object, zone_plate_probe
+from fly64tasks.physics import image_quality
+from fly64tasks.physics.optics import synthetic_object, zone_plate_probe
+from fly64tasks.physics.scan import raster_positions
 from fly64tasks.reconstruct import Reconstruction, reconstruct, resolve_device
-from fly64tasks.scan import raster_positions
 from fly64tasks.simulate import simulate_amplitude
 from fly64tasks.start import Start, start_of
 from fly64tasks.study.spec import parse_spec
@@ -48,10 +48,10 @@ def run(dataset: PtychoDataset, **settings: object) -> tuple[Start, Reconstructi
 
 def error_of(dataset: PtychoDataset, start: Start, result: Reconstruction) -> float:
     truth = dataset.object_guess.astype(complex)
-    region = metrics.illuminated_region(start.probe, start.positions_px, truth.shape)
-    aligned = metrics.align(result.obj.astype(complex), truth, region)
+    region = image_quality.illuminated_region(start.probe, start.positions_px, truth.shape)
+    aligned = image_quality.align(result.obj.astype(complex), truth, region)
     assert max(np.abs(aligned.shift_px)) < 0.2
-    return metrics.complex_nrmse(aligned.obj, truth, region)
+    return image_quality.complex_nrmse(aligned.obj, truth, region)
 
 
 @pytest.mark.parametrize("size", [32, 33])
@@ -135,9 +135,9 @@ def test_algorithm_reconstructs_with_the_settings_that_suit_it(algorithm: str, e
     dataset = simulated(seed=1)
     start, result = run(dataset, algorithm=algorithm, num_epochs=30)
     truth = dataset.object_guess.astype(complex)
-    region = metrics.illuminated_region(start.probe, start.positions_px, truth.shape)
-    aligned = metrics.align(result.obj.astype(complex), truth, region)
-    assert metrics.complex_nrmse(aligned.obj, truth, region) < error
+    region = image_quality.illuminated_region(start.probe, start.positions_px, truth.shape)
+    aligned = image_quality.align(result.obj.astype(complex), truth, region)
+    assert image_quality.complex_nrmse(aligned.obj, truth, region) < error
 
 
 def test_every_algorithm_offered_is_tested():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fly64tasks.errors import DatasetError
-from fly64tasks.scan import (
+from fly64tasks.physics.scan import (
     canvas_of,
     disc_overlap,
     overlap_metrics,
