@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 
 from fly64tasks import fourier_shift, memory
-from fly64tasks.dataset import PtychoDataset, read_dataset
+from fly64tasks.data.dataset import PtychoDataset, read_dataset
 from fly64tasks.physics import image_quality
 from fly64tasks.ptychi_task import new_task, ptychi_options
 from fly64tasks.reconstruct import device_name

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from fly64tasks.dataset import PtychoDataset, read_dataset
+from fly64tasks.data.dataset import PtychoDataset, read_dataset
 from fly64tasks.errors import ReconstructionError
 from fly64tasks.physics import image_quality
 from fly64tasks.reconstruct import reconstruct

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from common import OLD, doit, error_of, machine, objects_of, project
 
-from fly64tasks.dataset import read_dataset
+from fly64tasks.data.dataset import read_dataset
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Case, ReconSpec, Study
 

@@ -15,8 +15,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from fly64tasks import plotstyle
+from fly64tasks.data.ownership import WRITER
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.ours import WRITER
 from fly64tasks.physics.image_quality import (
     BoolArray,
     ComplexArray,

@@ -19,8 +19,8 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
+from fly64tasks.data.ownership import WRITER
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.ours import WRITER
 
 AMPLITUDE_MAP = "cividis"
 PHASE_MAP = "twilight"

@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fly64tasks import lineage
-from fly64tasks.dataset import PtychoDataset, read_dataset
+from fly64tasks.data import lineage
+from fly64tasks.data.dataset import PtychoDataset, read_dataset
+from fly64tasks.data.npz import write_npz
+from fly64tasks.data.ownership import WRITER, refuse_foreign
+from fly64tasks.data.writers.product import write_product
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.epochs import EpochCallback
 from fly64tasks.errors import (
@@ -34,9 +37,6 @@ from fly64tasks.errors import (
     StudyError,
     machine_error,
 )
-from fly64tasks.npz import write_npz
-from fly64tasks.ours import WRITER, refuse_foreign
-from fly64tasks.product import write_product
 from fly64tasks.runlog import logging_to
 from fly64tasks.start import Start, start_of
 from fly64tasks.study import paths

@@ -11,9 +11,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from fly64tasks.data.npz import Archive
+from fly64tasks.data.ownership import WRITER
 from fly64tasks.errors import DatasetError
-from fly64tasks.npz import Archive
-from fly64tasks.ours import WRITER
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.study import Geometry, ReconSpec
 

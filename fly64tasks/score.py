@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import label
 
-from fly64tasks import lineage
 from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.comparison import draw_comparison, draw_thumbnail
-from fly64tasks.dataset import read_dataset
+from fly64tasks.data import lineage
+from fly64tasks.data.dataset import read_dataset
+from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError
-from fly64tasks.ours import WRITER, refuse_foreign
 from fly64tasks.physics import image_quality
 from fly64tasks.reconstructed import Reconstructed, read_reconstruction
 from fly64tasks.scorecard import METRICS

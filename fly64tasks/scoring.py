@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fly64tasks.dataset import PtychoDataset
+from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics import image_quality, optics
 from fly64tasks.physics.frc import (

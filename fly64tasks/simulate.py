@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fly64tasks import lineage
-from fly64tasks.dataset import Base, PtychoDataset, read_base, write_base, write_dataset
+from fly64tasks.data import lineage
+from fly64tasks.data.dataset import Base, PtychoDataset, read_base, write_base, write_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics import optics, scan
 from fly64tasks.study.study import SPLITS, BaseSpec, Geometry, SimulationSpec

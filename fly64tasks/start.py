@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fly64tasks.dataset import PtychoDataset
+from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics.scan import Canvas, canvas_of
 from fly64tasks.study.study import ReconSpec

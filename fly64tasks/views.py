@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from fly64tasks import lineage
-from fly64tasks.dataset import read_dataset, write_dataset
+from fly64tasks.data import lineage
+from fly64tasks.data.dataset import read_dataset, write_dataset
 from fly64tasks.physics import optics, scan
 from fly64tasks.study.study import ViewSpec
 

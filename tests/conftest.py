@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small_study import ONE_DOSE, SMALL_BASE, SMALL_STUDY, doit, new_project
 
-from fly64tasks.dataset import PtychoDataset, read_dataset
+from fly64tasks.data.dataset import PtychoDataset, read_dataset
 from fly64tasks.simulate import make_base, simulate
 from fly64tasks.study.study import Geometry, SimulationSpec
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from fly64tasks import runner
-from fly64tasks.dataset import PtychoDataset, read_base, read_dataset, write_dataset
+from fly64tasks.data.dataset import PtychoDataset, read_base, read_dataset, write_dataset
 from fly64tasks.errors import DatasetError
 
 Arrays = dict[str, Any]

@@ -13,7 +13,7 @@ import torch
 from ptychi import image_proc, maths
 
 from fly64tasks import fourier_shift
-from fly64tasks.dataset import PtychoDataset
+from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.physics import image_quality
 from fly64tasks.reconstruct import reconstruct
 from fly64tasks.start import start_of

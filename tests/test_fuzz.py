@@ -34,8 +34,9 @@ from scored_study import layout_in, run_of, scores_of
 from small_study import PROJECT
 from test_dataset import valid_arrays
 
-from fly64tasks import lineage, recon, runner, tasks
-from fly64tasks.dataset import read_base, read_dataset
+from fly64tasks import recon, runner, tasks
+from fly64tasks.data import lineage
+from fly64tasks.data.dataset import read_base, read_dataset
 from fly64tasks.engine.spec import read_engine
 from fly64tasks.errors import DatasetError, Fly64Error, StudyError
 from fly64tasks.report.page import render

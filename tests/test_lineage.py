@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fly64tasks.dataset import PtychoDataset, read_dataset, write_dataset
-from fly64tasks.lineage import MadeAsAsked, lineage_of_set, said_by
+from fly64tasks.data.dataset import PtychoDataset, read_dataset, write_dataset
+from fly64tasks.data.lineage import MadeAsAsked, lineage_of_set, said_by
 from fly64tasks.study.study import Geometry, SimulationSpec, Study
 from fly64tasks.views import make_view
 

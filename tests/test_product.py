@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
+from fly64tasks.data.writers.product import write_product
 from fly64tasks.errors import DatasetError
-from fly64tasks.product import write_product
 from fly64tasks.study.study import Geometry
 
 GEOMETRY = Geometry(pixel_size_m=10e-9, energy_ev=8800.0, detector_pixel_size_m=75e-6)

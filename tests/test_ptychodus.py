@@ -17,9 +17,9 @@ import pytest
 from small_study import SMALL_BASE
 
 from fly64tasks import recon, scoring
-from fly64tasks.dataset import read_dataset
+from fly64tasks.data.dataset import read_dataset
+from fly64tasks.data.writers.product import write_product
 from fly64tasks.physics import frc, image_quality
-from fly64tasks.product import write_product
 from fly64tasks.reconstructed import Reconstructed, read_reconstruction
 from fly64tasks.simulate import make_base, simulate
 from fly64tasks.study import paths

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fly64tasks import lineage, recon, score
-from fly64tasks.dataset import PtychoDataset, write_dataset
+from fly64tasks import recon, score
+from fly64tasks.data import lineage
+from fly64tasks.data.dataset import PtychoDataset, write_dataset
+from fly64tasks.data.npz import write_npz
 from fly64tasks.errors import DatasetError
-from fly64tasks.npz import write_npz
 from fly64tasks.reconstructed import read_reconstruction
 from fly64tasks.scorecard import METRICS
 from fly64tasks.study import paths

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fly64tasks.dataset import read_dataset
+from fly64tasks.data.dataset import read_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.study.study import Study, ViewsSpec
 from fly64tasks.views import make_view

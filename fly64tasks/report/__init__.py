@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from fly64tasks.data.ownership import refuse_foreign
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.ours import refuse_foreign
 from fly64tasks.report import figures, page, summary
 from fly64tasks.report.results import read_jobs
 from fly64tasks.study import paths as names

@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fly64tasks import plotstyle
-from fly64tasks.ours import WRITER
+from fly64tasks.data.ownership import WRITER
 from fly64tasks.report import pictures
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.page_job import (

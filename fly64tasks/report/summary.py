@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 
-from fly64tasks.ours import WRITER
+from fly64tasks.data.ownership import WRITER
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.wording import NONE, dose_text, score_text

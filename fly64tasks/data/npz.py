@@ -22,11 +22,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fly64tasks.data.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
+from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.doitext.errors import machine_fault
 from fly64tasks.errors import DatasetError, Fly64Error, MachineError, machine_error
-from fly64tasks.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
-from fly64tasks.ours import WRITER, refuse_foreign
 
 MAGNITUDE_LIMIT = 1e9
 INFLATED_LIMIT_GB = 8.0

@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.ours import WRITER, refuse_foreign
 from fly64tasks.study.study import Geometry
 
 _UNKNOWN = 0.0

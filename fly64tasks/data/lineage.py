@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from fly64tasks.data.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
 from fly64tasks.doitext.spec import ITEM_SIGNATURE
-from fly64tasks.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
 from fly64tasks.study.study import BaseSpec, Geometry, SimulationSpec, ViewSpec
 
 KEY = "lineage"

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from fly64tasks.npz import Archive, write_npz
+from fly64tasks.data.npz import Archive, write_npz
 
 
 @dataclass(frozen=True)

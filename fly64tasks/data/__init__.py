@@ -1,0 +1,1 @@
+"""Sets and results as files: what they may hold, whose they are, how they are read and written."""
