@@ -20,10 +20,10 @@ from fly64tasks.data.dataset import PtychoDataset, read_dataset
 from fly64tasks.errors import ReconstructionError
 from fly64tasks.physics import image_quality
 from fly64tasks.reconstruct import reconstruct
-from fly64tasks.simulate import make_base, simulate
+from fly64tasks.simulation.simulate import make_base, simulate
+from fly64tasks.simulation.views import make_view
 from fly64tasks.start import start_of
 from fly64tasks.study.study import BASELINE, SPLITS, ReconSpec, Study, algorithms
-from fly64tasks.views import make_view
 
 
 def train_set(

@@ -313,19 +313,19 @@ def _on_worker(
 
 
 def _make_base(target: Path, study: Study) -> None:
-    from fly64tasks import simulate as command
+    from fly64tasks.simulation import simulate as command
 
     command.make_base(target, spec=study.base, geometry=study.geometry)
 
 
 def _simulate(base: Path, outputs: dict[str, Path], dose: float, study: Study) -> None:
-    from fly64tasks import simulate as command
+    from fly64tasks.simulation import simulate as command
 
     command.simulate(base, outputs, dose=dose, spec=study.simulation, geometry=study.geometry)
 
 
 def _make_view(sources: dict[str, Path], outputs: dict[str, Path], spec: ViewSpec) -> None:
-    from fly64tasks import views as command
+    from fly64tasks.simulation import views as command
 
     command.make_view(sources, outputs, spec=spec)
 

@@ -10,7 +10,7 @@ import pytest
 from small_study import ONE_DOSE, SMALL_BASE, SMALL_STUDY, doit, new_project
 
 from fly64tasks.data.dataset import PtychoDataset, read_dataset
-from fly64tasks.simulate import make_base, simulate
+from fly64tasks.simulation.simulate import make_base, simulate
 from fly64tasks.study.study import Geometry, SimulationSpec
 
 

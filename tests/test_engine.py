@@ -66,7 +66,7 @@ def lose(name):
 
 def tell(name, on_event):
     begin(name)
-    logging.getLogger("fly64tasks.simulate").warning("the probe wraps around")
+    logging.getLogger("fly64tasks.simulation.simulate").warning("the probe wraps around")
     on_event(7, 10, 0.125)
 """
 

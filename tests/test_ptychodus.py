@@ -21,7 +21,7 @@ from fly64tasks.data.dataset import read_dataset
 from fly64tasks.data.writers.product import write_product
 from fly64tasks.physics import frc, image_quality
 from fly64tasks.reconstructed import Reconstructed, read_reconstruction
-from fly64tasks.simulate import make_base, simulate
+from fly64tasks.simulation.simulate import make_base, simulate
 from fly64tasks.study import paths
 from fly64tasks.study.study import Geometry, ReconSpec, ScoreSpec, SimulationSpec
 

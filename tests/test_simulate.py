@@ -9,7 +9,7 @@ from small_study import SMALL_BASE
 from fly64tasks.data.dataset import PtychoDataset, read_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics.optics import exit_waves, zone_plate_probe
-from fly64tasks.simulate import make_base, simulate, simulate_amplitude
+from fly64tasks.simulation.simulate import make_base, simulate, simulate_amplitude
 from fly64tasks.study.study import Geometry, SimulationSpec
 
 
