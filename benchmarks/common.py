@@ -19,12 +19,12 @@ import torch
 from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 
-from fly64tasks import fourier_shift, memory
 from fly64tasks.data.dataset import PtychoDataset, read_dataset
 from fly64tasks.physics import image_quality
-from fly64tasks.ptychi_task import new_task, ptychi_options
-from fly64tasks.reconstruct import device_name
-from fly64tasks.start import Start, start_of
+from fly64tasks.recon.ptychi import fourier_shift, memory
+from fly64tasks.recon.ptychi.task import new_task, ptychi_options
+from fly64tasks.recon.stages import device_name
+from fly64tasks.recon.start import Start, start_of
 from fly64tasks.study.study import Geometry, ReconSpec
 
 PROJECT = Path(__file__).parent.parent

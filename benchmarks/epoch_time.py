@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from common import machine, task_of
 
-from fly64tasks import fourier_shift
-from fly64tasks.memory import peak_device_bytes
 from fly64tasks.physics.scan import Canvas
-from fly64tasks.start import Start
+from fly64tasks.recon.ptychi import fourier_shift
+from fly64tasks.recon.ptychi.memory import peak_device_bytes
+from fly64tasks.recon.start import Start
 from fly64tasks.study.study import ReconSpec
 
 LARGEST_BYTES = 10e9

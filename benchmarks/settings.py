@@ -19,10 +19,10 @@ import msgspec
 from fly64tasks.data.dataset import PtychoDataset, read_dataset
 from fly64tasks.errors import ReconstructionError
 from fly64tasks.physics import image_quality
-from fly64tasks.reconstruct import reconstruct
+from fly64tasks.recon.stages import reconstruct
+from fly64tasks.recon.start import start_of
 from fly64tasks.simulation.simulate import make_base, simulate
 from fly64tasks.simulation.views import make_view
-from fly64tasks.start import start_of
 from fly64tasks.study.study import BASELINE, SPLITS, ReconSpec, Study, algorithms
 
 

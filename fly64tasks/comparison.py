@@ -24,7 +24,7 @@ from fly64tasks.physics.image_quality import (
     bounding_box,
     phase_near,
 )
-from fly64tasks.reconstructed import Reconstructed
+from fly64tasks.recon.result import Reconstructed
 
 THUMBNAIL_PX = 240
 

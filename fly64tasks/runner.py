@@ -20,8 +20,8 @@ import msgspec
 
 from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.doitext.errors import printable
-from fly64tasks.epochs import showing
-from fly64tasks.recon import run
+from fly64tasks.recon.command import run
+from fly64tasks.recon.epochs import showing
 from fly64tasks.study import paths
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.study import CheckpointSpec, ReconSpec, algorithms

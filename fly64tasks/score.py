@@ -24,7 +24,7 @@ from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics import image_quality
-from fly64tasks.reconstructed import Reconstructed, read_reconstruction
+from fly64tasks.recon.result import Reconstructed, read_reconstruction
 from fly64tasks.scorecard import METRICS
 from fly64tasks.scoring import Comparison, compare, refuse_another, score_values, why_no_truth
 from fly64tasks.study import paths

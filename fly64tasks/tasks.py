@@ -21,8 +21,8 @@ from fly64tasks import engine
 from fly64tasks.data.lineage import MadeAsAsked, lineage_of_base, lineage_of_set
 from fly64tasks.doitext import progress
 from fly64tasks.doitext.spec import SpecUnchanged
-from fly64tasks.epochs import EpochCallback
 from fly64tasks.errors import DatasetError, StudyError
+from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.study import paths as names
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import (
@@ -353,7 +353,7 @@ def _ptychi(
     checkpoint: CheckpointSpec,
     on_event: EpochCallback,
 ) -> None:
-    from fly64tasks import recon as command
+    from fly64tasks.recon import command
 
     command.run(
         source,
@@ -389,7 +389,7 @@ def _write_report(
 def _problems(source: Path, spec: ReconSpec) -> list[str]:
     """Return what keeps a set of the user's from being reconstructed, before anything runs."""
     from fly64tasks.data.dataset import read_dataset
-    from fly64tasks.start import start_of
+    from fly64tasks.recon.start import start_of
 
     try:
         start_of(read_dataset(source), spec, str(source))

@@ -19,8 +19,9 @@ import torch
 from engine_project import start
 from small_study import SMALL_STUDY, doit
 
-from fly64tasks import recon, runner
+from fly64tasks import runner
 from fly64tasks.errors import CheckpointError, ReconstructionError, StoppedEarly
+from fly64tasks.recon import command as recon
 from fly64tasks.study import paths
 from fly64tasks.study.study import CheckpointSpec, ReconSpec
 

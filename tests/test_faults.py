@@ -22,9 +22,10 @@ from engine_project import start, wait_for
 from faults import NetworkFolder, fill, network_folder, read_only, run_with_limit, small_disk
 from small_study import ONE_DOSE, doit
 
-from fly64tasks import recon, runner
+from fly64tasks import runner
 from fly64tasks.errors import MachineError
-from fly64tasks.runlog import logging_to
+from fly64tasks.recon import command as recon
+from fly64tasks.recon.runlog import logging_to
 from fly64tasks.study import paths
 from fly64tasks.study.study import CheckpointSpec, ReconSpec
 

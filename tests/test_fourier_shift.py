@@ -12,11 +12,11 @@ import pytest
 import torch
 from ptychi import image_proc, maths
 
-from fly64tasks import fourier_shift
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.physics import image_quality
-from fly64tasks.reconstruct import reconstruct
-from fly64tasks.start import start_of
+from fly64tasks.recon.ptychi import fourier_shift
+from fly64tasks.recon.stages import reconstruct
+from fly64tasks.recon.start import start_of
 from fly64tasks.study.study import Geometry, ReconSpec
 
 THEIRS = image_proc.fourier_shift

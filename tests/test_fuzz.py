@@ -34,15 +34,16 @@ from scored_study import layout_in, run_of, scores_of
 from small_study import PROJECT
 from test_dataset import valid_arrays
 
-from fly64tasks import recon, runner, tasks
+from fly64tasks import runner, tasks
 from fly64tasks.data import lineage
 from fly64tasks.data.dataset import read_base, read_dataset
 from fly64tasks.engine.spec import read_engine
 from fly64tasks.errors import DatasetError, Fly64Error, StudyError
+from fly64tasks.recon import command as recon
+from fly64tasks.recon.start import start_of
 from fly64tasks.report.page import render
 from fly64tasks.report.results import read_jobs
 from fly64tasks.report.summary import csv_text, markdown_text
-from fly64tasks.start import start_of
 from fly64tasks.study import paths as names
 from fly64tasks.study.study import ReconSpec, Study, read_study
 

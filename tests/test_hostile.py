@@ -23,13 +23,14 @@ from scored_study import layout_in, run_of, scores_of, write_run, write_scores
 from small_study import PROJECT, doit
 from test_dataset import expect_refusal, save, valid_arrays
 
-from fly64tasks import recon, runner, score, tasks
+from fly64tasks import runner, score, tasks
 from fly64tasks.data import lineage
 from fly64tasks.data.dataset import read_dataset
 from fly64tasks.data.metadata import parse_metadata
 from fly64tasks.data.npz import INFLATED_LIMIT_VARIABLE, Archive, write_npz
 from fly64tasks.doitext.errors import printable
 from fly64tasks.errors import DatasetError, Fly64Error, StudyError
+from fly64tasks.recon import command as recon
 from fly64tasks.report import write_report
 from fly64tasks.report.results import read_jobs
 from fly64tasks.study import paths as names

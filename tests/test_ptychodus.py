@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 from small_study import SMALL_BASE
 
-from fly64tasks import recon, scoring
+from fly64tasks import scoring
 from fly64tasks.data.dataset import read_dataset
 from fly64tasks.data.writers.product import write_product
 from fly64tasks.physics import frc, image_quality
-from fly64tasks.reconstructed import Reconstructed, read_reconstruction
+from fly64tasks.recon import command as recon
+from fly64tasks.recon.result import Reconstructed, read_reconstruction
 from fly64tasks.simulation.simulate import make_base, simulate
 from fly64tasks.study import paths
 from fly64tasks.study.study import Geometry, ReconSpec, ScoreSpec, SimulationSpec

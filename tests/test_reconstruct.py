@@ -12,9 +12,9 @@ from fly64tasks.errors import StudyError
 from fly64tasks.physics import image_quality
 from fly64tasks.physics.optics import synthetic_object, zone_plate_probe
 from fly64tasks.physics.scan import raster_positions
-from fly64tasks.reconstruct import Reconstruction, reconstruct, resolve_device
+from fly64tasks.recon.stages import Reconstruction, reconstruct, resolve_device
+from fly64tasks.recon.start import Start, start_of
 from fly64tasks.simulation.simulate import simulate_amplitude
-from fly64tasks.start import Start, start_of
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.study import BaseSpec, Geometry, ReconSpec, algorithms
 

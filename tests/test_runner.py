@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fly64tasks import recon, runner
+from fly64tasks import runner
 from fly64tasks.errors import ReconstructionError
+from fly64tasks.recon import command as recon
 from fly64tasks.study.study import ReconSpec
 
 DIVERGING = ReconSpec(algorithm="RPIE", batch_size=96, num_epochs=8)

@@ -5,7 +5,7 @@ import pytest
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.errors import DatasetError
-from fly64tasks.start import ASSUMED_PHOTONS_PER_FRAME, start_of
+from fly64tasks.recon.start import ASSUMED_PHOTONS_PER_FRAME, start_of
 from fly64tasks.study.study import ReconSpec
 
 

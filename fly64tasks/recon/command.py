@@ -26,7 +26,6 @@ from fly64tasks.data.npz import write_npz
 from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.data.writers.product import write_product
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.epochs import EpochCallback
 from fly64tasks.errors import (
     CheckpointError,
     DatasetError,
@@ -37,14 +36,15 @@ from fly64tasks.errors import (
     StudyError,
     machine_error,
 )
-from fly64tasks.runlog import logging_to
-from fly64tasks.start import Start, start_of
+from fly64tasks.recon.epochs import EpochCallback
+from fly64tasks.recon.runlog import logging_to
+from fly64tasks.recon.start import Start, start_of
 from fly64tasks.study import paths
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.study import CheckpointSpec, Geometry, ReconSpec
 
 if TYPE_CHECKING:
-    from fly64tasks.reconstruct import Reconstruction
+    from fly64tasks.recon.stages import Reconstruction
 
 logger = logging.getLogger(__name__)
 
@@ -110,11 +110,12 @@ def run(
     refuse_foreign(output_dir / paths.LOSSES, b"epoch,loss")
 
     # These cost seconds: only for inputs that can be reconstructed.
-    from fly64tasks import memory, reconstruct
-    from fly64tasks.checkpoint import Checkpoints
+    from fly64tasks.recon import stages
+    from fly64tasks.recon.checkpoint import Checkpoints
+    from fly64tasks.recon.ptychi import memory
 
-    resolved = reconstruct.resolve_device(device)
-    record["device"] = {"name": resolved, "hardware": reconstruct.device_name(resolved)}
+    resolved = stages.resolve_device(device)
+    record["device"] = {"name": resolved, "hardware": stages.device_name(resolved)}
     this_run = {
         "input_sha256": record["input"]["sha256"],
         "spec": record["spec"],
@@ -157,11 +158,11 @@ def run(
         output_dir.mkdir(parents=True, exist_ok=True)
         _remove_results(output_dir)
         with (
-            reconstruct.ONE_AT_A_TIME,
+            stages.ONE_AT_A_TIME,
             logging_to(output_dir / paths.LOG, append=reached is not None),
         ):
             began = time.perf_counter()
-            result = reconstruct.reconstruct(
+            result = stages.reconstruct(
                 start, spec, geometry, device=resolved, on_epoch=keep, checkpoints=checkpoints
             )
         _write_results(output_dir, input_npz, start, geometry, result, record)

@@ -10,7 +10,7 @@ import ptychi.api as api
 from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 
-from fly64tasks.start import Start
+from fly64tasks.recon.start import Start
 from fly64tasks.study.study import Geometry, ReconSpec
 
 _OPTIONS: dict[str, Any] = {

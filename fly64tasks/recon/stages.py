@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fly64tasks import fourier_shift, memory, task_state
-from fly64tasks.checkpoint import Checkpoints
 from fly64tasks.errors import MachineError, ReconstructionError, StudyError
-from fly64tasks.ptychi_task import new_task, ptychi_options
-from fly64tasks.start import Start
+from fly64tasks.recon.checkpoint import Checkpoints
+from fly64tasks.recon.ptychi import fourier_shift, memory, state
+from fly64tasks.recon.ptychi.task import new_task, ptychi_options
+from fly64tasks.recon.start import Start
 from fly64tasks.study.study import Geometry, ReconSpec
 
 logger = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ def _run_stages(
         before = len(losses)
         with _within_memory(index, losses), new_task(options, start, obj, probe) as task:
             if reached and index == reached.stage:
-                task_state.restore(task, reached.task)
+                state.restore(task, reached.task)
                 before = reached.losses_before_stage
             while len(losses) - before < stage.num_epochs:
                 if _at_plateau(losses[before:], stage):
@@ -217,8 +217,8 @@ def _run_stages(
                 if not np.isfinite(losses[-1]):
                     raise _failure(f"the loss is not finite after epoch {len(losses)}")
                 if checkpoints:
-                    state = partial(task_state.capture, task)
-                    checkpoints.after_epoch(index, losses, before, state)
+                    capture = partial(state.capture, task)
+                    checkpoints.after_epoch(index, losses, before, capture)
             obj = task.get_data("object")[0].cpu().numpy()
             probe = task.get_data("probe")[0].cpu().numpy()
     return Reconstruction(

@@ -1,0 +1,1 @@
+"""From a set to a reconstruction; `command.run` has the order of its steps."""

@@ -1,0 +1,1 @@
+"""pty-chi and torch: the only rooms that import them."""
