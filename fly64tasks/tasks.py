@@ -367,7 +367,7 @@ def _ptychi(
 
 
 def _score(source: Path, folder: Path, spec: ScoreSpec, case: Case) -> None:
-    from fly64tasks import score as command
+    from fly64tasks.score import command
 
     command.score(source, folder, spec, case)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fly64tasks.scorecard import METRICS
+from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study import paths as names
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Case, Study

@@ -6,7 +6,7 @@ from scored_study import STUDY, layout_in, scores_of, write_run, write_scores, w
 
 from fly64tasks.report.findings import headline
 from fly64tasks.report.results import read_jobs
-from fly64tasks.scorecard import METRICS
+from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study.study import Case
 
 NO_TRUTH = {

@@ -23,7 +23,7 @@ from scored_study import layout_in, run_of, scores_of, write_run, write_scores
 from small_study import PROJECT, doit
 from test_dataset import expect_refusal, save, valid_arrays
 
-from fly64tasks import runner, score, tasks
+from fly64tasks import runner, tasks
 from fly64tasks.data import lineage
 from fly64tasks.data.dataset import read_dataset
 from fly64tasks.data.metadata import parse_metadata
@@ -33,6 +33,7 @@ from fly64tasks.errors import DatasetError, Fly64Error, StudyError
 from fly64tasks.recon import command as recon
 from fly64tasks.report import write_report
 from fly64tasks.report.results import read_jobs
+from fly64tasks.score import command as score
 from fly64tasks.study import paths as names
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import ReconSpec, Study, read_study

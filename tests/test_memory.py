@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fly64tasks import score
 from fly64tasks.recon import command as recon
 from fly64tasks.recon.result import read_reconstruction
+from fly64tasks.score import command as score
 from fly64tasks.study import paths
 from fly64tasks.study.study import ReconSpec, ScoreSpec
 

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from small_study import SMALL_BASE
 
-from fly64tasks import scoring
 from fly64tasks.data.dataset import read_dataset
 from fly64tasks.data.writers.product import write_product
 from fly64tasks.physics import frc, image_quality
 from fly64tasks.recon import command as recon
 from fly64tasks.recon.result import Reconstructed, read_reconstruction
+from fly64tasks.score import compare
 from fly64tasks.simulation.simulate import make_base, simulate
 from fly64tasks.study import paths
 from fly64tasks.study.study import Geometry, ReconSpec, ScoreSpec, SimulationSpec
@@ -90,7 +90,7 @@ def test_forward_model_of_ptychodus_predicts_what_ours_does(
     measured = dataset.diffraction_amplitude
     predicted = predicted * ((measured**2).sum() / predicted.sum())  # its transform has a factor
     theirs = image_quality.r_factor(measured, np.sqrt(predicted))
-    assert theirs == pytest.approx(scoring.data_r_factor(dataset, found), rel=0.01)
+    assert theirs == pytest.approx(compare.data_r_factor(dataset, found), rel=0.01)
 
 
 def as_product(ptychodus: SimpleNamespace, path: Path, found: Reconstructed, obj: Any) -> Any:
@@ -121,12 +121,12 @@ def compared(
     ptychodus: SimpleNamespace,
     five: list[tuple[Path, Reconstructed]],
     tmp_path_factory: pytest.TempPathFactory,
-) -> list[tuple[scoring.Comparison, Any]]:
+) -> list[tuple[compare.Comparison, Any]]:
     """Return our comparison and theirs of each."""
     folder = tmp_path_factory.mktemp("products")
     pairs = []
     for input_npz, found in five:
-        ours = scoring.compare(read_dataset(input_npz), found, ScoreSpec())
+        ours = compare.compare(read_dataset(input_npz), found, ScoreSpec())
         theirs = ptychodus.metrics.compute_object_comparison(
             as_product(ptychodus, folder / "truth.h5", found, ours.truth),
             as_product(ptychodus, folder / "found.h5", found, found.obj),
@@ -136,7 +136,7 @@ def compared(
     return pairs
 
 
-def box_region(ours: scoring.Comparison) -> tuple[tuple[slice, slice], np.ndarray]:
+def box_region(ours: compare.Comparison) -> tuple[tuple[slice, slice], np.ndarray]:
     box = largest_box(ours.region)
     region = np.zeros_like(ours.region)
     region[box] = True
@@ -144,7 +144,7 @@ def box_region(ours: scoring.Comparison) -> tuple[tuple[slice, slice], np.ndarra
 
 
 def test_scale_agrees_to_two_per_cent_and_our_fit_is_never_the_worse(
-    compared: list[tuple[scoring.Comparison, Any]],
+    compared: list[tuple[compare.Comparison, Any]],
 ):
     for ours, theirs in compared:
         scale = 1 / theirs.ambiguities.object_scale_factor
@@ -158,12 +158,12 @@ def test_scale_agrees_to_two_per_cent_and_our_fit_is_never_the_worse(
 
 
 def test_same_aligned_pair_has_the_same_ssim_psnr_and_frc(
-    ptychodus: SimpleNamespace, compared: list[tuple[scoring.Comparison, Any]]
+    ptychodus: SimpleNamespace, compared: list[tuple[compare.Comparison, Any]]
 ):
     crossings = 0
     for ours, theirs in compared:
         box, region = box_region(ours)
-        values, _ = scoring.image_scores(theirs.test_complex, ours.truth, region, ms_ssim_scales=1)
+        values, _ = compare.image_scores(theirs.test_complex, ours.truth, region, ms_ssim_scales=1)
         for name, (ssim, psnr) in their_scores(ptychodus, theirs, box).items():
             assert ssim == pytest.approx(values[f"{name}_ssim"], rel=1e-4)
             assert psnr == pytest.approx(values[f"{name}_psnr_db"], rel=1e-4)
@@ -185,12 +185,12 @@ def test_same_aligned_pair_has_the_same_ssim_psnr_and_frc(
 
 
 def test_each_alignment_of_its_own_gives_psnr_to_four_per_cent(
-    ptychodus: SimpleNamespace, compared: list[tuple[scoring.Comparison, Any]]
+    ptychodus: SimpleNamespace, compared: list[tuple[compare.Comparison, Any]]
 ):
     """SSIM follows the last hundredths of a pixel and of the ramp more closely."""
     for ours, theirs in compared:
         box, region = box_region(ours)
-        values, _ = scoring.image_scores(ours.aligned.obj, ours.truth, region, ms_ssim_scales=1)
+        values, _ = compare.image_scores(ours.aligned.obj, ours.truth, region, ms_ssim_scales=1)
         for name, (ssim, psnr) in their_scores(ptychodus, theirs, box).items():
             assert psnr == pytest.approx(values[f"{name}_psnr_db"], rel=0.04)
             assert ssim == pytest.approx(values[f"{name}_ssim"], rel=0.07)

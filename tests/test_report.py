@@ -12,7 +12,7 @@ from test_findings import NO_TRUTH
 from fly64tasks.errors import Fly64Error
 from fly64tasks.report import page, summary, write_report
 from fly64tasks.report.results import read_jobs
-from fly64tasks.scorecard import METRICS
+from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study import paths as names
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Case, Study

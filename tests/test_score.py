@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fly64tasks import score
 from fly64tasks.data import lineage
 from fly64tasks.data.dataset import PtychoDataset, write_dataset
 from fly64tasks.data.npz import write_npz
 from fly64tasks.errors import DatasetError
 from fly64tasks.recon import command as recon
 from fly64tasks.recon.result import read_reconstruction
-from fly64tasks.scorecard import METRICS
+from fly64tasks.score import command as score
+from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study import paths
 from fly64tasks.study.study import Case, Geometry, ReconSpec, ScoreSpec
 

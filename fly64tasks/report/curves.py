@@ -13,7 +13,7 @@ from fly64tasks import plotstyle
 from fly64tasks.plotstyle import LIGHT
 from fly64tasks.report.results import Job
 from fly64tasks.report.wording import dose_text
-from fly64tasks.scorecard import Metric
+from fly64tasks.score.scorecard import Metric
 
 _DOSES_NAMED = 6
 

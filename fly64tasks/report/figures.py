@@ -26,7 +26,7 @@ from fly64tasks.report.curves import (
 from fly64tasks.report.findings import RESOLUTION
 from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.wording import dose_text, score_text
-from fly64tasks.scorecard import Metric
+from fly64tasks.score.scorecard import Metric
 from fly64tasks.study import paths as names
 from fly64tasks.study.study import SPLITS
 

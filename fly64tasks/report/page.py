@@ -41,7 +41,7 @@ from fly64tasks.report.wording import (
     score_text,
     with_unit,
 )
-from fly64tasks.scorecard import METRICS, Metric
+from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.paths import FIGURE_NAMES, FIGURES, Layout
 from fly64tasks.study.study import BASELINE, SPLITS, Study
 

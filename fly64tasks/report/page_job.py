@@ -9,7 +9,7 @@ from typing import Any
 
 from fly64tasks.report.results import Job
 from fly64tasks.report.wording import MINUS, NONE, bytes_text, duration_text, score_text
-from fly64tasks.scorecard import METRICS, Metric
+from fly64tasks.score.scorecard import METRICS, Metric
 
 Facts = list[tuple[str, str]]
 

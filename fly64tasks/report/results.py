@@ -16,7 +16,7 @@ from fly64tasks.report.records import (
     read_json,
     read_losses,
 )
-from fly64tasks.scorecard import METRICS, Metric
+from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study import paths as names
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Case, Study

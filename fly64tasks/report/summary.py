@@ -11,7 +11,7 @@ from fly64tasks.data.ownership import WRITER
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.wording import NONE, dose_text, score_text
-from fly64tasks.scorecard import METRICS, Metric
+from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.study import SPLITS, Study
 
 COLUMNS = (

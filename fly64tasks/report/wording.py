@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from fly64tasks.scorecard import Metric
+from fly64tasks.score.scorecard import Metric
 
 NONE = "–"
 MINUS = "−"
@@ -30,7 +30,7 @@ def dose_text(dose: float) -> str:
 def score_text(metric: Metric, value: float | None, *, is_bound: bool = False) -> str:
     """Return a score with the decimals that suit its unit, without the unit.
 
-    >>> from fly64tasks.scorecard import METRICS
+    >>> from fly64tasks.score.scorecard import METRICS
     >>> nrmse, frequency = METRICS[0], METRICS[9]
     >>> score_text(nrmse, 0.08734), score_text(nrmse, 1.2e-6), score_text(nrmse, None)
     ('0.0873', '1.2e−06', '–')

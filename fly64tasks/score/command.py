@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import numpy as np
 from scipy.ndimage import label
 
 from fly64tasks.commandline import Parser, exit_code_of
-from fly64tasks.comparison import draw_comparison, draw_thumbnail
 from fly64tasks.data import lineage
 from fly64tasks.data.dataset import read_dataset
 from fly64tasks.data.ownership import WRITER, refuse_foreign
@@ -25,8 +23,9 @@ from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics import image_quality
 from fly64tasks.recon.result import Reconstructed, read_reconstruction
-from fly64tasks.scorecard import METRICS
-from fly64tasks.scoring import Comparison, compare, refuse_another, score_values, why_no_truth
+from fly64tasks.score.compare import Comparison, compare, refuse_another, score_values, why_no_truth
+from fly64tasks.score.picture import draw_comparison, draw_thumbnail
+from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study import paths
 from fly64tasks.study.study import Case, ScoreSpec
 
@@ -226,7 +225,3 @@ def _print_scores(input_npz: Path, output_dir: Path) -> int:
         )
         print(f"{metric.label:<24}{shown}".rstrip())
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
