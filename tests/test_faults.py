@@ -1,7 +1,7 @@
 """Faults of the machine, real ones: what is said, what it exits with, and what is kept.
 
 doit's own part of the table is in `tests/doitext/test_faults.py`, lost workers in
-`tests/test_engine_killed.py`.
+`tests/engine/test_engine_killed.py`.
 """
 
 from __future__ import annotations

@@ -27,12 +27,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from broken_sets import valid_arrays
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scored_study import layout_in, run_of, scores_of
 from small_study import PROJECT
-from test_dataset import valid_arrays
 
 from fly64tasks import runner, tasks
 from fly64tasks.data import lineage

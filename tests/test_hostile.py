@@ -19,9 +19,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from broken_sets import expect_refusal, save, valid_arrays
 from scored_study import layout_in, run_of, scores_of, write_run, write_scores
 from small_study import PROJECT, doit
-from test_dataset import expect_refusal, save, valid_arrays
 
 from fly64tasks import runner, tasks
 from fly64tasks.data import lineage

@@ -2,19 +2,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from scored_study import STUDY, layout_in, scores_of, write_run, write_scores, write_study
+from scored_study import NO_TRUTH, STUDY, layout_in, scores_of, write_run, write_scores, write_study
 
 from fly64tasks.report.findings import headline
 from fly64tasks.report.results import read_jobs
-from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study.study import Case
-
-NO_TRUTH = {
-    "truth": {"comparable": False, "reason": "the scan is centred on zero", "seeded": False},
-    "metrics": {metric.key: None if metric.needs_truth else 0.2 for metric in METRICS},
-    "bounds": [],
-    "notes": {},
-}
 
 
 def case(dose: float, view: str, split: str) -> Case:

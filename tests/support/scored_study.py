@@ -19,6 +19,12 @@ ERROR_AT = {"baseline": 0.1, "dense": 0.2, "sparse": 0.4}
 GEOMETRY = {"pixel_size_m": 1e-8, "energy_ev": 8800.0, "assumed": True}
 SPEC = {"algorithm": "LSQML", "num_epochs": 3, "seed": 0, "n_images": None}
 VERSIONS = {"python": "3.11.7", "fly64tasks": "0.1.0", "ptychi": "2.2.0"}
+NO_TRUTH = {
+    "truth": {"comparable": False, "reason": "the scan is centred on zero", "seeded": False},
+    "metrics": {metric.key: None if metric.needs_truth else 0.2 for metric in METRICS},
+    "bounds": [],
+    "notes": {},
+}
 
 
 def layout_in(folder: Path, study: Study = STUDY) -> Layout:

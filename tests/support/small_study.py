@@ -10,7 +10,7 @@ from doit.doit_cmd import DoitMain
 
 from fly64tasks.study.study import BaseSpec
 
-PROJECT = Path(__file__).parent.parent
+PROJECT = Path(__file__).parents[2]
 
 SMALL_BASE = BaseSpec(
     probe_size_px=32, object_size_px=112, scan_step_px=5.0, scan_jitter_px=0.8, defocus_m=18e-6

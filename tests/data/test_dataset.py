@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,33 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from broken_sets import Arrays, expect_refusal, save, valid_arrays
 
-from fly64tasks import runner
 from fly64tasks.data.dataset import PtychoDataset, read_base, read_dataset, write_dataset
 from fly64tasks.errors import DatasetError
-
-Arrays = dict[str, Any]
-
-
-def valid_arrays(n: int = 12, size: int = 16) -> Arrays:
-    """Return a set that keeps the contract: n frames on a 40 x 44 object."""
-    rng = np.random.default_rng(0)
-    counts = rng.poisson(5.0, (n, size, size))
-    return {
-        "diffraction": np.sqrt(counts).astype(np.float32),
-        "objectGuess": np.ones((40, 44), np.complex64),
-        "probeGuess": np.ones((size, size), np.complex64),
-        "xcoords": rng.uniform(10, 30, n),
-        "ycoords": rng.uniform(10, 30, n),
-        "Y": np.ones((n, size, size), np.complex64),
-        "filenames": np.array([f"frame_{i}" for i in range(n)]),
-        "_metadata": np.array(json.dumps({"dose_photons_per_frame": 1e3})),
-    }
-
-
-def save(path: Path, arrays: Arrays) -> Path:
-    np.savez(path, **arrays)
-    return path
 
 
 def test_valid_set_is_read_as_it_is(tmp_path: Path):
@@ -284,18 +260,6 @@ BROKEN_BYTES = {
         "diffraction is damaged",
     ),
 }
-
-
-def expect_refusal(path: Path, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Run the command line on a file; expect exit code 3, one line, and no output folder."""
-    output = path.parent / "output"
-    code = runner.main(["--input-npz", str(path), "--output-dir", str(output)])
-    error = capsys.readouterr().err
-    assert code == 3, error
-    assert error.count("\n") == 1
-    assert error.startswith(f"error: {path}: ")
-    assert re.search(message, error), error
-    assert not output.exists()
 
 
 @pytest.mark.parametrize(("edit", "message"), BROKEN.values(), ids=BROKEN.keys())

@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from scored_study import STUDY, layout_in, scores_of, write_run, write_scores, write_study
-from test_findings import NO_TRUTH
+from scored_study import NO_TRUTH, STUDY, layout_in, scores_of, write_run, write_scores, write_study
 
 from fly64tasks.errors import Fly64Error
 from fly64tasks.report import page, summary, write_report
