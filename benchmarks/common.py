@@ -25,7 +25,8 @@ from fly64tasks.recon.ptychi import fourier_shift, memory
 from fly64tasks.recon.ptychi.task import new_task, ptychi_options
 from fly64tasks.recon.stages import device_name
 from fly64tasks.recon.start import Start, start_of
-from fly64tasks.study.study import Geometry, ReconSpec
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.stages import Geometry
 
 PROJECT = Path(__file__).parent.parent
 OLD = ReconSpec(

@@ -27,7 +27,7 @@ from fly64tasks.physics.scan import Canvas
 from fly64tasks.recon.ptychi import fourier_shift
 from fly64tasks.recon.ptychi.memory import peak_device_bytes
 from fly64tasks.recon.start import Start
-from fly64tasks.study.study import ReconSpec
+from fly64tasks.study.recon import ReconSpec
 
 LARGEST_BYTES = 10e9
 

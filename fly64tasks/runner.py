@@ -23,8 +23,8 @@ from fly64tasks.doitext.errors import printable
 from fly64tasks.recon.command import run
 from fly64tasks.recon.epochs import showing
 from fly64tasks.study import paths
+from fly64tasks.study.recon import CheckpointSpec, ReconSpec, algorithms
 from fly64tasks.study.spec import parse_spec
-from fly64tasks.study.study import CheckpointSpec, ReconSpec, algorithms
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -24,19 +24,11 @@ from fly64tasks.doitext.spec import SpecUnchanged
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.study import paths as names
+from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.study import (
-    BASELINE,
-    SPLITS,
-    Case,
-    CheckpointSpec,
-    ReconSpec,
-    ScoreSpec,
-    Study,
-    ViewSpec,
-    dose_name,
-    read_study,
-)
+from fly64tasks.study.recon import CheckpointSpec, ReconSpec
+from fly64tasks.study.stages import ScoreSpec, ViewSpec
+from fly64tasks.study.study import Study, read_study
 
 TaskDict = dict[str, Any]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]

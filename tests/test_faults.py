@@ -27,7 +27,7 @@ from fly64tasks.errors import MachineError
 from fly64tasks.recon import command as recon
 from fly64tasks.recon.runlog import logging_to
 from fly64tasks.study import paths
-from fly64tasks.study.study import CheckpointSpec, ReconSpec
+from fly64tasks.study.recon import CheckpointSpec, ReconSpec
 
 SPEC = ReconSpec(num_epochs=6, warmup_epochs=2)
 EVERY_EPOCH = CheckpointSpec(epochs=1)

@@ -45,7 +45,8 @@ from fly64tasks.report.page import render
 from fly64tasks.report.results import read_jobs
 from fly64tasks.report.summary import csv_text, markdown_text
 from fly64tasks.study import paths as names
-from fly64tasks.study.study import ReconSpec, Study, read_study
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.study import Study, read_study
 
 DEADLINE_S = 10.0
 MEMORY_LIMIT_BYTES = 64 * 2**20

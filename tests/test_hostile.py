@@ -36,7 +36,8 @@ from fly64tasks.report.results import read_jobs
 from fly64tasks.score import command as score
 from fly64tasks.study import paths as names
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.study import ReconSpec, Study, read_study
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.study import Study, read_study
 
 
 class Bomb:

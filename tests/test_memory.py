@@ -12,7 +12,8 @@ from fly64tasks.recon import command as recon
 from fly64tasks.recon.result import read_reconstruction
 from fly64tasks.score import command as score
 from fly64tasks.study import paths
-from fly64tasks.study.study import ReconSpec, ScoreSpec
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.stages import ScoreSpec
 
 SETTLED = 20
 """Jobs until allocators and thread pools have what they keep."""

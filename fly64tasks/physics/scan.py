@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from fly64tasks.errors import DatasetError
-from fly64tasks.study.study import BaseSpec, ViewSpec
+from fly64tasks.study.stages import BaseSpec, ViewSpec
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer]

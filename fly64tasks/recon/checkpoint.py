@@ -23,7 +23,7 @@ from fly64tasks.doitext.atomic import replaced
 from fly64tasks.doitext.errors import machine_fault
 from fly64tasks.doitext.spec import differences
 from fly64tasks.errors import CheckpointError, StoppedEarly, machine_error
-from fly64tasks.study.study import CheckpointSpec
+from fly64tasks.study.recon import CheckpointSpec
 
 logger = logging.getLogger(__name__)
 

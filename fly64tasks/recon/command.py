@@ -40,8 +40,9 @@ from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.recon.runlog import logging_to
 from fly64tasks.recon.start import Start, start_of
 from fly64tasks.study import paths
+from fly64tasks.study.recon import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import parse_spec
-from fly64tasks.study.study import CheckpointSpec, Geometry, ReconSpec
+from fly64tasks.study.stages import Geometry
 
 if TYPE_CHECKING:
     from fly64tasks.recon.stages import Reconstruction

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from fly64tasks.data.npz import Archive
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.errors import DatasetError
+from fly64tasks.study.recon import ReconSpec
 from fly64tasks.study.spec import parse_spec
-from fly64tasks.study.study import Geometry, ReconSpec
+from fly64tasks.study.stages import Geometry
 
 
 class _Input(Struct):

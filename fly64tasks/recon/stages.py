@@ -21,7 +21,8 @@ from fly64tasks.recon.checkpoint import Checkpoints
 from fly64tasks.recon.ptychi import fourier_shift, memory, state
 from fly64tasks.recon.ptychi.task import new_task, ptychi_options
 from fly64tasks.recon.start import Start
-from fly64tasks.study.study import Geometry, ReconSpec
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.stages import Geometry
 
 logger = logging.getLogger(__name__)
 

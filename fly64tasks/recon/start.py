@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics.scan import Canvas, canvas_of
-from fly64tasks.study.study import ReconSpec
+from fly64tasks.study.recon import ReconSpec
 
 ASSUMED_PHOTONS_PER_FRAME = 1e5
 """Scale given to sets that are not counts: pty-chi's absolute epsilons need some."""

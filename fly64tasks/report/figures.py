@@ -28,7 +28,7 @@ from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.wording import dose_text, score_text
 from fly64tasks.score.scorecard import Metric
 from fly64tasks.study import paths as names
-from fly64tasks.study.study import SPLITS
+from fly64tasks.study.cases import SPLITS
 
 _PANEL_IN = (5.4, 3.2)
 _SMALL_PANEL_IN = (4.0, 2.7)

@@ -42,8 +42,9 @@ from fly64tasks.report.wording import (
     with_unit,
 )
 from fly64tasks.score.scorecard import METRICS, Metric
+from fly64tasks.study.cases import BASELINE, SPLITS
 from fly64tasks.study.paths import FIGURE_NAMES, FIGURES, Layout
-from fly64tasks.study.study import BASELINE, SPLITS, Study
+from fly64tasks.study.study import Study
 
 EMBED_LIMIT = 60
 """Above so many jobs the page links to their pictures and does not hold them."""

@@ -18,8 +18,9 @@ from fly64tasks.report.records import (
 )
 from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study import paths as names
+from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.study import Case, Study
+from fly64tasks.study.study import Study
 
 State = Literal["scored", "not scored", "failed", "left out", "no dataset", "not run"]
 

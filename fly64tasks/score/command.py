@@ -27,7 +27,8 @@ from fly64tasks.score.compare import Comparison, compare, refuse_another, score_
 from fly64tasks.score.picture import draw_comparison, draw_thumbnail
 from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study import paths
-from fly64tasks.study.study import Case, ScoreSpec
+from fly64tasks.study.cases import Case
+from fly64tasks.study.stages import ScoreSpec
 
 SCHEMA = 1
 _SET_KEYS = (

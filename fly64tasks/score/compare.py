@@ -22,7 +22,7 @@ from fly64tasks.physics.scan import patches_inside
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.recon.start import choose_frames
 from fly64tasks.score.scorecard import METRICS
-from fly64tasks.study.study import ScoreSpec
+from fly64tasks.study.stages import ScoreSpec
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from fly64tasks.data import lineage
 from fly64tasks.data.dataset import read_dataset, write_dataset
 from fly64tasks.physics import optics, scan
-from fly64tasks.study.study import ViewSpec
+from fly64tasks.study.stages import ViewSpec
 
 
 def make_view(sources: dict[str, Path], targets: dict[str, Path], *, spec: ViewSpec) -> None:

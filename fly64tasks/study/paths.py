@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fly64tasks.study.study import BASELINE, Case, Study, dose_name
+from fly64tasks.study.cases import BASELINE, Case, dose_name
+from fly64tasks.study.study import Study
 
 RECONSTRUCTION = "reconstruction.npz"
 LOSSES = "losses.csv"

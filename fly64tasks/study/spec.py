@@ -10,16 +10,19 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from fly64tasks.errors import StudyError
 
+Count = Annotated[int, Meta(ge=1, le=10**9)]
+Seed = Annotated[int, Meta(ge=0, lt=2**32)]
+Positive = Annotated[float, Meta(gt=0, le=1e300)]
+NotNegative = Annotated[float, Meta(ge=0, le=1e300)]
+
 _SHOWN = 100
-
-
 MOST_BYTES = 2**18
 MOST_DOTS = 4000  # tomllib takes the square of a dotted key's parts
 

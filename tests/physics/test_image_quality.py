@@ -14,7 +14,7 @@ from fly64tasks.physics.image_quality import (
     ssim,
 )
 from fly64tasks.physics.optics import synthetic_object
-from fly64tasks.study.study import BaseSpec
+from fly64tasks.study.stages import BaseSpec
 
 TRUTH = synthetic_object(BaseSpec(object_size_px=96))
 REGION = np.zeros((96, 96), dtype=bool)

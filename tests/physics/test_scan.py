@@ -11,7 +11,8 @@ from fly64tasks.physics.scan import (
     split_at_median,
     thin,
 )
-from fly64tasks.study.study import BaseSpec, Study
+from fly64tasks.study.stages import BaseSpec
+from fly64tasks.study.study import Study
 
 
 def line(*x: float) -> np.ndarray:

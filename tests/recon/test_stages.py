@@ -15,8 +15,9 @@ from fly64tasks.physics.scan import raster_positions
 from fly64tasks.recon.stages import Reconstruction, reconstruct, resolve_device
 from fly64tasks.recon.start import Start, start_of
 from fly64tasks.simulation.simulate import simulate_amplitude
+from fly64tasks.study.recon import ReconSpec, algorithms
 from fly64tasks.study.spec import parse_spec
-from fly64tasks.study.study import BaseSpec, Geometry, ReconSpec, algorithms
+from fly64tasks.study.stages import BaseSpec, Geometry
 
 
 def simulated(size: int = 32, dose: float = 1e4, seed: int | None = None) -> PtychoDataset:

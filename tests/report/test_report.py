@@ -13,8 +13,9 @@ from fly64tasks.report import page, summary, write_report
 from fly64tasks.report.results import read_jobs
 from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study import paths as names
+from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.study import Case, Study
+from fly64tasks.study.study import Study
 
 ONE_DOSE = msgspec.structs.replace(STUDY, doses=(1e3,))
 CASES = list(ONE_DOSE.cases())

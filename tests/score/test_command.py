@@ -21,7 +21,9 @@ from fly64tasks.recon.result import read_reconstruction
 from fly64tasks.score import command as score
 from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study import paths
-from fly64tasks.study.study import Case, Geometry, ReconSpec, ScoreSpec
+from fly64tasks.study.cases import Case
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.stages import Geometry, ScoreSpec
 
 SPEC = ScoreSpec(ms_ssim_scales=2)
 CASE = Case(dose=1e4, view="baseline", split="train", gridsize=1)

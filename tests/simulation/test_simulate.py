@@ -10,7 +10,7 @@ from fly64tasks.data.dataset import PtychoDataset, read_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics.optics import exit_waves, zone_plate_probe
 from fly64tasks.simulation.simulate import make_base, simulate, simulate_amplitude
-from fly64tasks.study.study import Geometry, SimulationSpec
+from fly64tasks.study.stages import Geometry, SimulationSpec
 
 
 def small_simulation(folder: Path, dose: float = 1e3, **spec: object) -> dict[str, Path]:

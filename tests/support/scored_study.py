@@ -11,8 +11,9 @@ from PIL import Image
 
 from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study import paths as names
+from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.study import Case, Study
+from fly64tasks.study.study import Study
 
 STUDY = Study(name="three doses")
 ERROR_AT = {"baseline": 0.1, "dense": 0.2, "sparse": 0.4}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.study.study import Geometry
+from fly64tasks.study.stages import Geometry
 
 _UNKNOWN = 0.0
 """What Ptychodus itself takes for a number that nobody gave."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 
 from fly64tasks.recon.start import Start
-from fly64tasks.study.study import Geometry, ReconSpec
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.stages import Geometry
 
 _OPTIONS: dict[str, Any] = {
     "LSQML": api.LSQMLOptions,

@@ -24,7 +24,8 @@ from fly64tasks.recon.result import Reconstructed, read_reconstruction
 from fly64tasks.score import compare
 from fly64tasks.simulation.simulate import make_base, simulate
 from fly64tasks.study import paths
-from fly64tasks.study.study import Geometry, ReconSpec, ScoreSpec, SimulationSpec
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.stages import Geometry, ScoreSpec, SimulationSpec
 
 PTYCHODUS = "ptychodus==1.7.0"
 FIVE = [("train", 1e3), ("train", 1e4), ("test", 1e4), ("train", 1e5), ("test", 1e5)]

@@ -17,7 +17,8 @@ from fly64tasks.physics import image_quality
 from fly64tasks.recon.ptychi import fourier_shift
 from fly64tasks.recon.stages import reconstruct
 from fly64tasks.recon.start import start_of
-from fly64tasks.study.study import Geometry, ReconSpec
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.stages import Geometry
 
 THEIRS = image_proc.fourier_shift
 TOLERANCE = 4e-6
