@@ -23,8 +23,8 @@ from fly64tasks.doitext.errors import printable
 from fly64tasks.recon.command import run
 from fly64tasks.recon.epochs import showing
 from fly64tasks.study import paths
-from fly64tasks.study.recon import CheckpointSpec, ReconSpec, algorithms
-from fly64tasks.study.spec import parse_spec
+from fly64tasks.study.recon import CheckpointSpec, ReconSpec
+from fly64tasks.study.spec import parse_spec, settings_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,33 +105,10 @@ def _parser() -> Parser:
     )
     parser.add_argument("--input-npz", type=Path, required=True, metavar="PATH")
     parser.add_argument("--output-dir", type=Path, required=True, metavar="DIR")
-    helps = {
-        "algorithm": f"pty-chi reconstructor: {', '.join(algorithms())}",
-        "num_epochs": "passes over all frames",
-        "batch_size": "frames in a minibatch, at most",
-        "batching": "COMPACT, RANDOM or UNIFORM minibatches",
-        "update_probe": "true or false: let the probe change",
-        "noise_model": "GAUSSIAN or POISSON (LSQML)",
-        "momentum": "momentum acceleration gain, 0 for none (LSQML)",
-        "damping": "restraint where the illumination is weak, as a share of its peak (LSQML)",
-        "warmup_epochs": "first epochs, in small random minibatches; 0 for none (LSQML)",
-        "warmup_batch_size": "frames in a minibatch of those, at most",
-        "plateau_epochs": "stop early once so many epochs brought no lower loss",
-        "plateau_tolerance": "the relative fall of the loss that counts as lower",
-        "fast_fourier_shift": "true or false: our faster form of pty-chi's sub-pixel shift",
-        "object_init": "ones, noise, or guess for the set's objectGuess",
-        "n_images": "use at most so many frames, drawn at random",
-        "subsampling_seed": "seed of that draw",
-        "seed": "seed of the reconstruction",
-    }
-    for field in msgspec.structs.fields(ReconSpec):
-        flag = "--" + field.name.replace("_", "-")
-        if field.default is not None:
-            default = field.default
-        else:
-            unset = {"n_images": "all", "plateau_epochs": "never"}
-            default = unset.get(field.name, "what suits the algorithm")
-        parser.add_argument(flag, metavar="VALUE", help=f"{helps[field.name]} (default: {default})")
+    for setting in settings_of(ReconSpec):
+        flag = "--" + setting.name.replace("_", "-")
+        words = f"{setting.meaning} (default: {setting.default})"
+        parser.add_argument(flag, metavar="VALUE", help=words)
     parser.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:i (default: auto)"
     )

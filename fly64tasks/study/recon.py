@@ -1,4 +1,8 @@
-"""The settings of a reconstruction, `[recon]`: each field is a setting of the runner, too."""
+"""The settings of a reconstruction: `[recon]` in a study, and the options of the runner.
+
+A field of `ReconSpec`, described in its docstring, is all that a new setting takes: the key in the
+study file, the option with its help, and the reason that a dry run gives follow from it.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,43 @@ class ReconSpec(Spec, frozen=True):
     ``batch_size``, ``batching`` and ``update_probe`` are what suits the algorithm where they are
     None (`resolved`). LSQML starts with ``warmup_epochs`` of small batches (`stages`), which count
     among ``num_epochs``.
+
+    Attributes
+    ----------
+    algorithm : str
+        pty-chi reconstructor: LSQML, PIE, EPIE, RPIE, DM, BH, AD.
+    num_epochs : int
+        Passes over all frames.
+    batch_size : int, what suits the algorithm unless given
+        Frames in a minibatch, at most.
+    batching : str, what suits the algorithm unless given
+        COMPACT, RANDOM or UNIFORM minibatches.
+    noise_model : str
+        GAUSSIAN or POISSON (LSQML).
+    momentum : float
+        Momentum acceleration gain, 0 for none (LSQML).
+    damping : float
+        Restraint where the illumination is weak, as a share of its peak (LSQML).
+    warmup_epochs : int
+        First epochs, in small random minibatches; 0 for none (LSQML).
+    warmup_batch_size : int
+        Frames in a minibatch of those, at most.
+    plateau_epochs : int, never unless given
+        Stop early once so many epochs brought no lower loss.
+    plateau_tolerance : float
+        The relative fall of the loss that counts as lower.
+    fast_fourier_shift : bool
+        True or false: our faster form of pty-chi's sub-pixel shift.
+    object_init : str
+        Ones, noise, or guess for the set's objectGuess.
+    update_probe : bool, what suits the algorithm unless given
+        True or false: let the probe change.
+    n_images : int, all unless given
+        Use at most so many frames, drawn at random.
+    subsampling_seed : int
+        Seed of that draw.
+    seed : int
+        Seed of the reconstruction.
     """
 
     algorithm: Algorithm = "LSQML"
@@ -97,7 +138,12 @@ _SUITED: dict[str, dict[str, Any]] = {
 class CheckpointSpec(Spec, frozen=True):
     """How often a reconstruction is put on disk while it runs; no result depends on it.
 
-    After ``seconds``, at the end of the epoch, and after every so many ``epochs``.
+    Attributes
+    ----------
+    seconds : float
+        Write a checkpoint every so many seconds, at the end of the epoch.
+    epochs : int, never unless given
+        And after every so many epochs.
     """
 
     seconds: Positive = 60.0

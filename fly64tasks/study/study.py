@@ -21,6 +21,11 @@ from fly64tasks.study.stages import (
 )
 
 
+def _refuse_control_characters(key: str, text: str | None) -> None:
+    if text is not None and not text.isprintable():
+        raise ValueError(f"{key} is {text[:60]!r}, expected text without control characters")
+
+
 class Paths(Spec, frozen=True):
     """Where a study's files lie. What you bring (``phase_c_root``, ``phase_d_root``) is looked for
     beside the study file; what we write (``data_root``, ``artifact_root``) goes under the project
@@ -120,8 +125,3 @@ def read_study(path: Path) -> Study:
         The file can not be read, is not TOML, holds an unknown key or a value out of range.
     """
     return read_spec(Study, path, "a study file (TOML), such as study.toml")
-
-
-def _refuse_control_characters(key: str, text: str | None) -> None:
-    if text is not None and not text.isprintable():
-        raise ValueError(f"{key} is {text[:60]!r}, expected text without control characters")
