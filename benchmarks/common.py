@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 
-from fly64tasks.data.dataset import PtychoDataset, read_dataset
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.physics import image_quality
 from fly64tasks.recon.ptychi import fourier_shift, memory
 from fly64tasks.recon.ptychi.task import new_task, ptychi_options

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from fly64tasks.data.dataset import PtychoDataset, read_dataset
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.errors import ReconstructionError
 from fly64tasks.physics import image_quality
 from fly64tasks.recon.stages import reconstruct

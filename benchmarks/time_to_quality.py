@@ -19,7 +19,7 @@ from pathlib import Path
 
 from common import OLD, doit, error_of, machine, objects_of, project
 
-from fly64tasks.data.dataset import read_dataset
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon import ReconSpec

@@ -380,7 +380,7 @@ def _write_report(
 
 def _problems(source: Path, spec: ReconSpec) -> list[str]:
     """Return what keeps a set of the user's from being reconstructed, before anything runs."""
-    from fly64tasks.data.dataset import read_dataset
+    from fly64tasks.data.readers.npz import read_dataset
     from fly64tasks.recon.start import start_of
 
     try:

@@ -36,7 +36,7 @@ from small_study import PROJECT
 
 from fly64tasks import runner, tasks
 from fly64tasks.data import lineage
-from fly64tasks.data.dataset import read_base, read_dataset
+from fly64tasks.data.readers.npz import read_base, read_dataset
 from fly64tasks.engine.spec import read_engine
 from fly64tasks.errors import DatasetError, Fly64Error, StudyError
 from fly64tasks.recon import command as recon

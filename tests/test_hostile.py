@@ -25,9 +25,9 @@ from small_study import PROJECT, doit
 
 from fly64tasks import runner, tasks
 from fly64tasks.data import lineage
-from fly64tasks.data.dataset import read_dataset
+from fly64tasks.data.archive import INFLATED_LIMIT_VARIABLE, Archive, write_npz
 from fly64tasks.data.metadata import parse_metadata
-from fly64tasks.data.npz import INFLATED_LIMIT_VARIABLE, Archive, write_npz
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.doitext.errors import printable
 from fly64tasks.errors import DatasetError, Fly64Error, StudyError
 from fly64tasks.recon import command as recon

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from small_study import ONE_DOSE, SMALL_STUDY, doit
 
-from fly64tasks.data.dataset import read_dataset, write_dataset
+from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.physics import image_quality
 
 CASES = [

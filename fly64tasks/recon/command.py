@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fly64tasks.data import lineage
-from fly64tasks.data.dataset import PtychoDataset, read_dataset
-from fly64tasks.data.npz import write_npz
+from fly64tasks.data.archive import write_npz
+from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.ownership import WRITER, refuse_foreign
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.data.writers.product import write_product
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import (

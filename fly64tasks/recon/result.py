@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from fly64tasks.data.npz import Archive
+from fly64tasks.data.archive import Archive
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.errors import DatasetError
 from fly64tasks.study.recon import ReconSpec

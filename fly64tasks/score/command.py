@@ -17,8 +17,8 @@ from scipy.ndimage import label
 
 from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.data import lineage
-from fly64tasks.data.dataset import read_dataset
 from fly64tasks.data.ownership import WRITER, refuse_foreign
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics import image_quality

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from fly64tasks.data import lineage
-from fly64tasks.data.dataset import read_dataset, write_dataset
+from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.physics import optics, scan
 from fly64tasks.study.stages import ViewSpec
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fly64tasks.data.dataset import PtychoDataset, read_dataset
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.errors import StudyError
 from fly64tasks.physics import image_quality
 from fly64tasks.physics.optics import synthetic_object, zone_plate_probe

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from fly64tasks.data import lineage
-from fly64tasks.data.dataset import PtychoDataset, write_dataset
-from fly64tasks.data.npz import write_npz
+from fly64tasks.data.archive import write_npz
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.recon import command as recon
 from fly64tasks.recon.result import read_reconstruction

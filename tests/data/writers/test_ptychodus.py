@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from small_study import SMALL_BASE
 
-from fly64tasks.data.dataset import read_dataset
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.data.writers.product import write_product
 from fly64tasks.physics import frc, image_quality
 from fly64tasks.recon import command as recon

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from broken_sets import Arrays, expect_refusal, save, valid_arrays
 
-from fly64tasks.data.dataset import PtychoDataset, read_base, read_dataset, write_dataset
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.readers.npz import read_base, read_dataset
+from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.errors import DatasetError
 
 
