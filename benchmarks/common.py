@@ -21,7 +21,7 @@ from ptychi.api.task import PtychographyTask
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.readers.npz import read_dataset
-from fly64tasks.physics import image_quality
+from fly64tasks.physics import alignment, image_quality
 from fly64tasks.recon.ptychi import fourier_shift, memory
 from fly64tasks.recon.ptychi.task import new_task, ptychi_options
 from fly64tasks.recon.stages import device_name
@@ -87,10 +87,8 @@ def project(folder: Path) -> Path:
 def error_of(dataset: PtychoDataset, obj: NDArray[np.complexfloating]) -> float:
     """Return the complex NRMSE of an object, where the set's own probe lights it."""
     truth = dataset.object_guess.astype(complex)
-    region = image_quality.illuminated_region(
-        dataset.probe_guess, dataset.positions_px, truth.shape
-    )
-    aligned = image_quality.align(obj.astype(complex), truth, region)
+    region = alignment.illuminated_region(dataset.probe_guess, dataset.positions_px, truth.shape)
+    aligned = alignment.align(obj.astype(complex), truth, region)
     return image_quality.complex_nrmse(aligned.obj, truth, region)
 
 

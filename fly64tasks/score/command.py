@@ -21,7 +21,7 @@ from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError
-from fly64tasks.physics import image_quality
+from fly64tasks.physics import alignment
 from fly64tasks.recon.result import Reconstructed, read_reconstruction
 from fly64tasks.score.compare import Comparison, compare, refuse_another, score_values, why_no_truth
 from fly64tasks.score.picture import draw_comparison, draw_thumbnail
@@ -155,7 +155,7 @@ def assess(
 
 def _region_of(comparison: Comparison, spec: ScoreSpec) -> dict[str, Any]:
     region = comparison.region
-    rows, columns = image_quality.bounding_box(region)
+    rows, columns = alignment.bounding_box(region)
     return {
         "threshold": spec.region_threshold,
         "pixels": int(region.sum()),
@@ -167,7 +167,7 @@ def _region_of(comparison: Comparison, spec: ScoreSpec) -> dict[str, Any]:
 
 def _alignment_of(comparison: Comparison) -> dict[str, Any]:
     aligned = comparison.aligned
-    residual = image_quality.residual_shift_px(aligned.obj, comparison.truth, comparison.region)
+    residual = alignment.residual_shift_px(aligned.obj, comparison.truth, comparison.region)
     return {
         "scale": abs(aligned.scale),
         "phase_rad": float(np.angle(aligned.scale)),

@@ -111,8 +111,8 @@ class ViewSpec(Spec, frozen=True):
     def spacing_px(self, frame_size_px: int) -> float:
         """Return the minimum centre spacing S = (1 - overlap) * N, in px.
 
-        >>> views = ViewsSpec()
-        >>> Study(views=views).view_spec("sparse").spacing_px(64)
+        >>> from fly64tasks.study.study import Study
+        >>> Study().view_spec("sparse").spacing_px(64)
         51.2
         """
         return (1.0 - self.overlap) * (self.patch_size_px or frame_size_px)

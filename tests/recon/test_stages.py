@@ -10,7 +10,7 @@ import pytest
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.errors import StudyError
-from fly64tasks.physics import image_quality
+from fly64tasks.physics import alignment, image_quality
 from fly64tasks.physics.optics import synthetic_object, zone_plate_probe
 from fly64tasks.physics.scan import raster_positions
 from fly64tasks.recon.stages import Reconstruction, reconstruct, resolve_device
@@ -50,8 +50,8 @@ def run(dataset: PtychoDataset, **settings: object) -> tuple[Start, Reconstructi
 
 def error_of(dataset: PtychoDataset, start: Start, result: Reconstruction) -> float:
     truth = dataset.object_guess.astype(complex)
-    region = image_quality.illuminated_region(start.probe, start.positions_px, truth.shape)
-    aligned = image_quality.align(result.obj.astype(complex), truth, region)
+    region = alignment.illuminated_region(start.probe, start.positions_px, truth.shape)
+    aligned = alignment.align(result.obj.astype(complex), truth, region)
     assert max(np.abs(aligned.shift_px)) < 0.2
     return image_quality.complex_nrmse(aligned.obj, truth, region)
 
@@ -137,8 +137,8 @@ def test_algorithm_reconstructs_with_the_settings_that_suit_it(algorithm: str, e
     dataset = simulated(seed=1)
     start, result = run(dataset, algorithm=algorithm, num_epochs=30)
     truth = dataset.object_guess.astype(complex)
-    region = image_quality.illuminated_region(start.probe, start.positions_px, truth.shape)
-    aligned = image_quality.align(result.obj.astype(complex), truth, region)
+    region = alignment.illuminated_region(start.probe, start.positions_px, truth.shape)
+    aligned = alignment.align(result.obj.astype(complex), truth, region)
     assert image_quality.complex_nrmse(aligned.obj, truth, region) < error
 
 

@@ -18,7 +18,7 @@ from small_study import SMALL_BASE
 
 from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.data.writers.product import write_product
-from fly64tasks.physics import frc, image_quality
+from fly64tasks.physics import alignment, frc, image_quality
 from fly64tasks.recon import command as recon
 from fly64tasks.recon.result import Reconstructed, read_reconstruction
 from fly64tasks.score import compare
@@ -110,7 +110,7 @@ def as_product(ptychodus: SimpleNamespace, path: Path, found: Reconstructed, obj
 
 def largest_box(region: np.ndarray) -> tuple[slice, slice]:
     """Return the bounding box, trimmed evenly until all of it is region."""
-    rows, columns = image_quality.bounding_box(region)
+    rows, columns = alignment.bounding_box(region)
     while not region[rows, columns].all():
         rows = slice(rows.start + 1, rows.stop - 1)
         columns = slice(columns.start + 1, columns.stop - 1)
