@@ -22,7 +22,7 @@ from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.doitext.errors import printable
 from fly64tasks.recon.command import run
 from fly64tasks.recon.epochs import showing
-from fly64tasks.study import paths
+from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.study.recon import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import parse_spec, settings_of
 
@@ -53,7 +53,7 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
             fresh=options.fresh,
             why_stop=why_stop,
         )
-    result = printable(options.output_dir / paths.RECONSTRUCTION)
+    result = printable(options.output_dir / RECONSTRUCTION)
     print(
         f"{result}: {record['start']['n_frames']} frames, "
         f"{record['loss']['epochs']} epochs of {spec.algorithm} in {record['seconds']:.0f} s on "

@@ -20,6 +20,7 @@ from markupsafe import Markup
 from fly64tasks import plotstyle
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.report import pictures
+from fly64tasks.report.files import FIGURE_NAMES, FIGURES
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.page_job import (
     best_of,
@@ -43,7 +44,7 @@ from fly64tasks.report.wording import (
 )
 from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.cases import BASELINE, SPLITS
-from fly64tasks.study.paths import FIGURE_NAMES, FIGURES, Layout
+from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Study
 
 EMBED_LIMIT = 60

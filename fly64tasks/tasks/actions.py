@@ -12,7 +12,7 @@ from fly64tasks import engine
 from fly64tasks.doitext import progress
 from fly64tasks.errors import DatasetError
 from fly64tasks.recon.epochs import EpochCallback
-from fly64tasks.study import paths as names
+from fly64tasks.score.files import SCORES
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon import CheckpointSpec, ReconSpec
@@ -88,7 +88,7 @@ def score(source: Path, folder: Path, spec: ScoreSpec, case: Case) -> None:
 
 
 def report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> None:
-    scores = [Path(path) for path in dependencies if Path(path).name == names.SCORES]
+    scores = [Path(path) for path in dependencies if Path(path).name == SCORES]
     without = task.meta.get("without", {})
     engine.run(_write_report, study, layout, scores, without, writes=task.targets)
 
@@ -96,18 +96,17 @@ def report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> 
 def _write_report(
     study: Study, layout: Layout, scores: list[Path], without: dict[str, str]
 ) -> None:
-    from fly64tasks import report as command
+    from fly64tasks.report import command
 
     command.write_report(study, layout, scores, without)
 
 
 def problems(source: Path, spec: ReconSpec) -> list[str]:
     """Return what keeps a set of the user's from being reconstructed, before anything runs."""
-    from fly64tasks.data.readers.npz import read_dataset
-    from fly64tasks.recon.start import start_of
+    from fly64tasks.recon.start import read_start
 
     try:
-        start_of(read_dataset(source), spec, str(source))
+        read_start(source, spec)
     except DatasetError as error:
         return [str(error)]
     return []

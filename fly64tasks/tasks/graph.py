@@ -10,7 +10,9 @@ from typing import Any
 
 from fly64tasks.data.lineage import MadeAsAsked, lineage_of_base, lineage_of_set
 from fly64tasks.doitext.spec import SpecUnchanged
-from fly64tasks.study import paths as names
+from fly64tasks.recon import files
+from fly64tasks.report.files import REPORT_FILES
+from fly64tasks.score.files import SCORE_FILES
 from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Study
@@ -98,17 +100,16 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     """Return the task that reconstructs one case."""
     source, folder = layout.dataset(case), layout.recon_dir(case)
     # Strings, as joining a hundred thousand paths takes longer than all the rest of `doit list`.
-    record, log = f"{folder}/{names.RUN_RECORD}", f"{folder}/{names.LOG}"
-    results = (names.RECONSTRUCTION, names.PRODUCT, names.LOSSES)
-    targets = [*(f"{folder}/{name}" for name in results), record]
+    targets = [f"{folder}/{name}" for name in files.TARGETS]
+    beside = [f"{folder}/{name}" for name in files.BESIDE]
     spec = study.recon.resolved()
     meta = {
         "dose": case.dose,
         "view": case.view,
         "split": case.split,
         "gridsize": case.gridsize,
-        "record": record,
-        "log": log,
+        "record": f"{folder}/{files.RUN_RECORD}",
+        "log": f"{folder}/{files.LOG}",
         "algorithm": spec.algorithm,
         "num_epochs": spec.num_epochs,
         "output_dir": str(folder),
@@ -118,13 +119,12 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         meta["check_inputs"] = partial(actions.problems, source, spec)
         if case.view != BASELINE:
             meta["optional"] = "phase_d"
-    left = [f"{folder}/{name}" for name in (names.LOG, names.OLDER_LOG, names.CHECKPOINT)]
     arguments = {
         "source": source,
         "folder": folder,
         "spec": spec,
         "checkpoint": study.checkpoint,
-        "writes": [*targets, f"{folder}/{names.CHECKPOINT}"],
+        "writes": [*targets, f"{folder}/{files.CHECKPOINT}"],
     }
     return {
         "name": case.name,
@@ -132,7 +132,7 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         "file_dep": [str(source)],
         "targets": targets,
         "uptodate": [SpecUnchanged(spec.to_dict())],
-        "clean": [(actions.remove, [[*targets, *left]])],
+        "clean": [(actions.remove, [[*targets, *beside]])],
         "meta": meta,
         "doc": (
             f"Reconstruct {case.dose:g} photons per frame, {case.view}, {case.split}: "
@@ -144,7 +144,7 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
 def score(study: Study, layout: Layout, case: Case) -> TaskDict:
     """Return the task that scores one case against the truth and its data."""
     source, folder = layout.dataset(case), layout.recon_dir(case)
-    targets = [f"{folder}/{name}" for name in names.SCORE_FILES]
+    targets = [f"{folder}/{name}" for name in SCORE_FILES]
     return {
         "name": case.name,
         "actions": [
@@ -152,7 +152,7 @@ def score(study: Study, layout: Layout, case: Case) -> TaskDict:
                 actions.score, targets, source=source, folder=folder, spec=study.score, case=case
             )
         ],
-        "file_dep": [str(source), f"{folder}/{names.RECONSTRUCTION}"],
+        "file_dep": [str(source), f"{folder}/{files.RECONSTRUCTION}"],
         "targets": targets,
         "uptodate": [SpecUnchanged(study.score.to_dict())],
         "clean": [(actions.remove, [targets])],
@@ -166,9 +166,9 @@ def score(study: Study, layout: Layout, case: Case) -> TaskDict:
 def report(study: Study, layout: Layout) -> TaskDict:
     """Return the task that writes the report, of whatever part of the study there is."""
     root = layout.artifact_root
-    parts = (names.LOSSES, names.RUN_RECORD, *names.SCORE_FILES)
+    parts = (files.LOSSES, files.RUN_RECORD, *SCORE_FILES)
     folders = [layout.recon_dir(case) for case in study.cases()]
-    targets = [f"{root}/{name}" for name in names.REPORT_FILES]
+    targets = [f"{root}/{name}" for name in REPORT_FILES]
     return {
         "basename": "report",
         "actions": [(actions.report, [], {"study": study, "layout": layout})],

@@ -18,7 +18,6 @@ from fly64tasks.recon.ptychi import fourier_shift
 from fly64tasks.recon.stages import reconstruct
 from fly64tasks.recon.start import start_of
 from fly64tasks.study.recon import ReconSpec
-from fly64tasks.study.stages import Geometry
 
 THEIRS = image_proc.fourier_shift
 TOLERANCE = 4e-6
@@ -109,7 +108,7 @@ def test_reconstruction_is_as_good(small_set: PtychoDataset, algorithm: str):
             algorithm=algorithm, num_epochs=4, warmup_epochs=2, fast_fourier_shift=fast
         )
         start = start_of(small_set, spec, "set")
-        found = reconstruct(start, spec, Geometry()).obj
+        found = reconstruct(start, spec).obj
         region = alignment.illuminated_region(start.probe, start.positions_px, truth.shape)
         aligned = alignment.align(found.astype(complex), truth, region)
         errors.append(image_quality.complex_nrmse(aligned.obj, truth, region))
