@@ -1,24 +1,23 @@
 """`python -m fly64tasks.runner`: reconstruct one NPZ of any origin.
 
 Exit codes: 0 done, 1 failed or diverged, 2 usage, 3 the input breaks the contract, 4 the checkpoint
-is of another run, 74 the machine failed it (disk, memory), 75 stopped with a checkpoint (SIGTERM,
-SIGHUP, --max-seconds), 130 interrupted.
+is of another run, 74 the machine failed it (disk, memory), 75 stopped with a checkpoint (Ctrl-C,
+SIGTERM, SIGHUP, --max-seconds); 130, 143, 129 stopped at once by a second Ctrl-C, SIGTERM, SIGHUP.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from fly64tasks.commandline import Parser, exit_code_of
+from fly64tasks.doitext import signals
 from fly64tasks.doitext.errors import printable
 from fly64tasks.recon.command import run
 from fly64tasks.recon.epochs import showing
@@ -42,7 +41,13 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
     }
     spec = parse_spec(ReconSpec, table, "command line", as_text=True)
     checkpoint = parse_spec(CheckpointSpec, _checkpoint_table(options), "command line")
-    with showing(options.events) as on_epoch, _stopping(began, options.max_seconds) as why_stop:
+
+    def why_stop() -> str | None:
+        if options.max_seconds is not None and time.monotonic() - began >= options.max_seconds:
+            return f"stopped: {options.max_seconds:g} s are over (--max-seconds)"
+        return signals.why_stop()
+
+    with showing(options.events) as on_epoch, signals.noted():
         record = run(
             options.input_npz,
             options.output_dir,
@@ -60,36 +65,6 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
         f"{record['device']['name']}, loss {record['loss']['last']:.4g}"
     )
     return 0
-
-
-@contextlib.contextmanager
-def _stopping(began: float, max_seconds: float | None) -> Iterator[Callable[[], str | None]]:
-    """Yield what says why to stop: a signal came, or the time is over. A second signal ends all.
-
-    SIGHUP comes when a terminal is closed; under `nohup` it is ignored, and stays so.
-    """
-    came: list[str] = []
-
-    def note(signum: int, frame: object) -> None:
-        came.append(signal.Signals(signum).name)
-        signal.signal(signum, signal.SIG_DFL)
-
-    def why_stop() -> str | None:
-        if came:
-            return f"stopped by {came[0]}"
-        if max_seconds is not None and time.monotonic() - began >= max_seconds:
-            return f"stopped: {max_seconds:g} s are over (--max-seconds)"
-        return None
-
-    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number, handler in former.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, note)
-    try:
-        yield why_stop
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _checkpoint_table(options: argparse.Namespace) -> dict[str, Any]:
@@ -130,7 +105,7 @@ def _parser() -> Parser:
         "--max-seconds",
         type=float,
         metavar="S",
-        help="after S seconds write a checkpoint and exit with 75, as after SIGTERM or SIGHUP",
+        help="after S seconds write a checkpoint and exit with 75, as after Ctrl-C or SIGTERM",
     )
     group.add_argument(
         "--fresh", action="store_true", help="start anew, whatever checkpoint is there"

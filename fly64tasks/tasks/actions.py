@@ -9,7 +9,7 @@ from typing import Any
 from doit import get_var
 
 from fly64tasks import engine
-from fly64tasks.doitext import progress
+from fly64tasks.doitext import progress, signals
 from fly64tasks.errors import DatasetError
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.score.files import SCORES
@@ -70,15 +70,17 @@ def _ptychi(
 ) -> None:
     from fly64tasks.recon import command
 
-    command.run(
-        source,
-        folder,
-        spec,
-        device=device,
-        on_epoch=on_event,
-        checkpoint=checkpoint,
-        other_checkpoint="discard",  # what to make is the study's to say
-    )
+    with signals.held():
+        command.run(
+            source,
+            folder,
+            spec,
+            device=device,
+            on_epoch=on_event,
+            checkpoint=checkpoint,
+            other_checkpoint="discard",  # what to make is the study's to say
+            why_stop=signals.why_stop,
+        )
 
 
 def score(source: Path, folder: Path, spec: ScoreSpec, case: Case) -> None:
