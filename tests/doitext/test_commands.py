@@ -574,7 +574,8 @@ def test_doit_works_from_a_sub_folder(tmp_path: Path) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     script = (
-        "import sys; from fly64tasks.doitext import cmd_list, cmd_manifest, cmd_run, cmd_verify; "
+        "import sys, fly64tasks.doitext.cmd_list, fly64tasks.doitext.cmd_manifest, "
+        "fly64tasks.doitext.cmd_run, fly64tasks.doitext.cmd_verify; "
         "print(*{'torch', 'numpy', 'matplotlib', 'pandas', 'scipy', 'rich'} & set(sys.modules))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

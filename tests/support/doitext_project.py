@@ -17,7 +17,7 @@ from unittest import mock
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
-from fly64tasks.doitext import cmd_run
+from fly64tasks.doitext.cmd_run import Run
 from fly64tasks.doitext.command import AllowMissing
 
 COMMANDS = {
@@ -35,7 +35,7 @@ CONFIG = {
 """What a project's pyproject.toml would say."""
 
 
-class Forgiving(cmd_run.Run):
+class Forgiving(Run):
     """``doit run`` as a project may have it: some of its tasks may be skipped."""
 
     name = "run"
