@@ -26,11 +26,11 @@ from .events import Both, EventLog
 from .manifest import Manifest, write
 from .plan import Planner, Verdict
 from .processes import end_descendants
-from .record import ATTEMPT, CHECKER, FAILED
 from .reporter import LineReporter
 from .runner import ProcessRunner, SerialRunner, ThreadRunner
 from .selection import Control
 from .signals import Stopped, stoppable
+from .state.record import ATTEMPT, CHECKER, FAILED
 
 _REPLACED = ("num_process", "reporter", "par_type", "outfile")
 _RUNNERS = {"thread": ThreadRunner, "process": ProcessRunner}

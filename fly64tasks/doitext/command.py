@@ -17,10 +17,10 @@ from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand
 
 from . import inputs
-from .checker import MD5Checker
 from .manifest import FileNames
 from .selection import Control, MetaFilter, Wanted, declared
-from .state import Journal
+from .state.digests import MD5Checker
+from .state.journal import Journal
 
 _PIPE_CLOSED = 141  # 128 + SIGPIPE
 

@@ -11,9 +11,9 @@ from typing import Any
 from .atomic import replaced
 from .bounded import text_of
 from .plan import Verdict
-from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
 from .selection import Control, MetaFilter, Wanted, grid_values
-from .state import Journal
+from .state.journal import Journal
+from .state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
 
 SCHEMA = 1
 

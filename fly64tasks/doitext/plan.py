@@ -11,10 +11,10 @@ from doit.tools import config_changed, run_once, timeout
 
 from .errors import machine_fault
 from .inputs import drop_missing, is_partial
-from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
 from .selection import Control
 from .spec import SpecUnchanged
-from .state import Journal
+from .state.journal import Journal
+from .state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
 from .targets import TargetsChanged, watch
 
 Word = Literal["run", "may run", "up to date", "error", "ignored", "skipped"]

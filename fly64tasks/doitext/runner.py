@@ -16,8 +16,8 @@ from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
 from .errors import is_task_error, machine_fault, printable
 from .inputs import do_without, drop_missing, is_partial
-from .record import ATTEMPT
-from .state import Journal
+from .state.journal import Journal
+from .state.record import ATTEMPT
 from .targets import watch
 
 _RETURNED = re.compile(r"returned (-?\d+)$")

@@ -12,10 +12,10 @@ from typing import Any, Literal
 from doit import dependency
 
 from .inputs import drop_missing, is_partial
-from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row
 from .selection import Control
 from .spec import SpecUnchanged
-from .state import Journal
+from .state.journal import Journal
+from .state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row
 from .targets import resized
 
 Word = Literal[

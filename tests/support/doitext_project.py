@@ -29,7 +29,7 @@ COMMANDS = {
 FILTERS = {"dose": "float", "view": "str", "split": "str", "gridsize": "int"}
 CONFIG = {
     "COMMAND": COMMANDS,
-    "BACKEND": {"journal": "fly64tasks.doitext.state:Journal"},
+    "BACKEND": {"journal": "fly64tasks.doitext.state.journal:Journal"},
     "GLOBAL": {"filters": FILTERS},
 }
 """What a project's pyproject.toml would say."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from doit.exceptions import InvalidCommand
 
-from .checker import Digest, DigestCache
-from .errors import printable
+from ..errors import printable
+from .digests import Digest, DigestCache
 from .lock import Lock
 from .readonly import BUSY_S, named_errors, reading
 from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row, flaw
