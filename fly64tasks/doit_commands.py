@@ -15,8 +15,8 @@ from .doitext.cmd_manifest import Manifest as PlainManifest
 from .doitext.cmd_run import Run as PlainRun
 from .doitext.cmd_verify import Verify as PlainVerify
 from .doitext.command import AllowMissing, GraphCommand
-from .doitext.manifest import FileNames
-from .doitext.selection import MetaFilter
+from .doitext.graph.manifest import FileNames
+from .doitext.graph.selection import MetaFilter
 from .engine.spec import FILE, EngineSpec, read_engine
 from .errors import StudyError
 

@@ -7,8 +7,8 @@ from typing import Any
 from doit import cmd_list
 
 from .command import GraphCommand
-from .plan import Planner
-from .selection import Control
+from .graph.plan import Planner
+from .graph.selection import Control
 
 _LETTERS = {
     "error": "E",

@@ -18,17 +18,18 @@ from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 from doit.task import Stream
 
-from . import inputs, parallel
+from . import parallel
 from .atomic import sweep
 from .command import GraphCommand, flag
 from .errors import machine_fault, printable
 from .events import Both, EventLog
-from .manifest import Manifest, write
-from .plan import Planner, Verdict
+from .graph import inputs
+from .graph.manifest import Manifest, write
+from .graph.plan import Planner, Verdict
+from .graph.selection import Control
 from .processes import end_descendants
 from .reporter import LineReporter
 from .runner import ProcessRunner, SerialRunner, ThreadRunner
-from .selection import Control
 from .signals import Stopped, stoppable
 from .state.record import ATTEMPT, CHECKER, FAILED
 

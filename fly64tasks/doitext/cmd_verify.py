@@ -11,8 +11,8 @@ from doit.exceptions import InvalidCommand
 
 from .command import GraphCommand, flag
 from .errors import printable
-from .selection import Control
-from .verify import Verifier, summary
+from .graph.selection import Control
+from .graph.verify import Verifier, summary
 
 
 class Verify(GraphCommand):

@@ -16,9 +16,9 @@ from doit.cmd_base import DoitCmdBase
 from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand
 
-from . import inputs
-from .manifest import FileNames
-from .selection import Control, MetaFilter, Wanted, declared
+from .graph import inputs
+from .graph.manifest import FileNames
+from .graph.selection import Control, MetaFilter, Wanted, declared
 from .state.digests import MD5Checker
 from .state.journal import Journal
 

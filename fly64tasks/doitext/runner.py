@@ -15,10 +15,10 @@ from doit.exceptions import BaseFail, DependencyError, TaskFailed, UnmetDependen
 from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
 from .errors import is_task_error, machine_fault, printable
-from .inputs import do_without, drop_missing, is_partial
+from .graph.inputs import do_without, drop_missing, is_partial
+from .graph.targets import watch
 from .state.journal import Journal
 from .state.record import ATTEMPT
-from .targets import watch
 
 _RETURNED = re.compile(r"returned (-?\d+)$")
 

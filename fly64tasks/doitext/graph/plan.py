@@ -9,12 +9,12 @@ from typing import Any, Literal
 from doit.task import result_dep
 from doit.tools import config_changed, run_once, timeout
 
-from .errors import machine_fault
+from ..errors import machine_fault
+from ..spec import SpecUnchanged
+from ..state.journal import Journal
+from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
 from .inputs import drop_missing, is_partial
 from .selection import Control
-from .spec import SpecUnchanged
-from .state.journal import Journal
-from .state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
 from .targets import TargetsChanged, watch
 
 Word = Literal["run", "may run", "up to date", "error", "ignored", "skipped"]
