@@ -22,15 +22,15 @@ from . import parallel
 from .atomic import sweep
 from .command import GraphCommand, flag
 from .errors import machine_fault, printable
-from .events import Both, EventLog
 from .graph import inputs
 from .graph.manifest import Manifest, write
 from .graph.plan import Planner, Verdict
 from .graph.selection import Control
 from .processes import end_descendants
-from .reporter import LineReporter
-from .runner import ProcessRunner, SerialRunner, ThreadRunner
-from .signals import Stopped, stoppable
+from .running.events import Both, EventLog
+from .running.reporter import LineReporter
+from .running.runner import ProcessRunner, SerialRunner, ThreadRunner
+from .running.signals import Stopped, stoppable
 from .state.record import ATTEMPT, CHECKER, FAILED
 
 _REPLACED = ("num_process", "reporter", "par_type", "outfile")
