@@ -10,11 +10,11 @@ from doit.cmd_base import Command
 from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
-from .doitext.cmd_list import List as PlainList
-from .doitext.cmd_manifest import Manifest as PlainManifest
-from .doitext.cmd_run import Run as PlainRun
-from .doitext.cmd_verify import Verify as PlainVerify
-from .doitext.command import AllowMissing, GraphCommand
+from .doitext.commands.base import AllowMissing, GraphCommand
+from .doitext.commands.list import List as PlainList
+from .doitext.commands.manifest import Manifest as PlainManifest
+from .doitext.commands.run import Run as PlainRun
+from .doitext.commands.verify import Verify as PlainVerify
 from .doitext.graph.manifest import FileNames
 from .doitext.graph.selection import MetaFilter
 from .engine.spec import FILE, EngineSpec, read_engine

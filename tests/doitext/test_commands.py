@@ -574,8 +574,8 @@ def test_doit_works_from_a_sub_folder(tmp_path: Path) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     script = (
-        "import sys, fly64tasks.doitext.cmd_list, fly64tasks.doitext.cmd_manifest, "
-        "fly64tasks.doitext.cmd_run, fly64tasks.doitext.cmd_verify; "
+        "import sys, fly64tasks.doitext.commands.list, fly64tasks.doitext.commands.manifest, "
+        "fly64tasks.doitext.commands.run, fly64tasks.doitext.commands.verify; "
         "print(*{'torch', 'numpy', 'matplotlib', 'pandas', 'scipy', 'rich'} & set(sys.modules))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

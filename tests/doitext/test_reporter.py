@@ -16,7 +16,7 @@ from doit.cmdparse import CmdOption
 from doitext_project import LONG, MAIN, Project, wait_until_up
 
 from fly64tasks.doitext import progress
-from fly64tasks.doitext.command import ours_first
+from fly64tasks.doitext.commands.base import ours_first
 from fly64tasks.doitext.running.reporter import LineReporter
 
 

@@ -17,14 +17,14 @@ from unittest import mock
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
-from fly64tasks.doitext.cmd_run import Run
-from fly64tasks.doitext.command import AllowMissing
+from fly64tasks.doitext.commands.base import AllowMissing
+from fly64tasks.doitext.commands.run import Run
 
 COMMANDS = {
-    "run": "fly64tasks.doitext.cmd_run:Run",
-    "list": "fly64tasks.doitext.cmd_list:List",
-    "manifest": "fly64tasks.doitext.cmd_manifest:Manifest",
-    "verify": "fly64tasks.doitext.cmd_verify:Verify",
+    "run": "fly64tasks.doitext.commands.run:Run",
+    "list": "fly64tasks.doitext.commands.list:List",
+    "manifest": "fly64tasks.doitext.commands.manifest:Manifest",
+    "verify": "fly64tasks.doitext.commands.verify:Verify",
 }
 FILTERS = {"dose": "float", "view": "str", "split": "str", "gridsize": "int"}
 CONFIG = {

@@ -16,11 +16,11 @@ from doit.cmd_base import DoitCmdBase
 from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand
 
-from .graph import inputs
-from .graph.manifest import FileNames
-from .graph.selection import Control, MetaFilter, Wanted, declared
-from .state.digests import MD5Checker
-from .state.journal import Journal
+from ..graph import inputs
+from ..graph.manifest import FileNames
+from ..graph.selection import Control, MetaFilter, Wanted, declared
+from ..state.digests import MD5Checker
+from ..state.journal import Journal
 
 _PIPE_CLOSED = 141  # 128 + SIGPIPE
 
