@@ -498,6 +498,13 @@ def test_manifest_says_what_failed_and_what_could_not_run(project: Project) -> N
         ("cannot run", ["after a"]),
         ("done", []),
     ]
+    assert project.doit("manifest").out.endswith(
+        "3 jobs (1 failed, 1 never run, 1 stale), 0 skipped\n"
+    )
+    failed = json.loads(Path("m/manifest.json").read_text())["jobs"][0]
+    assert failed["status"] == "failed"
+    assert failed["reasons"] == ["failed last time: diverged"]
+    assert failed["started"] == jobs[0]["started"]
 
 
 # ---- the rest of doit
