@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from doit import dependency
 
+from ..spec import SpecUnchanged
+from ..state.journal import Journal
+from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row
 from .inputs import drop_missing, is_partial
-from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row
 from .selection import Control
-from .spec import SpecUnchanged
-from .state import Journal
 from .targets import resized
 
 Word = Literal[

@@ -10,14 +10,14 @@ from typing import IO, Any, Protocol
 
 from doit.exceptions import BaseFail, UnmetDependency
 
-from . import progress
+from .. import progress
 from .runner import reason_of
 
 _NAME_WIDTH = 40
 
 
 class Display(Protocol):
-    """What shows running tasks on a terminal; see `doitext.live`."""
+    """What shows running tasks on a terminal; see `doitext.running.live`."""
 
     def begin(self, name: str) -> None:
         """Show a task as running."""

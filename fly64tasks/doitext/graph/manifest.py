@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .atomic import replaced
-from .bounded import text_of
+from ..atomic import replaced
+from ..bounded import text_of
+from ..state.journal import Journal
+from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
 from .plan import Verdict
-from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
 from .selection import Control, MetaFilter, Wanted, grid_values
-from .state import Journal
 
 SCHEMA = 1
 

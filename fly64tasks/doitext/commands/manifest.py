@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from doit.exceptions import InvalidCommand
 
-from .command import GraphCommand
-from .manifest import Manifest as Content
-from .manifest import write
-from .plan import Planner
-from .selection import Control
+from ..graph.manifest import Manifest as Content
+from ..graph.manifest import write
+from ..graph.plan import Planner
+from ..graph.selection import Control
+from .base import GraphCommand
 
 
 class Manifest(GraphCommand):

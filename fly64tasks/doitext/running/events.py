@@ -18,8 +18,8 @@ from typing import Any
 
 from doit.exceptions import BaseFail, InvalidCommand, UnmetDependency
 
-from . import progress
-from .errors import printable
+from .. import progress
+from ..errors import printable
 from .reporter import to_come
 from .runner import reason_of
 

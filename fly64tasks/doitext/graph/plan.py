@@ -9,12 +9,12 @@ from typing import Any, Literal
 from doit.task import result_dep
 from doit.tools import config_changed, run_once, timeout
 
-from .errors import machine_fault
+from ..errors import machine_fault
+from ..spec import SpecUnchanged
+from ..state.journal import Journal
+from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
 from .inputs import drop_missing, is_partial
-from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
 from .selection import Control
-from .spec import SpecUnchanged
-from .state import Journal
 from .targets import TargetsChanged, watch
 
 Word = Literal["run", "may run", "up to date", "error", "ignored", "skipped"]
@@ -130,13 +130,16 @@ class Planner:
             self._stirred.add(task.name)
         if not task.actions:
             return Verdict(task.name, "up to date")
+        row = dict(self._state.row(task.name))
         try:
-            verdict = self._judge_status(task, dict(self._state.row(task.name)))
+            verdict = self._judge_status(task, row)
         except OSError as error:
             said = machine_fault(error)
             if said is None:
                 raise
             return Verdict(task.name, "error", (said,))
+        finally:
+            self._state.put_back(task.name, row)
         if verdict.word == "run" and task.name not in self._firm:
             return Verdict(task.name, "may run", (*verdict.reasons, "if a task asks for its setup"))
         return verdict

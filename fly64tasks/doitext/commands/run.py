@@ -18,19 +18,20 @@ from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 from doit.task import Stream
 
-from . import inputs, parallel
-from .atomic import sweep
-from .command import GraphCommand, flag
-from .errors import machine_fault, printable
-from .events import Both, EventLog
-from .manifest import Manifest, write
-from .plan import Planner, Verdict
-from .processes import end_descendants
-from .record import ATTEMPT, CHECKER, FAILED
-from .reporter import LineReporter
-from .runner import ProcessRunner, SerialRunner, ThreadRunner
-from .selection import Control
-from .signals import Stopped, stoppable
+from .. import parallel
+from ..atomic import sweep
+from ..errors import machine_fault, printable
+from ..graph import inputs
+from ..graph.manifest import Manifest, write
+from ..graph.plan import Planner, Verdict
+from ..graph.selection import Control
+from ..processes import end_descendants
+from ..running.events import Both, EventLog
+from ..running.reporter import LineReporter
+from ..running.runner import ProcessRunner, SerialRunner, ThreadRunner
+from ..running.signals import Stopped, stoppable
+from ..state.record import ATTEMPT, CHECKER, FAILED
+from .base import GraphCommand, flag
 
 _REPLACED = ("num_process", "reporter", "par_type", "outfile")
 _RUNNERS = {"thread": ThreadRunner, "process": ProcessRunner}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from doit.exceptions import InvalidCommand
 
-from .atomic import alive
+from ..atomic import alive
 
 _POLL_S = 0.2
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from doit.exceptions import InvalidCommand
 
-from .checker import Digest, DigestCache
-from .errors import printable
+from ..errors import printable
+from .digests import Digest, DigestCache
 from .lock import Lock
 from .readonly import BUSY_S, named_errors, reading
 from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row, flaw
@@ -156,6 +156,14 @@ class Journal:
         self._running[task_id] = started, since
         self._store([task_id])
         self.began = True
+
+    def put_back(self, task_id: str, row: Row) -> None:
+        """Undo what doit forgets of a task when it only asks for its status.
+
+        A record whose checker is not today's, such as that of a failed task, is removed then.
+        """
+        self._rows[task_id] = row
+        self._changed.discard(task_id)
 
     def record_targets(self, task_id: str, paths: Iterable[str]) -> None:
         """Remember size and MD5 of what a task made, for `doit verify`; stock doit ignores it.

@@ -6,9 +6,9 @@ from typing import Any
 
 from doit import cmd_list
 
-from .command import GraphCommand
-from .plan import Planner
-from .selection import Control
+from ..graph.plan import Planner
+from ..graph.selection import Control
+from .base import GraphCommand
 
 _LETTERS = {
     "error": "E",

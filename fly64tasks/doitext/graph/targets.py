@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-from .record import TARGETS
-from .state import Journal
+from ..state.journal import Journal
+from ..state.record import TARGETS
 
 
 class TargetsChanged:

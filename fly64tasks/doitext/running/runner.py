@@ -14,11 +14,11 @@ from doit.action import CmdAction, PythonAction
 from doit.exceptions import BaseFail, DependencyError, TaskFailed, UnmetDependency
 from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
-from .errors import is_task_error, machine_fault, printable
-from .inputs import do_without, drop_missing, is_partial
-from .record import ATTEMPT
-from .state import Journal
-from .targets import watch
+from ..errors import is_task_error, machine_fault, printable
+from ..graph.inputs import do_without, drop_missing, is_partial
+from ..graph.targets import watch
+from ..state.journal import Journal
+from ..state.record import ATTEMPT
 
 _RETURNED = re.compile(r"returned (-?\d+)$")
 

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
-from .command import GraphCommand, flag
-from .errors import printable
-from .selection import Control
-from .verify import Verifier, summary
+from ..errors import printable
+from ..graph.selection import Control
+from ..graph.verify import Verifier, summary
+from .base import GraphCommand, flag
 
 
 class Verify(GraphCommand):

@@ -16,11 +16,11 @@ from doit.cmd_base import DoitCmdBase
 from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand
 
-from . import inputs
-from .checker import MD5Checker
-from .manifest import FileNames
-from .selection import Control, MetaFilter, Wanted
-from .state import Journal
+from ..graph import inputs
+from ..graph.manifest import FileNames
+from ..graph.selection import Control, MetaFilter, Wanted, declared
+from ..state.digests import MD5Checker
+from ..state.journal import Journal
 
 _PIPE_CLOSED = 141  # 128 + SIGPIPE
 
@@ -49,9 +49,13 @@ class AllowMissing:
 
 
 class GraphCommand(DoitCmdBase):
-    """A doit command with filters on ``task.meta``; a project subclasses it to name them."""
+    """A doit command with filters on ``task.meta``.
 
-    filters: ClassVar[tuple[MetaFilter, ...]] = ()
+    A project names its filters in ``[tool.doit.filters]`` of its pyproject.toml, or subclasses the
+    commands, which gives them help texts and `allow_missing` too.
+    """
+
+    filters: tuple[MetaFilter, ...] = ()
     allow_missing: ClassVar[tuple[AllowMissing, ...]] = ()
     manifest_names: ClassVar[FileNames] = FileNames()
 
@@ -61,6 +65,12 @@ class GraphCommand(DoitCmdBase):
     wanted: Wanted
     control: Control
     state: Journal
+
+    def __init__(self, *args: Any, config: Any = None, **kwargs: Any) -> None:
+        table = (config or {}).get("GLOBAL", {}).get("filters", {})
+        own = {item.key for item in self.filters}
+        self.filters += tuple(item for item in declared(table) if item.key not in own)
+        super().__init__(*args, config=config, **kwargs)
 
     # ---- options
 

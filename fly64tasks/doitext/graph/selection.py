@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,28 @@ class MetaFilter:
             return [self.parse(word) for word in words]
         except ValueError as error:
             raise CmdParseError(f"--{self.key}: {error}") from None
+
+
+_KINDS: dict[object, Callable[[str], object]] = {"str": str, "int": int, "float": float}
+
+
+def declared(table: Mapping[str, object]) -> tuple[MetaFilter, ...]:
+    """The filters of a table ``{key: kind}``, where a kind is ``str``, ``int`` or ``float``.
+
+    Examples
+    --------
+    >>> [year] = declared({"year": "int"})
+    >>> year.values(["2024,2025"])
+    [2024, 2025]
+    """
+    return tuple(MetaFilter(key, f"by {key}", _kind(key, kind)) for key, kind in table.items())
+
+
+def _kind(key: str, kind: object) -> Callable[[str], object]:
+    def refuse(_: str) -> object:
+        raise ValueError(f"filters.{key} is {kind!r}, expected 'str', 'int' or 'float'")
+
+    return _KINDS.get(kind, refuse) if isinstance(kind, str) else refuse
 
 
 def _among(value: object, wanted: Iterable[object]) -> bool:
