@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 from fly64tasks.commandline import Parser, exit_code_of
-from fly64tasks.doitext import signals
 from fly64tasks.doitext.errors import printable
+from fly64tasks.doitext.running import signals
 from fly64tasks.recon.command import run
 from fly64tasks.recon.epochs import showing
 from fly64tasks.recon.files import RECONSTRUCTION

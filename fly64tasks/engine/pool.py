@@ -38,7 +38,7 @@ from parsl.utils import Timer
 from fly64tasks.doitext import parallel
 from fly64tasks.doitext.atomic import alive, replaced, sweep
 from fly64tasks.doitext.processes import adopt_orphans, end_descendants
-from fly64tasks.doitext.signals import why_stop
+from fly64tasks.doitext.running.signals import why_stop
 from fly64tasks.engine import commands, worker
 from fly64tasks.engine.events import Follower
 from fly64tasks.engine.machine import count

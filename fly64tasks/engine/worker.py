@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from fly64tasks.doitext.processes import die_with_parent
-from fly64tasks.doitext.signals import asked_elsewhere
+from fly64tasks.doitext.running.signals import asked_elsewhere
 from fly64tasks.engine.events import said_in, telling
 from fly64tasks.engine.keeper import busy_mark
 from fly64tasks.engine.machine import visible_gpus

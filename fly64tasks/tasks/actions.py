@@ -9,7 +9,8 @@ from typing import Any
 from doit import get_var
 
 from fly64tasks import engine
-from fly64tasks.doitext import progress, signals
+from fly64tasks.doitext import progress
+from fly64tasks.doitext.running import signals
 from fly64tasks.errors import DatasetError
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.score.files import SCORES

@@ -9,8 +9,15 @@ import time
 
 import pytest
 
-from fly64tasks.doitext import signals
-from fly64tasks.doitext.signals import Stopped, asked_elsewhere, held, noted, stoppable, why_stop
+from fly64tasks.doitext.running import signals
+from fly64tasks.doitext.running.signals import (
+    Stopped,
+    asked_elsewhere,
+    held,
+    noted,
+    stoppable,
+    why_stop,
+)
 
 
 def send(signum: signal.Signals = signal.SIGINT) -> None:
