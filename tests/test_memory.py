@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.recon import command as recon
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import read_reconstruction
@@ -31,7 +32,9 @@ def after_each_job(sets: dict[str, Path], folder: Path, jobs: int) -> list[int]:
         source = sets["train" if job % 2 else "test"]
         spec = ReconSpec(num_epochs=2, n_images=12 + job % 8, seed=job)
         recon.run(source, folder, spec, device="cpu")
-        scores, _ = score.assess(read_reconstruction(folder / RECONSTRUCTION), source, ScoreSpec())
+        scores, _ = score.assess(
+            read_reconstruction(folder / RECONSTRUCTION), read_dataset(source), ScoreSpec()
+        )
         assert scores["metrics"]["complex_nrmse"] is not None
         gc.collect()
         found.append(resident_bytes())

@@ -60,7 +60,9 @@ class ResultFile:
 def _write_reconstruction(path: Path, finished: Finished) -> None:
     from fly64tasks.recon import result
 
-    result.write_reconstruction(path, finished)
+    found = finished.result
+    arrays = (found.obj, found.probe, finished.start.positions_px, found.loss)
+    result.write_reconstruction(path, *arrays, record=finished.record)
 
 
 def _write_product(path: Path, finished: Finished) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,10 +18,6 @@ from fly64tasks.errors import DatasetError
 from fly64tasks.study.recon import ReconSpec
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.stages import Geometry
-
-if TYPE_CHECKING:
-    from fly64tasks.recon.files import Finished
-
 
 _REPEATED = ("stage", "spec", "versions", "input", "start", "set")
 """What its metadata repeat of ``run.json``."""
@@ -56,6 +53,8 @@ class Reconstructed:
 
     Attributes
     ----------
+    path : Path or None
+        Where it was read from; None where it is in memory alone.
     obj : (H, W) complex
     probe : (modes, N, N) complex
     positions_px : (n, 2) float
@@ -64,7 +63,7 @@ class Reconstructed:
     metadata : dict
     """
 
-    path: Path
+    path: Path | None
     obj: NDArray[np.complexfloating]
     probe: NDArray[np.complexfloating]
     positions_px: NDArray[np.float64]
@@ -72,14 +71,19 @@ class Reconstructed:
     metadata: dict[str, Any]
 
     @property
+    def name(self) -> str:
+        """Return what it is called in errors."""
+        return str(self.path or "the reconstruction")
+
+    @property
     def spec(self) -> ReconSpec:
         """Return the settings that it was made with."""
-        return parse_spec(ReconSpec, self.metadata["spec"], str(self.path))
+        return parse_spec(ReconSpec, self.metadata["spec"], self.name)
 
     @property
     def geometry(self) -> Geometry:
         """Return the physical sizes that it was made with."""
-        return parse_spec(Geometry, self.metadata["set"]["geometry"], str(self.path))
+        return parse_spec(Geometry, self.metadata["set"]["geometry"], self.name)
 
 
 def read_reconstruction(path: Path) -> Reconstructed:
@@ -127,8 +131,23 @@ def read_reconstruction(path: Path) -> Reconstructed:
     )
 
 
-def write_reconstruction(path: Path, finished: Finished) -> None:
+def write_reconstruction(
+    path: Path,
+    obj: NDArray[np.complex64],
+    probe: NDArray[np.complex64],
+    positions_px: NDArray[np.float64],
+    loss: Sequence[float],
+    *,
+    record: dict[str, Any],
+) -> None:
     """Write a ``reconstruction.npz``, whole or not at all.
+
+    Parameters
+    ----------
+    obj, probe, positions_px, loss
+        As `Reconstructed` has them.
+    record : dict
+        ``run.json``, of which the metadata repeat what the result depends on.
 
     Raises
     ------
@@ -137,11 +156,6 @@ def write_reconstruction(path: Path, finished: Finished) -> None:
     """
     write_npz(
         path,
-        {
-            "object": finished.result.obj,
-            "probe": finished.result.probe,
-            "positions_px": finished.start.positions_px,
-            "loss": np.array(finished.result.loss),
-        },
-        {key: finished.record[key] for key in _REPEATED},
+        {"object": obj, "probe": probe, "positions_px": positions_px, "loss": np.array(loss)},
+        {key: record[key] for key in _REPEATED},
     )

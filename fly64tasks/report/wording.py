@@ -10,7 +10,6 @@ from fly64tasks.score.scorecard import Metric
 NONE = "–"
 MINUS = "−"
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-_DECIMALS = {"": 4, "dB": 1, "rad": 4, "cycles/px": 3, "nm": 1}
 
 
 def dose_text(dose: float) -> str:
@@ -30,8 +29,8 @@ def dose_text(dose: float) -> str:
 def score_text(metric: Metric, value: float | None, *, is_bound: bool = False) -> str:
     """Return a score with the decimals that suit its unit, without the unit.
 
-    >>> from fly64tasks.score.scorecard import METRICS
-    >>> nrmse, frequency = METRICS[0], METRICS[9]
+    >>> from fly64tasks.score.scorecard import metric
+    >>> nrmse, frequency = metric("complex_nrmse"), metric("frc_0p5_cycles_per_px")
     >>> score_text(nrmse, 0.08734), score_text(nrmse, 1.2e-6), score_text(nrmse, None)
     ('0.0873', '1.2e−06', '–')
     >>> score_text(frequency, 0.5, is_bound=True)
@@ -41,7 +40,7 @@ def score_text(metric: Metric, value: float | None, *, is_bound: bool = False) -
         return NONE
     if math.isinf(value):
         return "∞" if value > 0 else f"{MINUS}∞"
-    decimals = _DECIMALS[metric.unit]
+    decimals = metric.decimals
     text = f"{value:.{decimals}f}"
     if value and abs(value) < 10.0**-decimals:
         text = f"{value:.2g}"

@@ -17,6 +17,7 @@ from scipy.ndimage import label
 
 from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.data import lineage
+from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.doitext.atomic import replaced
@@ -24,10 +25,10 @@ from fly64tasks.errors import DatasetError
 from fly64tasks.physics import alignment
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import Reconstructed, read_reconstruction
-from fly64tasks.score.compare import Comparison, compare, refuse_another, score_values, why_no_truth
+from fly64tasks.score.compare import Comparison, Fitted, compare, refuse_another, why_no_truth
 from fly64tasks.score.files import COMPARISON, FRC, SCORE_FILES, SCORES, THUMBNAIL
 from fly64tasks.score.picture import draw_comparison, draw_thumbnail
-from fly64tasks.score.scorecard import METRICS
+from fly64tasks.score.scorecard import METRICS, scores_of
 from fly64tasks.study.cases import Case
 from fly64tasks.study.stages import ScoreSpec
 
@@ -80,8 +81,17 @@ def score(
     """
     for name in SCORE_FILES:
         refuse_foreign(output_dir / name, _MARKS.get(name))
-    found = read_reconstruction(output_dir / RECONSTRUCTION)
-    scores, comparison = assess(found, input_npz, spec, case)
+    path = output_dir / RECONSTRUCTION
+    found = read_reconstruction(path)
+    dataset = read_dataset(input_npz)
+    _refuse_another_content(found, input_npz)
+    scores, comparison = assess(found, dataset, spec, case)
+    scores["set"] = {"path": str(input_npz), **scores["set"]}
+    scores["reconstruction"] = {
+        "path": str(path),
+        "sha256": lineage.digest(path),
+        **scores["reconstruction"],
+    }
     obj = found.obj if comparison is None else comparison.aligned.obj
     truth = None if comparison is None else comparison.truth
     region = None if comparison is None else comparison.region
@@ -103,25 +113,19 @@ def score(
 
 
 def assess(
-    found: Reconstructed, input_npz: Path, spec: ScoreSpec, case: Case | None = None
+    found: Reconstructed, dataset: PtychoDataset, spec: ScoreSpec, case: Case | None = None
 ) -> tuple[dict[str, Any], Comparison | None]:
     """Return the scores of a reconstruction, and it beside the truth where there is one.
 
     Raises
     ------
     DatasetError
-        The set breaks its contract, or is not the one that was reconstructed.
+        The set is not the one that was reconstructed.
     """
-    dataset = read_dataset(input_npz)
-    if found.metadata["input"]["sha256"] != lineage.digest(input_npz):
-        raise DatasetError(
-            f"{found.path}: was made from another content of {found.metadata['input']['path']}; "
-            "reconstruct again"
-        )
     refuse_another(dataset, found)
     absent = why_no_truth(dataset, found)
     comparison = None if absent else compare(dataset, found, spec)
-    values, bounds, notes = score_values(dataset, found, comparison, spec)
+    scored = scores_of(comparison or Fitted(dataset, found, spec), absent)
     scores = {
         "writer": WRITER,
         "schema": SCHEMA,
@@ -133,25 +137,28 @@ def assess(
         },
         "region": None if comparison is None else _region_of(comparison, spec),
         "alignment": None if comparison is None else _alignment_of(comparison),
-        "metrics": {metric.key: values.get(metric.key) for metric in METRICS},
-        "bounds": bounds,
-        "notes": notes,
+        "metrics": {metric.key: scored.values.get(metric.key) for metric in METRICS},
+        "bounds": scored.bounds,
+        "notes": scored.notes,
         "settings": spec.to_dict(),
         "set": {
-            "path": str(input_npz),
             "n_frames": len(found.positions_px),
             "n_frames_in_set": len(dataset.positions_px),
             "simulated": dataset.is_simulated,
             "geometry": found.geometry.to_dict(),
             **{key: dataset.metadata[key] for key in _SET_KEYS if key in dataset.metadata},
         },
-        "reconstruction": {
-            "path": str(found.path),
-            "sha256": lineage.digest(found.path),
-            **{key: found.metadata[key] for key in ("spec", "versions", "input")},
-        },
+        "reconstruction": {key: found.metadata[key] for key in ("spec", "versions", "input")},
     }
     return scores, comparison
+
+
+def _refuse_another_content(found: Reconstructed, input_npz: Path) -> None:
+    if found.metadata["input"]["sha256"] != lineage.digest(input_npz):
+        raise DatasetError(
+            f"{found.name}: was made from another content of {found.metadata['input']['path']}; "
+            "reconstruct again"
+        )
 
 
 def _region_of(comparison: Comparison, spec: ScoreSpec) -> dict[str, Any]:

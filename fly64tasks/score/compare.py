@@ -1,32 +1,38 @@
-"""From a reconstruction and its set to scores: laid over the truth, and held to the data."""
+"""A reconstruction beside its set, and laid over the truth where there is one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.errors import DatasetError
-from fly64tasks.physics import alignment, image_quality, optics
-from fly64tasks.physics.frc import (
-    NYQUIST_CYCLES_PER_PX,
-    RingCorrelation,
-    ring_correlation,
-    soft_window,
-)
+from fly64tasks.physics import alignment
+from fly64tasks.physics.alignment import BoolArray, FloatArray
+from fly64tasks.physics.frc import RingCorrelation, ring_correlation, soft_window
+from fly64tasks.physics.image_quality import phase_near
 from fly64tasks.physics.scan import patches_inside
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.recon.start import choose_frames
-from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study.stages import ScoreSpec
+
+ImagePair = tuple[FloatArray, FloatArray, BoolArray]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Fitted:
+    """A reconstruction beside the set that it was made from."""
+
+    dataset: PtychoDataset
+    found: Reconstructed
+    spec: ScoreSpec
+
+
+@dataclass(frozen=True)
+class Comparison(Fitted):
     """A reconstruction laid over the truth.
 
     Attributes
@@ -41,6 +47,19 @@ class Comparison:
     aligned: alignment.Alignment
     region: NDArray[np.bool_]
     rings: RingCorrelation
+
+    @cached_property
+    def amplitudes(self) -> ImagePair:
+        """Return the amplitude, (H, W), that of the truth, and the region."""
+        return np.abs(self.aligned.obj), np.abs(self.truth), self.region
+
+    @cached_property
+    def phases(self) -> ImagePair:
+        """Return the phase in rad, (H, W), that of the truth, and the region."""
+        phase, true_phase = (
+            phase_near(obj, self.truth, self.region) for obj in (self.aligned.obj, self.truth)
+        )
+        return phase, true_phase, self.region
 
 
 def refuse_another(dataset: PtychoDataset, found: Reconstructed) -> None:
@@ -65,7 +84,7 @@ def refuse_another(dataset: PtychoDataset, found: Reconstructed) -> None:
     elif not found.obj.any() or not found.probe.any():
         problem = "object or probe is zero everywhere"
     if problem:
-        raise DatasetError(f"{found.path}: {problem}; reconstruct again")
+        raise DatasetError(f"{found.name}: {problem}; reconstruct again")
 
 
 def why_no_truth(dataset: PtychoDataset, found: Reconstructed) -> str | None:
@@ -91,77 +110,4 @@ def compare(dataset: PtychoDataset, found: Reconstructed, spec: ScoreSpec) -> Co
     box = alignment.bounding_box(region)
     window = soft_window(region, spec.frc_taper_px)
     rings = ring_correlation(aligned.obj[box], truth[box], window)
-    return Comparison(truth, aligned, region, rings)
-
-
-def score_values(
-    dataset: PtychoDataset, found: Reconstructed, comparison: Comparison | None, spec: ScoreSpec
-) -> tuple[dict[str, float], list[str], dict[str, str]]:
-    """Return the scores by key, the keys of those that are a bound, and notes by key."""
-    values = {"r_factor": data_r_factor(dataset, found)}
-    if comparison is None:
-        absent = why_no_truth(dataset, found) or ""
-        return values, [], {metric.key: absent for metric in METRICS if metric.needs_truth}
-    images, notes = image_scores(
-        comparison.aligned.obj, comparison.truth, comparison.region, spec.ms_ssim_scales
-    )
-    values |= images
-    bounds: list[str] = []
-    pixel_nm = found.geometry.pixel_size_m * 1e9
-    rings = comparison.rings
-    for name, threshold in (
-        ("0p5", 0.5),
-        ("1bit", rings.bit_threshold(1.0)),
-        ("halfbit", rings.bit_threshold(0.5)),
-    ):
-        crossing = rings.crossing(threshold)
-        keys = (f"frc_{name}_cycles_per_px", f"frc_{name}_period_nm")
-        if crossing is None:
-            crossing = NYQUIST_CYCLES_PER_PX
-            bounds += keys
-            notes |= dict.fromkeys(keys, "the curve stays above the threshold up to Nyquist")
-        values |= dict(zip(keys, (crossing, pixel_nm / crossing), strict=True))
-    return values, bounds, notes
-
-
-def data_r_factor(dataset: PtychoDataset, found: Reconstructed) -> float:
-    """Return the R-factor of the diffraction amplitudes that the reconstruction predicts."""
-    frames = choose_frames(len(dataset.positions_px), found.spec)
-    measured = dataset.diffraction_amplitude[frames]
-    # pty-chi's own model shifts the probe
-    waves = optics.exit_waves(found.probe, found.obj, found.positions_px, shift_probe=True)
-    predicted = np.empty_like(measured)
-    for frame, wave in zip(predicted, waves, strict=True):
-        frame[:] = np.sqrt(optics.diffraction_intensity(wave))
-    return image_quality.r_factor(measured, predicted)
-
-
-def image_scores(
-    aligned: NDArray[np.complexfloating],
-    truth: NDArray[np.complexfloating],
-    region: NDArray[np.bool_],
-    ms_ssim_scales: int,
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Return the scores of aligned images by key, and why others do not exist."""
-    amplitude, true_amplitude = np.abs(aligned), np.abs(truth)
-    phase, true_phase = (image_quality.phase_near(obj, truth, region) for obj in (aligned, truth))
-    values = {"complex_nrmse": image_quality.complex_nrmse(aligned, truth, region)}
-    notes = {}
-    for name, image, reference in (
-        ("amplitude", amplitude, true_amplitude),
-        ("phase", phase, true_phase),
-    ):
-        mae_key = f"{name}_mae" + ("_rad" if name == "phase" else "")
-        values[mae_key] = image_quality.mean_absolute_error(image, reference, region)
-        against = (image, reference, region)
-        similarities: dict[str, Callable[[], float]] = {
-            f"{name}_ssim": partial(image_quality.ssim, *against),
-            f"{name}_ms_ssim": partial(image_quality.ms_ssim, *against, ms_ssim_scales),
-            f"{name}_psnr_db": partial(image_quality.psnr_db, *against),
-        }
-        for key, similarity in similarities.items():
-            try:
-                values[key] = similarity()
-            except image_quality.Undefined as reason:
-                notes[key] = str(reason)
-    return values, notes
+    return Comparison(dataset, found, spec, truth, aligned, region, rings)

@@ -1,13 +1,38 @@
-"""The scores of a reconstruction: which there are, in what unit, and which way is better.
+"""The scores of a reconstruction: what each is, in what unit, which way is better, and its value.
 
-One table for `scores.json`, the report and the documentation; formulas are in
-`fly64tasks.physics.image_quality` and `fly64tasks.physics.frc`.
+One table for ``scores.json``, ``summary.csv``, the report and the command line: a new score is one
+row. Formulas are in `fly64tasks.physics.image_quality`, `fly64tasks.physics.frc` and
+`fly64tasks.score.fit`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fly64tasks.physics.frc import NYQUIST_CYCLES_PER_PX
+from fly64tasks.physics.image_quality import (
+    Undefined,
+    complex_nrmse,
+    mean_absolute_error,
+    ms_ssim,
+    psnr_db,
+    ssim,
+)
+from fly64tasks.score.compare import Comparison, Fitted
+from fly64tasks.score.fit import data_r_factor
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A score that is known to be better than a value only, and why."""
+
+    value: float
+    note: str
 
 
 @dataclass(frozen=True)
@@ -26,6 +51,11 @@ class Metric:
         ``lower`` or ``higher``.
     meaning : str
         One sentence, for a reader of the report.
+    of : callable
+        Returns its value for a `Comparison` (for a `Fitted` where it needs no truth), or a `Bound`;
+        raises `Undefined` where a number would say nothing.
+    decimals : int
+        Shown in tables.
     needs_truth : bool
         Whether it compares with the truth; the others are of the data alone.
     """
@@ -35,7 +65,72 @@ class Metric:
     unit: str
     better: Literal["lower", "higher"]
     meaning: str
+    of: Callable[[Comparison], float | Bound]
+    decimals: int = 4
     needs_truth: bool = True
+
+
+@dataclass(frozen=True)
+class Values:
+    """The scores by key, the keys of those that are a bound, and notes by key."""
+
+    values: dict[str, float]
+    bounds: list[str]
+    notes: dict[str, str]
+
+
+def scores_of(fitted: Fitted, no_truth: str | None = None) -> Values:
+    """Return the scores of a reconstruction.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        A `Comparison` where there is a truth.
+    no_truth : str, optional
+        Why there is none.
+    """
+    found = Values({}, [], {})
+    for metric in METRICS:
+        if metric.needs_truth and not isinstance(fitted, Comparison):
+            found.notes[metric.key] = no_truth or ""
+            continue
+        try:
+            value = metric.of(cast(Comparison, fitted))  # else only those that need no truth
+        except Undefined as reason:
+            found.notes[metric.key] = str(reason)
+            continue
+        if isinstance(value, Bound):
+            found.bounds.append(metric.key)
+            found.notes[metric.key] = value.note
+            value = value.value
+        found.values[metric.key] = value
+    return found
+
+
+def metric(key: str) -> Metric:
+    """Return the metric of a key.
+
+    >>> metric("phase_mae_rad").label
+    'Phase MAE'
+    """
+    return next(metric for metric in METRICS if metric.key == key)
+
+
+def _crossing(c: Comparison, threshold: float | NDArray[np.float64]) -> float | Bound:
+    """Return the spatial frequency, in cycles/px, at which the ring correlation falls below."""
+    found = c.rings.crossing(threshold)
+    if found is None:
+        return Bound(NYQUIST_CYCLES_PER_PX, "the curve stays above the threshold up to Nyquist")
+    return found
+
+
+def _period_nm(c: Comparison, threshold: float | NDArray[np.float64]) -> float | Bound:
+    """Return the full period at that frequency."""
+    pixel_nm = c.found.geometry.pixel_size_m * 1e9
+    crossing = _crossing(c, threshold)
+    if isinstance(crossing, Bound):
+        return Bound(pixel_nm / crossing.value, crossing.note)
+    return pixel_nm / crossing
 
 
 METRICS = (
@@ -45,6 +140,7 @@ METRICS = (
         "",
         "lower",
         "Norm of the difference from the truth over the norm of the truth, within the region.",
+        lambda c: complex_nrmse(c.aligned.obj, c.truth, c.region),
     ),
     Metric(
         "amplitude_ssim",
@@ -52,6 +148,7 @@ METRICS = (
         "",
         "higher",
         "Structural similarity of the amplitudes, 1 for equal images.",
+        lambda c: ssim(*c.amplitudes),
     ),
     Metric(
         "phase_ssim",
@@ -59,6 +156,7 @@ METRICS = (
         "",
         "higher",
         "Structural similarity of the phases, 1 for equal images.",
+        lambda c: ssim(*c.phases),
     ),
     Metric(
         "amplitude_ms_ssim",
@@ -66,6 +164,7 @@ METRICS = (
         "",
         "higher",
         "Multi-scale structural similarity of the amplitudes, 1 for equal images.",
+        lambda c: ms_ssim(*c.amplitudes, c.spec.ms_ssim_scales),
     ),
     Metric(
         "phase_ms_ssim",
@@ -73,6 +172,7 @@ METRICS = (
         "",
         "higher",
         "Multi-scale structural similarity of the phases, 1 for equal images.",
+        lambda c: ms_ssim(*c.phases, c.spec.ms_ssim_scales),
     ),
     Metric(
         "amplitude_psnr_db",
@@ -80,6 +180,8 @@ METRICS = (
         "dB",
         "higher",
         "Range of the true amplitude over the root mean square error.",
+        lambda c: psnr_db(*c.amplitudes),
+        decimals=1,
     ),
     Metric(
         "phase_psnr_db",
@@ -87,15 +189,33 @@ METRICS = (
         "dB",
         "higher",
         "Range of the true phase over the root mean square error.",
+        lambda c: psnr_db(*c.phases),
+        decimals=1,
     ),
-    Metric("amplitude_mae", "Amplitude MAE", "", "lower", "Mean absolute error of the amplitude."),
-    Metric("phase_mae_rad", "Phase MAE", "rad", "lower", "Mean absolute error of the phase."),
+    Metric(
+        "amplitude_mae",
+        "Amplitude MAE",
+        "",
+        "lower",
+        "Mean absolute error of the amplitude.",
+        lambda c: mean_absolute_error(*c.amplitudes),
+    ),
+    Metric(
+        "phase_mae_rad",
+        "Phase MAE",
+        "rad",
+        "lower",
+        "Mean absolute error of the phase.",
+        lambda c: mean_absolute_error(*c.phases),
+    ),
     Metric(
         "frc_0p5_cycles_per_px",
         "FRC 0.5",
         "cycles/px",
         "higher",
         "Spatial frequency at which the Fourier ring correlation with the truth falls below 0.5.",
+        lambda c: _crossing(c, 0.5),
+        decimals=3,
     ),
     Metric(
         "frc_1bit_cycles_per_px",
@@ -103,6 +223,8 @@ METRICS = (
         "cycles/px",
         "higher",
         "Spatial frequency at which the Fourier ring correlation falls below the 1-bit curve.",
+        lambda c: _crossing(c, c.rings.bit_threshold(1.0)),
+        decimals=3,
     ),
     Metric(
         "frc_halfbit_cycles_per_px",
@@ -110,6 +232,8 @@ METRICS = (
         "cycles/px",
         "higher",
         "Spatial frequency at which the Fourier ring correlation falls below the ½-bit curve.",
+        lambda c: _crossing(c, c.rings.bit_threshold(0.5)),
+        decimals=3,
     ),
     Metric(
         "frc_0p5_period_nm",
@@ -117,6 +241,8 @@ METRICS = (
         "nm",
         "lower",
         "Full period at the frequency where the Fourier ring correlation falls below 0.5.",
+        lambda c: _period_nm(c, 0.5),
+        decimals=1,
     ),
     Metric(
         "frc_1bit_period_nm",
@@ -124,6 +250,8 @@ METRICS = (
         "nm",
         "lower",
         "Full period at the frequency where the Fourier ring correlation falls below 1 bit.",
+        lambda c: _period_nm(c, c.rings.bit_threshold(1.0)),
+        decimals=1,
     ),
     Metric(
         "frc_halfbit_period_nm",
@@ -131,6 +259,8 @@ METRICS = (
         "nm",
         "lower",
         "Full period at the frequency where the Fourier ring correlation falls below ½ bit.",
+        lambda c: _period_nm(c, c.rings.bit_threshold(0.5)),
+        decimals=1,
     ),
     Metric(
         "r_factor",
@@ -140,6 +270,7 @@ METRICS = (
         "Sum of the differences of measured and predicted diffraction amplitudes over that of the "
         "measured ones, on the frames that were fitted: with few frames noise is fitted too, and "
         "it is low whatever the object.",
+        lambda fitted: data_r_factor(fitted.dataset, fitted.found),
         needs_truth=False,
     ),
 )

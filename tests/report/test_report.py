@@ -10,7 +10,8 @@ from scored_study import NO_TRUTH, STUDY, layout_in, scores_of, write_run, write
 
 from fly64tasks.errors import Fly64Error
 from fly64tasks.recon.files import LOG, LOSSES, RUN_RECORD
-from fly64tasks.report import page, summary, write_report
+from fly64tasks.report import page, summary
+from fly64tasks.report.command import write_report
 from fly64tasks.report.files import REPORT, REPORT_FILES, SUMMARY_MD
 from fly64tasks.report.results import read_jobs
 from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL

@@ -15,6 +15,7 @@ from PIL import Image
 from fly64tasks.data import lineage
 from fly64tasks.data.archive import write_npz
 from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.recon import command as recon
@@ -65,7 +66,7 @@ def plant(small_sets: dict[str, Path], small_set: PtychoDataset, tmp_path: Path)
 def scored(folder: Path, input_npz: Path, spec: ScoreSpec = SPEC) -> dict[str, Any]:
     """Return the scores, without the pictures that take most of the time."""
     found = read_reconstruction(folder / RECONSTRUCTION)
-    return score.assess(found, input_npz, spec, CASE)[0]
+    return score.assess(found, read_dataset(input_npz), spec, CASE)[0]
 
 
 def test_truth_under_scale_phase_and_ramp_scores_perfectly(
