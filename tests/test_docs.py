@@ -1,0 +1,48 @@
+"""What the pages show is so: their Python is run, and so is the notebook."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from small_study import PROJECT, SMALL_STUDY, new_project
+
+from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.data.writers.npz import write_dataset
+
+DOCS = PROJECT / "docs"
+
+
+def test_python_of_the_api_page_runs(
+    small_sets: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(small_sets["train"], "my_scan.npz")
+    new_project(tmp_path / "my_study", SMALL_STUDY)
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "api.md").read_text("utf-8"), re.DOTALL)
+    assert len(blocks) == 4
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "api.md", "exec"), names)
+    assert len(names["records"]) == 12
+    assert Path("out/set.npz").exists()
+    write_dataset(Path("again.npz"), read_dataset(Path("mine.npz")))
+
+
+def test_notebook_runs(tmp_path: Path):
+    notebook = nbformat.read(DOCS / "first_look.ipynb", as_version=4)
+    client = NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    said = [
+        output.get("text", "")
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output["output_type"] == "stream"
+    ]
+    assert any("done in" in text for text in said), said
