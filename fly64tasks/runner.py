@@ -126,9 +126,7 @@ def make_parser(prog: str = PROG, *, everything: bool = True) -> Parser:
         description="Reconstruct one NPZ of the DATA-001 contract with pty-chi.",
         epilog=f"example:\n  {prog} --input-npz my_scan.npz --output-dir out",
     )
-    parser.add_argument(
-        "--help-all", action="help", help="describe every setting" if not everything else SUPPRESS
-    )
+    parser.add_argument("--help-all", action="help", help="show this with every setting described")
     parser.add_argument("--input-npz", type=Path, required=True, metavar="PATH")
     parser.add_argument("--output-dir", type=Path, required=True, metavar="DIR")
     settings = _Settings(parser, everything)
