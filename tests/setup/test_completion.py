@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_study import SMALL_STUDY, doit, new_project
 from tabs import SHELLS, shell
 
 PRESSED = {
@@ -22,16 +23,33 @@ PRESSED = {
     "fly64tasks --print-completion z\t": ["zsh"],
 }
 
+BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
+PRESSED_FOR_DOIT = {
+    "bash": {
+        "doit mani\t": "manifest",
+        "doit recon:dose_1000_b\t": "aseline_t",
+    },
+    "zsh": {
+        "doit mani\t": "manifest",
+        "doit rec\t": "recon",
+        "doit run --dos\t": "--dose",
+    },
+}
+
 
 def need(name: str) -> None:
     if shutil.which(SHELLS[name][0]) is None:
         pytest.skip(f"{name} is not installed (apt-get install {name})")
 
 
-def printed(*command: str, cwd: Path | None = None) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", *command], cwd=cwd, capture_output=True, text=True, check=True
-    ).stdout
+def settings_for(name: str, folder: Path, command: str, script: str) -> str:
+    """Put a completion script where its shell finds it; return the line that loads it."""
+    if name == "bash":
+        (folder / f"{command}.bash").write_text(script)
+        return f"source {command}.bash"
+    (folder / ".zfunc").mkdir()
+    (folder / ".zfunc" / f"_{command}").write_text(script)
+    return "fpath=(~/.zfunc $fpath); autoload -Uz compinit && compinit -u -D"
 
 
 @pytest.mark.parametrize("name", SHELLS)
@@ -39,15 +57,30 @@ def test_tab_completes_commands_options_words_and_files(name: str, tmp_path: Pat
     need(name)
     (tmp_path / "my_scan.npz").touch()
     (tmp_path / "results").mkdir()
-    script = printed("fly64tasks", "--print-completion", name)
-    if name == "bash":
-        (tmp_path / "fly64tasks.bash").write_text(script)
-        settings = "source fly64tasks.bash"
-    else:
-        (tmp_path / ".zfunc").mkdir()
-        (tmp_path / ".zfunc/_fly64tasks").write_text(script)
-        settings = "fpath=(~/.zfunc $fpath); autoload -Uz compinit && compinit -u -D"
+    script = subprocess.run(
+        [sys.executable, "-m", "fly64tasks", "--print-completion", name],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    settings = settings_for(name, tmp_path, "fly64tasks", script)
     with shell(name, tmp_path, settings) as terminal:
         for typed, expected in PRESSED.items():
             terminal.shows(typed, *expected)
+            terminal.clear()
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_tab_of_doit_knows_our_commands_tasks_and_filters(name: str, tmp_path: Path):
+    need(name)
+    if name == "bash" and not BASH_COMPLETION.exists():
+        pytest.skip("bash-completion is not installed (apt-get install bash-completion)")
+    project = new_project(tmp_path / "study", SMALL_STUDY)
+    script = doit(project, "tabcompletion", "--shell", name)
+    settings = [settings_for(name, project, "doit", script)]
+    if name == "bash":
+        settings.insert(0, f"source {BASH_COMPLETION}")
+    with shell(name, project, *settings) as terminal:
+        for typed, expected in PRESSED_FOR_DOIT[name].items():
+            terminal.shows(typed, expected)
             terminal.clear()

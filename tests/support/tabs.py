@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -58,7 +59,14 @@ def shell(name: str, folder: Path, *lines: str) -> Iterator[Terminal]:
         stdout=theirs,
         stderr=theirs,
         cwd=folder,
-        env={**os.environ, "TERM": "xterm", "HOME": str(folder), "PS1": "$ ", "COLUMNS": "200"},
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "TERM": "xterm",
+            "HOME": str(folder),
+            "PS1": "$ ",
+            "COLUMNS": "200",
+        },
         start_new_session=True,
     )
     os.close(theirs)
