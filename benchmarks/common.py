@@ -19,13 +19,14 @@ import torch
 from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 
-from fly64tasks.data.dataset import PtychoDataset, read_dataset
-from fly64tasks.physics import image_quality
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.physics import alignment, image_quality
 from fly64tasks.recon.ptychi import fourier_shift, memory
-from fly64tasks.recon.ptychi.task import new_task, ptychi_options
-from fly64tasks.recon.stages import device_name
-from fly64tasks.recon.start import Start, start_of
-from fly64tasks.study.study import Geometry, ReconSpec
+from fly64tasks.recon.ptychi.device import hardware_name
+from fly64tasks.recon.ptychi.options import ptychi_options
+from fly64tasks.recon.ptychi.task import arrays_of, new_task
+from fly64tasks.recon.start import Start, read_start
+from fly64tasks.study.recon import ReconSpec
 
 PROJECT = Path(__file__).parent.parent
 OLD = ReconSpec(
@@ -44,7 +45,7 @@ OLD = ReconSpec(
 def machine(device: str = "cpu") -> str:
     """Return a line that names the machine and the versions."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("ptychi", "torch")]
-    hardware = _processor() if device == "cpu" else device_name(device)
+    hardware = _processor() if device == "cpu" else hardware_name(device)
     return f"{hardware}, {os.cpu_count()} cores, Python {platform.python_version()}, " + ", ".join(
         versions
     )
@@ -85,16 +86,14 @@ def project(folder: Path) -> Path:
 def error_of(dataset: PtychoDataset, obj: NDArray[np.complexfloating]) -> float:
     """Return the complex NRMSE of an object, where the set's own probe lights it."""
     truth = dataset.object_guess.astype(complex)
-    region = image_quality.illuminated_region(
-        dataset.probe_guess, dataset.positions_px, truth.shape
-    )
-    aligned = image_quality.align(obj.astype(complex), truth, region)
+    region = alignment.illuminated_region(dataset.probe_guess, dataset.positions_px, truth.shape)
+    aligned = alignment.align(obj.astype(complex), truth, region)
     return image_quality.complex_nrmse(aligned.obj, truth, region)
 
 
 def task_of(start: Start, spec: ReconSpec, device: str, obj: Any, probe: Any) -> PtychographyTask:
     """Return pty-chi's task for one stage, as in `reconstruct`; or the old scripts' for `OLD`."""
-    options = ptychi_options(start, spec, Geometry(), device)
+    options = ptychi_options(start, spec, device)
     if spec == OLD:
         options.reconstructor_options.batch_size = min(96, len(start.frames))
         options.reconstructor_options.solve_step_sizes_only_using_first_probe_mode = True
@@ -116,8 +115,8 @@ def objects_of(
     if spec != OLD:
         memory.keep_freed()
     clock = time.process_time if device == "cpu" else time.perf_counter
-    start = start_of(read_dataset(npz), spec, str(npz))
-    obj, probe = start.obj, start.probe / start.probe.shape[-1]
+    start = read_start(npz, spec)
+    obj, probe = start.obj, start.scale.to_ptychi(start.probe)
     epoch, seconds = 0, 0.0
     for stage in spec.resolved().stages() if spec != OLD else (OLD,):
         began = clock()
@@ -127,7 +126,7 @@ def objects_of(
                 task.run(1)
             epoch += 1
             if left == 0 or epoch % every == 0:
-                obj, probe = (task.get_data(name)[0].cpu().numpy() for name in ("object", "probe"))
+                obj, probe = arrays_of(task)
                 seconds += clock() - began
                 yield epoch, seconds, obj
                 began = clock()

@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from common import machine, task_of
 
-from fly64tasks.physics.scan import Canvas
+from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.recon.ptychi import fourier_shift
 from fly64tasks.recon.ptychi.memory import peak_device_bytes
-from fly64tasks.recon.start import Start
-from fly64tasks.study.study import ReconSpec
+from fly64tasks.recon.start import Start, start_of
+from fly64tasks.study.recon import ReconSpec
 
 LARGEST_BYTES = 10e9
 
@@ -40,17 +40,13 @@ def start_of_random_frames(frames: int, size: int) -> Start:
     extent = 8 * side + size + 2
     y, x = np.indices((size, size)) - size / 2
     probe = np.exp(-(y**2 + x**2) / (size / 6) ** 2)[None].astype(np.complex64)
-    return Start(
-        intensity=rng.poisson(2.0, (frames, size, size)).astype(np.float32),
+    dataset = PtychoDataset(
+        diffraction_amplitude=np.sqrt(rng.poisson(2.0, (frames, size, size)).astype(np.float32)),
+        object_guess=np.ones((extent, extent), np.complex64),
+        probe_guess=probe,
         positions_px=grid * 8.0 + size / 2 + rng.random((frames, 2)),
-        probe=probe * np.float32(np.sqrt(2 * size**2 / (np.abs(probe) ** 2).sum())),
-        obj=np.ones((extent, extent), np.complex64),
-        canvas=Canvas(shape=(extent, extent), origin_px=(0.0, 0.0), frame="object"),
-        frames=np.arange(frames),
-        counts=True,
-        intensity_scale=1.0,
-        truth_seeded=False,
     )
+    return start_of(dataset, ReconSpec(), "random frames")
 
 
 def best_of(call: Callable[[], object], device: str, times: int = 3) -> float:

@@ -16,14 +16,17 @@ from pathlib import Path
 
 import msgspec
 
-from fly64tasks.data.dataset import PtychoDataset, read_dataset
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.errors import ReconstructionError
-from fly64tasks.physics import image_quality
+from fly64tasks.physics import alignment, image_quality
 from fly64tasks.recon.stages import reconstruct
 from fly64tasks.recon.start import start_of
 from fly64tasks.simulation.simulate import make_base, simulate
 from fly64tasks.simulation.views import make_view
-from fly64tasks.study.study import BASELINE, SPLITS, ReconSpec, Study, algorithms
+from fly64tasks.study.cases import BASELINE, SPLITS
+from fly64tasks.study.recon import ReconSpec, algorithms
+from fly64tasks.study.study import Study
 
 
 def train_set(
@@ -50,8 +53,8 @@ def error(dataset: PtychoDataset, spec: ReconSpec, study: Study) -> str:
     except ReconstructionError as failure:
         return str(failure).partition(":")[0].partition(";")[0]
     truth = dataset.object_guess.astype(complex)
-    region = image_quality.illuminated_region(start.probe, start.positions_px, truth.shape)
-    aligned = image_quality.align(result.obj.astype(complex), truth, region)
+    region = alignment.illuminated_region(start.probe, start.positions_px, truth.shape)
+    aligned = alignment.align(result.obj.astype(complex), truth, region)
     return f"{image_quality.complex_nrmse(aligned.obj, truth, region):.3f}"
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 from common import PROJECT, doit, error_of, machine, project, timed
 
-from fly64tasks.data.dataset import read_dataset
-from fly64tasks.study.paths import RECONSTRUCTION, Layout
+from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.recon.files import RECONSTRUCTION
+from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Study
 
 Times = list[tuple[float, float]]

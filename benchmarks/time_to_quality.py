@@ -19,9 +19,11 @@ from pathlib import Path
 
 from common import OLD, doit, error_of, machine, objects_of, project
 
-from fly64tasks.data.dataset import read_dataset
+from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.study import Case, ReconSpec, Study
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.study import Study
 
 Curve = list[tuple[int, float, float]]
 

@@ -49,6 +49,6 @@ def exit_code_of(command: Callable[[], int]) -> int:
         ours = error if isinstance(error, Fly64Error) else machine_error(error)
         print(f"error: {ours}", file=sys.stderr)
         return ours.exit_code
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stopped:
+        print(f"error: {stopped or 'interrupted'}", file=sys.stderr)
+        return getattr(stopped, "exit_code", 130)

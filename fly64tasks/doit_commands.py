@@ -10,10 +10,13 @@ from doit.cmd_base import Command
 from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
-from .doitext import cmd_list, cmd_manifest, cmd_run, cmd_verify
-from .doitext.command import AllowMissing, GraphCommand
-from .doitext.manifest import FileNames
-from .doitext.selection import MetaFilter
+from .doitext.commands.base import AllowMissing, GraphCommand
+from .doitext.commands.list import List as PlainList
+from .doitext.commands.manifest import Manifest as PlainManifest
+from .doitext.commands.run import Run as PlainRun
+from .doitext.commands.verify import Verify as PlainVerify
+from .doitext.graph.manifest import FileNames
+from .doitext.graph.selection import MetaFilter
 from .engine.spec import FILE, EngineSpec, read_engine
 from .errors import StudyError
 
@@ -43,10 +46,10 @@ class _Study(GraphCommand):
     manifest_names = FileNames(manifest="reconstruction_manifest.json")
 
 
-class Run(_Study, cmd_run.Run):
+class Run(_Study, PlainRun):
     """``doit run``."""
 
-    own_options = (*cmd_run.Run.own_options, CmdOption(_ENGINE))
+    own_options = (*PlainRun.own_options, CmdOption(_ENGINE))
 
     def jobs(self, asked: int) -> int:
         """What ``-j`` says; with ``--engine`` alone, as many as there are workers."""
@@ -57,15 +60,15 @@ class Run(_Study, cmd_run.Run):
         return asked or spec.workers
 
 
-class List(_Study, cmd_list.List):
+class List(_Study, PlainList):
     """``doit list``."""
 
 
-class Manifest(_Study, cmd_manifest.Manifest):
+class Manifest(_Study, PlainManifest):
     """``doit manifest``."""
 
 
-class Verify(_Study, cmd_verify.Verify):
+class Verify(_Study, PlainVerify):
     """``doit verify``."""
 
 

@@ -1,9 +1,10 @@
-"""The errors that a user can cause and mend: one line, no traceback, an exit code each."""
+"""The words of a failure: errors that a user can cause and mend, in one line, with an exit code."""
 
 from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 from fly64tasks.doitext.errors import printable
 
@@ -96,3 +97,18 @@ def machine_error(error: OSError | MemoryError) -> MachineError:
     said = (error.strerror or str(error)).lower()
     advice = next((words for numbers, words in _ADVICE.items() if error.errno in numbers), None)
     return MachineError(f"{where}{said}" + (f"; {advice}" if advice else ""))
+
+
+def failed_reconstruction(reason: str) -> ReconstructionError:
+    """Return what is said of a reconstruction that is none, with what to try."""
+    hint = "try fewer epochs, another noise_model or batching, or update_probe = false"
+    return ReconstructionError(f"{reason}; {hint}")
+
+
+def failure_of(error: BaseException, about: Path, log: Path) -> BaseException:
+    """Return what to raise for an error in the work on a file: one that names it and the log."""
+    if isinstance(error, (OSError, MemoryError)):
+        return machine_error(error)
+    if isinstance(error, (ReconstructionError, MachineError)):
+        return type(error)(f"{about}: {error} (log: {log})")
+    return error

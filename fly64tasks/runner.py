@@ -1,19 +1,17 @@
 """`fly64tasks recon`, `python -m fly64tasks.runner`: reconstruct one NPZ of any origin.
 
 Exit codes: 0 done, 1 failed or diverged, 2 usage, 3 the input breaks the contract, 4 the checkpoint
-is of another run, 74 the machine failed it (disk, memory), 75 stopped with a checkpoint (SIGTERM,
-SIGHUP, --max-seconds), 130 interrupted.
+is of another run, 74 the machine failed it (disk, memory), 75 stopped with a checkpoint (Ctrl-C,
+SIGTERM, SIGHUP, --max-seconds); 130, 143, 129 stopped at once by a second Ctrl-C, SIGTERM, SIGHUP.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import signal
 import sys
 import time
 from argparse import SUPPRESS
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,12 @@ import msgspec
 
 from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.doitext.errors import printable
+from fly64tasks.doitext.running import signals
 from fly64tasks.recon.command import run
 from fly64tasks.recon.epochs import showing
-from fly64tasks.study import paths
-from fly64tasks.study.spec import parse_spec
-from fly64tasks.study.study import CheckpointSpec, ReconSpec, algorithms
+from fly64tasks.recon.files import RECONSTRUCTION
+from fly64tasks.study.recon import CheckpointSpec, ReconSpec
+from fly64tasks.study.spec import parse_spec, settings_of
 
 PROG = "python -m fly64tasks.runner"
 
@@ -55,7 +54,13 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
     }
     spec = parse_spec(ReconSpec, table, "command line", as_text=True)
     checkpoint = parse_spec(CheckpointSpec, _checkpoint_table(options), "command line")
-    with showing(options.events) as on_epoch, _stopping(began, options.max_seconds) as why_stop:
+
+    def why_stop() -> str | None:
+        if options.max_seconds is not None and time.monotonic() - began >= options.max_seconds:
+            return f"stopped: {options.max_seconds:g} s are over (--max-seconds)"
+        return signals.why_stop()
+
+    with showing(options.events) as on_epoch, signals.noted():
         record = run(
             options.input_npz,
             options.output_dir,
@@ -66,43 +71,13 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
             fresh=options.fresh,
             why_stop=why_stop,
         )
-    result = printable(options.output_dir / paths.RECONSTRUCTION)
+    result = printable(options.output_dir / RECONSTRUCTION)
     print(
         f"{result}: {record['start']['n_frames']} frames, "
         f"{record['loss']['epochs']} epochs of {spec.algorithm} in {record['seconds']:.0f} s on "
         f"{record['device']['name']}, loss {record['loss']['last']:.4g}"
     )
     return 0
-
-
-@contextlib.contextmanager
-def _stopping(began: float, max_seconds: float | None) -> Iterator[Callable[[], str | None]]:
-    """Yield what says why to stop: a signal came, or the time is over. A second signal ends all.
-
-    SIGHUP comes when a terminal is closed; under `nohup` it is ignored, and stays so.
-    """
-    came: list[str] = []
-
-    def note(signum: int, frame: object) -> None:
-        came.append(signal.Signals(signum).name)
-        signal.signal(signum, signal.SIG_DFL)
-
-    def why_stop() -> str | None:
-        if came:
-            return f"stopped by {came[0]}"
-        if max_seconds is not None and time.monotonic() - began >= max_seconds:
-            return f"stopped: {max_seconds:g} s are over (--max-seconds)"
-        return None
-
-    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number, handler in former.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, note)
-    try:
-        yield why_stop
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _checkpoint_table(options: argparse.Namespace) -> dict[str, Any]:
@@ -130,33 +105,9 @@ def make_parser(prog: str = PROG, *, everything: bool = True) -> Parser:
     parser.add_argument("--input-npz", type=Path, required=True, metavar="PATH")
     parser.add_argument("--output-dir", type=Path, required=True, metavar="DIR")
     settings = _Settings(parser, everything)
-    helps = {
-        "algorithm": f"pty-chi reconstructor: {', '.join(algorithms())}",
-        "num_epochs": "passes over all frames",
-        "batch_size": "frames in a minibatch, at most",
-        "batching": "COMPACT, RANDOM or UNIFORM minibatches",
-        "update_probe": "true or false: let the probe change",
-        "noise_model": "GAUSSIAN or POISSON (LSQML)",
-        "momentum": "momentum acceleration gain, 0 for none (LSQML)",
-        "damping": "restraint where the illumination is weak, as a share of its peak (LSQML)",
-        "warmup_epochs": "first epochs, in small random minibatches; 0 for none (LSQML)",
-        "warmup_batch_size": "frames in a minibatch of those, at most",
-        "plateau_epochs": "stop early once so many epochs brought no lower loss",
-        "plateau_tolerance": "the relative fall of the loss that counts as lower",
-        "fast_fourier_shift": "true or false: our faster form of pty-chi's sub-pixel shift",
-        "object_init": "ones, noise, or guess for the set's objectGuess",
-        "n_images": "use at most so many frames, drawn at random",
-        "subsampling_seed": "seed of that draw",
-        "seed": "seed of the reconstruction",
-    }
-    for field in msgspec.structs.fields(ReconSpec):
-        flag = "--" + field.name.replace("_", "-")
-        if field.default is not None:
-            default = field.default
-        else:
-            unset = {"n_images": "all", "plateau_epochs": "never"}
-            default = unset.get(field.name, "what suits the algorithm")
-        settings.add(field.name, flag, f"{helps[field.name]} (default: {default})")
+    for setting in settings_of(ReconSpec):
+        flag = "--" + setting.name.replace("_", "-")
+        settings.add(setting.name, flag, f"{setting.meaning} (default: {setting.default})")
     settings.name_the_others()
     parser.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:i (default: auto)"
@@ -179,7 +130,7 @@ def make_parser(prog: str = PROG, *, everything: bool = True) -> Parser:
         "--max-seconds",
         type=float,
         metavar="S",
-        help="after S seconds write a checkpoint and exit with 75, as after SIGTERM or SIGHUP",
+        help="after S seconds write a checkpoint and exit with 75, as after Ctrl-C or SIGTERM",
     )
     group.add_argument(
         "--fresh", action="store_true", help="start anew, whatever checkpoint is there"

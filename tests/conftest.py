@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from small_study import ONE_DOSE, SMALL_BASE, SMALL_STUDY, doit, new_project
 
-from fly64tasks.data.dataset import PtychoDataset, read_dataset
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.simulation.simulate import make_base, simulate
-from fly64tasks.study.study import Geometry, SimulationSpec
+from fly64tasks.study.stages import Geometry, SimulationSpec
 
 
 @pytest.fixture(scope="session")

@@ -25,13 +25,22 @@ from small_study import ONE_DOSE, doit
 from fly64tasks import runner
 from fly64tasks.errors import MachineError
 from fly64tasks.recon import command as recon
+from fly64tasks.recon.files import (
+    CHECKPOINT,
+    LOG,
+    LOSSES,
+    OLDER_LOG,
+    PRODUCT,
+    RECONSTRUCTION,
+    RUN_RECORD,
+)
 from fly64tasks.recon.runlog import logging_to
-from fly64tasks.study import paths
-from fly64tasks.study.study import CheckpointSpec, ReconSpec
+from fly64tasks.score.files import SCORES
+from fly64tasks.study.recon import CheckpointSpec, ReconSpec
 
 SPEC = ReconSpec(num_epochs=6, warmup_epochs=2)
 EVERY_EPOCH = CheckpointSpec(epochs=1)
-RESULTS = (paths.RECONSTRUCTION, paths.PRODUCT, paths.LOSSES)
+RESULTS = (RECONSTRUCTION, PRODUCT, LOSSES)
 
 
 def at(epoch: int, act: Callable[[], object]) -> Callable[[int, int, float], None]:
@@ -51,7 +60,7 @@ def assert_goes_on(source: Path, folder: Path, after_epoch: int | None, whole: P
     assert record["state"] == "done"
     for name in RESULTS:
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
-    assert not (folder / paths.CHECKPOINT).exists()
+    assert not (folder / CHECKPOINT).exists()
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +93,8 @@ def test_disk_that_fills_up_costs_what_came_after_the_last_checkpoint(
             )
         assert re.search(r"checkpoint\.pt: no space left .* no checkpoint of epoch 4", caplog.text)
         left = {path.name for path in folder.iterdir()}
-        assert paths.CHECKPOINT in left
-        assert left <= {paths.CHECKPOINT, paths.LOG, paths.LOSSES}  # no half and no old result
+        assert CHECKPOINT in left
+        assert left <= {CHECKPOINT, LOG, LOSSES}  # no half and no old result
         (disk / "filler").unlink()
         assert_goes_on(source, folder, 3, whole)
 
@@ -177,16 +186,16 @@ def test_events_and_log_that_can_not_be_written_end_no_run(
         assert code == 0, capsys.readouterr().err
     for name in RESULTS:
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
-    assert "events.jsonl: no space left on device" in (folder / paths.LOG).read_text("utf-8")
+    assert "events.jsonl: no space left on device" in (folder / LOG).read_text("utf-8")
 
 
 def test_log_is_bounded(tmp_path: Path):
-    path = tmp_path / paths.LOG
+    path = tmp_path / LOG
     with logging_to(path, append=False, limit_bytes=10_000):
         for number in range(1000):
             logging.getLogger("ptychi").info("line %d of a talkative run", number)
     files = sorted(tmp_path.iterdir())
-    assert [file.name for file in files] == [paths.LOG, paths.OLDER_LOG]
+    assert [file.name for file in files] == [LOG, OLDER_LOG]
     assert all(file.stat().st_size <= 10_000 for file in files)
     assert "line 999 of" in path.read_text("utf-8")
 
@@ -239,9 +248,9 @@ def test_batch_that_does_not_fit_fails_with_the_one_that_does(large_set: Path, t
         r"cpu ran out of memory in epoch \d with batch_size 120; (\d+) fits: set batch_size", error
     )
     assert found, error
-    record = json.loads((tmp_path / paths.RUN_RECORD).read_text("utf-8"))
+    record = json.loads((tmp_path / RUN_RECORD).read_text("utf-8"))
     assert (record["state"], record["exit_code"]) == ("failed", 74)
-    assert not (tmp_path / paths.RECONSTRUCTION).exists()
+    assert not (tmp_path / RECONSTRUCTION).exists()
     code, error = limited(200, large_set, tmp_path, *RANDOM, "--batch-size", found[1])
     assert code == 0, error
 
@@ -260,7 +269,7 @@ def test_difference_map_goes_on_with_smaller_batches_to_the_same_result(
     else:
         pytest.fail("it always had the memory it wanted")
     found, expected = (
-        np.load(tmp_path / name / paths.RECONSTRUCTION)["object"] for name in ("limited", "whole")
+        np.load(tmp_path / name / RECONSTRUCTION)["object"] for name in ("limited", "whole")
     )
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -297,7 +306,7 @@ def test_input_of_yours_that_is_damaged_while_the_study_runs_fails_its_job_alone
     victim = project / "yours/phase_d/dose_1000/sparse/sparse_test.npz"
     whole = victim.read_bytes()
     running = start(project, "-c", *yours)
-    log = project / "reports/dose_1000/baseline/train" / paths.LOG
+    log = project / "reports/dose_1000/baseline/train" / LOG
     wait_for(lambda: log.exists() or running.poll() is not None, 60, log.exists)
     os.truncate(victim, 5000)  # it was whole when doit looked at all inputs, before the first task
     printed, _ = running.communicate(timeout=100)
@@ -330,7 +339,7 @@ def test_study_goes_on_around_the_jobs_that_the_machine_fails(done_project: Path
             assert "no space left on device" in report
             assert "read-only file system" in report
             for view, split in (("baseline", "train"), ("baseline", "test"), ("sparse", "train")):
-                assert (jobs / view / split / paths.SCORES).exists()
+                assert (jobs / view / split / SCORES).exists()
         filler.unlink()
         printed = doit(project)
         executed = re.findall(r"^\[ *\d+/\d+\] (\S+)", printed, re.MULTILINE)

@@ -36,16 +36,17 @@ from small_study import PROJECT
 
 from fly64tasks import runner, tasks
 from fly64tasks.data import lineage
-from fly64tasks.data.dataset import read_base, read_dataset
+from fly64tasks.data.readers.npz import read_base, read_dataset
 from fly64tasks.engine.spec import read_engine
 from fly64tasks.errors import DatasetError, Fly64Error, StudyError
-from fly64tasks.recon import command as recon
+from fly64tasks.recon.files import RUN_RECORD
 from fly64tasks.recon.start import start_of
 from fly64tasks.report.page import render
 from fly64tasks.report.results import read_jobs
 from fly64tasks.report.summary import csv_text, markdown_text
-from fly64tasks.study import paths as names
-from fly64tasks.study.study import ReconSpec, Study, read_study
+from fly64tasks.score.files import SCORES
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.study import Study, read_study
 
 DEADLINE_S = 10.0
 MEMORY_LIMIT_BYTES = 64 * 2**20
@@ -252,7 +253,6 @@ def _started(path: Path) -> None:
     start = start_of(dataset, ReconSpec(), str(path))
     assert np.isfinite(start.intensity).all()
     assert np.isfinite(start.probe).all()
-    recon.geometry_of(dataset, str(path))
 
 
 @examples("bytes")
@@ -464,8 +464,8 @@ def test_any_record(count: int, capsys: pytest.CaptureFixture[str]):
             layout = layout_in(folder, study)
             place = layout.recon_dir(CASE)
             place.mkdir(parents=True)
-            (place / names.RUN_RECORD).write_bytes(run)
-            (place / names.SCORES).write_bytes(scores)
+            (place / RUN_RECORD).write_bytes(run)
+            (place / SCORES).write_bytes(scores)
             with tally.bounded(folder):
                 try:
                     entry = tasks.describe(task, json.loads(run))

@@ -25,18 +25,21 @@ from small_study import PROJECT, doit
 
 from fly64tasks import runner, tasks
 from fly64tasks.data import lineage
-from fly64tasks.data.dataset import read_dataset
+from fly64tasks.data.archive import INFLATED_LIMIT_VARIABLE, Archive, write_npz
 from fly64tasks.data.metadata import parse_metadata
-from fly64tasks.data.npz import INFLATED_LIMIT_VARIABLE, Archive, write_npz
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.doitext.errors import printable
 from fly64tasks.errors import DatasetError, Fly64Error, StudyError
 from fly64tasks.recon import command as recon
-from fly64tasks.report import write_report
+from fly64tasks.recon.files import LOG, LOSSES, RECONSTRUCTION, RUN_RECORD
+from fly64tasks.report.command import write_report
+from fly64tasks.report.files import REPORT, SUMMARY_CSV, SUMMARY_MD
 from fly64tasks.report.results import read_jobs
 from fly64tasks.score import command as score
-from fly64tasks.study import paths as names
+from fly64tasks.score.files import FRC, SCORES
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.study import ReconSpec, Study, read_study
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.study import Study, read_study
 
 
 class Bomb:
@@ -504,7 +507,7 @@ def test_manifest_says_which_records_are_not_readable(project: Path):
     layout = layout_in(project, study)
     cases = list(study.cases())
     for case, content in zip(cases, RECORDS.values(), strict=True):
-        plant(layout.recon_dir(case) / names.RUN_RECORD, content)
+        plant(layout.recon_dir(case) / RUN_RECORD, content)
     said = doit(project, "manifest")
     assert "12 jobs (12 never run)" in said
     found = json.loads((project / "reports/reconstruction_manifest.json").read_text("utf-8"))
@@ -514,7 +517,7 @@ def test_manifest_says_which_records_are_not_readable(project: Path):
         assert job["reasons"][-1].startswith(f"record not readable: {path}: ")
         assert "\n" not in job["reasons"][-1]
         assert {job[key] for key in ("return_code", "device", "input", "acceptance_rate")} == {None}
-    link = layout.recon_dir(cases[0]) / names.RUN_RECORD
+    link = layout.recon_dir(cases[0]) / RUN_RECORD
     link.unlink()
     link.symlink_to("nowhere")
     doit(project, "manifest", "--dose", "1000", "--view", "baseline", "--split", "train")
@@ -522,7 +525,7 @@ def test_manifest_says_which_records_are_not_readable(project: Path):
     assert found["jobs"][0]["reasons"] == ["never run"]
 
 
-@pytest.mark.parametrize("name", [names.RUN_RECORD, names.SCORES, names.LOSSES, names.FRC])
+@pytest.mark.parametrize("name", [RUN_RECORD, SCORES, LOSSES, FRC])
 @pytest.mark.parametrize("content", RECORDS.values(), ids=RECORDS.keys())
 def test_report_names_the_record_that_it_can_not_read(
     tmp_path: Path, name: str, content: str | Callable[[Path], object]
@@ -549,7 +552,7 @@ def test_report_waits_for_no_pipe(project: Path):
     study = read_study(project / "study.toml")
     layout = layout_in(project, study)
     case = next(study.cases())
-    plant(layout.recon_dir(case) / names.SCORES, os.mkfifo)
+    plant(layout.recon_dir(case) / SCORES, os.mkfifo)
     said = doit(project, "run", "-s", "report", code=1)
     assert "reports/dose_1000/baseline/train/scores.json: not a file; remove it and run" in said
     assert "Traceback" not in said
@@ -573,8 +576,8 @@ def test_texts_of_a_record_reach_no_terminal_and_no_browser_as_they_are(tmp_path
         record = with_text(run_of(peak_memory_bytes={}), EVIL)
         record["peak_memory_bytes"] = {EVIL: 1e9}
         record["state"] = EVIL if case == failed else "done"
-        (folder / names.RUN_RECORD).write_text(json.dumps(record), "utf-8")
-        with (folder / names.LOG).open("wb") as log:
+        (folder / RUN_RECORD).write_text(json.dumps(record), "utf-8")
+        with (folder / LOG).open("wb") as log:
             log.truncate(2**31)
             log.seek(2**31)
             log.write(EVIL.encode("utf-8", "replace"))
@@ -582,16 +585,16 @@ def test_texts_of_a_record_reach_no_terminal_and_no_browser_as_they_are(tmp_path
     for key in ("notes", "settings", "set", "reconstruction"):
         record[key] = with_text(record[key], EVIL)
     folder = write_scores(layout, scored)
-    (folder / names.SCORES).write_text(json.dumps(record), "utf-8")
+    (folder / SCORES).write_text(json.dumps(record), "utf-8")
     write_report(study, layout)
-    for name in (names.REPORT, names.SUMMARY_CSV, names.SUMMARY_MD):
+    for name in (REPORT, SUMMARY_CSV, SUMMARY_MD):
         text = (layout.artifact_root / name).read_text("utf-8")
         assert all(char.isprintable() or char in "\n" for char in text), name
         assert r"\x1b" in text
-        assert "<script>alert" not in text or name == names.SUMMARY_CSV
+        assert "<script>alert" not in text or name == SUMMARY_CSV
 
 
-@pytest.mark.parametrize("name", [names.RUN_RECORD, names.RECONSTRUCTION])
+@pytest.mark.parametrize("name", [RUN_RECORD, RECONSTRUCTION])
 def test_pipe_in_the_place_of_a_result_is_refused_and_not_waited_for(
     small_sets: dict[str, Path],
     tmp_path: Path,

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from fly64tasks.recon import command as recon
+from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import read_reconstruction
 from fly64tasks.score import command as score
-from fly64tasks.study import paths
-from fly64tasks.study.study import ReconSpec, ScoreSpec
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.stages import ScoreSpec
 
 SETTLED = 20
 """Jobs until allocators and thread pools have what they keep."""
@@ -30,9 +31,7 @@ def after_each_job(sets: dict[str, Path], folder: Path, jobs: int) -> list[int]:
         source = sets["train" if job % 2 else "test"]
         spec = ReconSpec(num_epochs=2, n_images=12 + job % 8, seed=job)
         recon.run(source, folder, spec, device="cpu")
-        scores, _ = score.assess(
-            read_reconstruction(folder / paths.RECONSTRUCTION), source, ScoreSpec()
-        )
+        scores, _ = score.assess(read_reconstruction(folder / RECONSTRUCTION), source, ScoreSpec())
         assert scores["metrics"]["complex_nrmse"] is not None
         gc.collect()
         found.append(resident_bytes())

@@ -20,7 +20,7 @@ import pytest
 from fly64tasks import runner
 from fly64tasks.errors import ReconstructionError
 from fly64tasks.recon import command as recon
-from fly64tasks.study.study import ReconSpec
+from fly64tasks.study.recon import ReconSpec
 
 DIVERGING = ReconSpec(algorithm="RPIE", batch_size=96, num_epochs=8)
 
@@ -167,8 +167,9 @@ def test_usage_error_exits_with_2_and_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_interrupt_exits_with_130_and_leaves_no_reconstruction(
-    small_sets: dict[str, Path], tmp_path: Path
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_signal_leaves_a_checkpoint_and_says_so_in_the_same_words(
+    small_sets: dict[str, Path], tmp_path: Path, signum: signal.Signals
 ):
     events, output = tmp_path / "events.jsonl", tmp_path / "out"
     process = subprocess.Popen(
@@ -179,20 +180,24 @@ def test_interrupt_exits_with_130_and_leaves_no_reconstruction(
         stderr=subprocess.PIPE,
         text=True,
         # What runs these tests in the background may have told them to ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=lambda: signal.signal(signum, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while not (events.exists() and events.read_text()) and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signum)
     try:
         _, error = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130
-    assert error.endswith("error: interrupted\n")
+    assert process.returncode == 75
     assert "Traceback" not in error
-    assert json.loads((output / "run.json").read_text())["state"] == "interrupted"
+    record = json.loads((output / "run.json").read_text())
+    assert (record["state"], record["exit_code"]) == ("interrupted", 75)
+    words = rf"stopped by {signum.name} after epoch \d+; run again to go on from there"
+    assert re.fullmatch(words, record["reason"])
+    assert error.endswith(f"error: {record['reason']}\n")
+    assert (output / "checkpoint.pt").exists()
     assert not (output / "reconstruction.npz").exists()
 
 

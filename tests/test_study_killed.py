@@ -16,7 +16,7 @@ from doit.dependency import JSONCodec
 from engine_project import assert_nothing_left, start
 from small_study import ONE_DOSE, new_project
 
-from fly64tasks.doitext.state import Journal
+from fly64tasks.doitext.state.journal import Journal
 
 STUDY = ONE_DOSE.replace("num_epochs = 3", "num_epochs = 30")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from small_study import ONE_DOSE, SMALL_STUDY, doit
 
-from fly64tasks.data.dataset import read_dataset, write_dataset
-from fly64tasks.physics import image_quality
+from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.data.writers.npz import write_dataset
+from fly64tasks.physics import alignment, image_quality
 
 CASES = [
     f"dose_{dose}_{view}_{split}"
@@ -161,11 +162,11 @@ def test_base_of_the_user_takes_the_place_of_ours_and_more_photons_help(
     for dose in (1000, 10000, 100000):
         dataset = read_dataset(project / f"data/phase_c/dose_{dose}/patched_train.npz")
         truth = dataset.object_guess.astype(complex)
-        region = image_quality.illuminated_region(
+        region = alignment.illuminated_region(
             dataset.probe_guess, dataset.positions_px, truth.shape
         )
         with np.load(project / f"reports/dose_{dose}/baseline/train/reconstruction.npz") as found:
-            aligned = image_quality.align(found["object"].astype(complex), truth, region)
+            aligned = alignment.align(found["object"].astype(complex), truth, region)
         errors.append(image_quality.complex_nrmse(aligned.obj, truth, region))
     assert errors[0] > errors[1] > errors[2]
 

@@ -12,7 +12,8 @@ import pytest
 from fly64tasks import tasks
 from fly64tasks.doitext.spec import SpecUnchanged
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.study import ReconSpec, Study
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.study import Study
 
 STUDY = Study()
 LAYOUT = Layout.of(STUDY, study_folder=Path(), project=Path())

@@ -18,7 +18,7 @@ from typing import Any
 
 from fly64tasks.data.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
 from fly64tasks.doitext.spec import ITEM_SIGNATURE
-from fly64tasks.study.study import BaseSpec, Geometry, SimulationSpec, ViewSpec
+from fly64tasks.study.stages import BaseSpec, Geometry, SimulationSpec, ViewSpec
 
 KEY = "lineage"
 

@@ -78,3 +78,11 @@ class Follower:
                 logging.getLogger(name).log(level, "%s", message)
             elif self._on_event:
                 self._on_event(*told["event"])
+
+
+def said_in(path: str) -> str | None:
+    """Return what a file says, None where it is not there."""
+    try:
+        return Path(path).read_text("utf-8")
+    except OSError:
+        return None

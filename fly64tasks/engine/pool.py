@@ -36,8 +36,9 @@ from parsl.jobs.job_status_poller import JobStatusPoller
 from parsl.utils import Timer
 
 from fly64tasks.doitext import parallel
-from fly64tasks.doitext.atomic import alive, sweep
+from fly64tasks.doitext.atomic import alive, replaced, sweep
 from fly64tasks.doitext.processes import adopt_orphans, end_descendants
+from fly64tasks.doitext.running.signals import why_stop
 from fly64tasks.engine import commands, worker
 from fly64tasks.engine.events import Follower
 from fly64tasks.engine.machine import count
@@ -50,6 +51,7 @@ T = TypeVar("T")
 FOLDER = ".engine"
 _WAKE_S = 0.2
 _STOP_S = 5.0
+_STEP_S = 3.0
 _LATENCY_S = 30.0
 
 
@@ -85,6 +87,8 @@ class Workers:
         self._on_node = jobs if self._local else spec.workers_on_node
         name = f"{socket.gethostname()}-{os.getpid()}"
         self._folder = (folder / name).absolute()
+        self._stop = self._folder / "stop"
+        self._in_steps: set[Future[Any]] = set()
         self._poller: JobStatusPoller | None = None
         self._executor: HighThroughputExecutor | None = None
         self._ending = False
@@ -148,9 +152,12 @@ class Workers:
         attempts = 1 + self._spec.retries
         for attempt in range(1, attempts + 1):
             events = self._folder / "events" / f"{uuid.uuid4().hex}.jsonl"
-            call = (fn, args, kwargs, str(events), on_event is not None)
+            call = (fn, args, kwargs, str(events), on_event is not None, str(self._stop))
             try:
-                result: T = self._wait(self._submit(call), Follower(events, on_event).read)
+                future = self._submit(call)
+                if on_event:
+                    self._in_steps.add(future)
+                result: T = self._wait(future, Follower(events, on_event).read)
                 if not self._local:
                     see(writes)
                 return result
@@ -170,6 +177,7 @@ class Workers:
     def end(self) -> None:
         """End every process and batch job of ours, within seconds, whatever state they are in."""
         self._ending = True
+        self._let_steps_end()
         ended = True
         if self._poller:
             # Not its own close, which asks the interchange; when that is gone, it waits for ever.
@@ -182,6 +190,15 @@ class Workers:
         shutil.rmtree(self._folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # another doit's folder is in it
             self._folder.parent.rmdir()
+
+    def _let_steps_end(self) -> None:
+        """Where doit is to stop, tell the workers why, and wait a little for those that can."""
+        why = why_stop()
+        running = [future for future in self._in_steps if not future.done()]
+        if why and running and not self._interchange_ended():
+            with replaced(self._stop) as temporary:
+                temporary.write_text(why, "utf-8")
+            wait(running, _STEP_S)
 
     def _make_folder(self) -> None:
         """Make this run's folder, and remove those of runs of this host that were killed."""

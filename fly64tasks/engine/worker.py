@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from fly64tasks.doitext.processes import die_with_parent
-from fly64tasks.engine.events import telling
+from fly64tasks.doitext.running.signals import asked_elsewhere
+from fly64tasks.engine.events import said_in, telling
 from fly64tasks.engine.keeper import busy_mark
 from fly64tasks.engine.machine import visible_gpus
 
@@ -22,6 +23,7 @@ def call(
     kwargs: Mapping[str, Any],
     events: str,
     told: bool,
+    stop: str,
 ) -> T:
     """Call ``fn`` in a worker.
 
@@ -31,12 +33,14 @@ def call(
         Path of the file for what it tells.
     told : bool
         Whether ``fn`` takes ``on_event``.
+    stop : str
+        Path of the file that says why to stop, once it is there.
     """
     settle()
     busy = busy_mark(tempfile.gettempdir(), os.getpid())
     busy.touch()
     try:
-        with telling(events) as tell:
+        with telling(events) as tell, asked_elsewhere(lambda: said_in(stop)):
             return fn(*args, **kwargs, **({"on_event": tell} if told else {}))
     finally:
         busy.unlink()

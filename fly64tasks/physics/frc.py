@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from fly64tasks.physics.image_quality import BoolArray, ComplexArray, FloatArray, bounding_box
+from fly64tasks.physics.alignment import BoolArray, ComplexArray, FloatArray, bounding_box
 
 NYQUIST_CYCLES_PER_PX = 0.5
 

@@ -1,24 +1,16 @@
-"""How far a reconstructed object is from the truth, once what ptychography can not know is removed.
+"""How far an aligned object is from the truth.
 
-A global complex scale, a linear phase ramp (traded against a shift of the diffraction) and a small
-translation (traded against one of the probe) change no diffraction pattern. They are fitted, by
-ours rather than a library's registration because the three are coupled: a registration that
-ignores the ramp mistakes part of it for a shift. The image metrics are scikit-image's, with the
-truth's own range; multi-scale SSIM is ours, because no library's looks at a region with holes.
-Each raises `Undefined` where its number would say nothing.
+The image metrics are scikit-image's, with the truth's own range; multi-scale SSIM is ours, because
+no library's looks at a region with holes. Each raises `Undefined` where its number would say
+nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-ComplexArray = NDArray[np.complexfloating]
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
+from fly64tasks.physics.alignment import BoolArray, ComplexArray, FloatArray, bounding_box
 
 SSIM_WINDOW_PX = 7
 MS_SSIM_WINDOW_PX = 11
@@ -27,116 +19,6 @@ MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 class Undefined(ValueError):
     """A metric that does not exist for these images, and why."""
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """An object brought onto the truth, and by how much.
-
-    Attributes
-    ----------
-    obj : (H, W) complex128
-    shift_px : (float, float)
-        Translation removed, y first: what was found where the truth has it is at truth + shift.
-    ramp_rad_per_px : (float, float)
-        Phase ramp removed, y first.
-    scale : complex
-        Factor that the object was multiplied by.
-    """
-
-    obj: ComplexArray
-    shift_px: tuple[float, float]
-    ramp_rad_per_px: tuple[float, float]
-    scale: complex
-
-
-def illuminated_region(
-    probe: ComplexArray, positions_px: FloatArray, shape: tuple[int, int], threshold: float = 0.1
-) -> BoolArray:
-    """Return where the scan's summed probe intensity is above a share of its maximum.
-
-    Parameters
-    ----------
-    probe : (modes, N, N) complex
-    positions_px : (n, 2) float
-        Patch centres in pixels of the object array, y first.
-    shape : (H, W)
-        Shape of the object array.
-
-    Returns
-    -------
-    region : (H, W) bool
-    """
-    intensity = (np.abs(probe) ** 2).sum(axis=0)
-    n = intensity.shape[-1]
-    total = np.zeros(shape)
-    for y, x in np.round(positions_px).astype(int) - n // 2:
-        total[y : y + n, x : x + n] += intensity
-    region: BoolArray = total > threshold * total.max()
-    return region
-
-
-def align(
-    obj: ComplexArray, truth: ComplexArray, region: BoolArray, iterations: int = 8
-) -> Alignment:
-    """Return the object with scale, phase ramp and sub-pixel shift fitted to the truth.
-
-    Gauss-Newton on sum over the region of |scale exp(i ramp r) shifted(obj) - truth|^2, started
-    from the ramp at the peak of the spectrum of obj conj(truth). The shift is a Fourier shift and
-    is taken to be small (object and truth share a pixel frame): under about one pixel.
-
-    Parameters
-    ----------
-    obj, truth : (H, W) complex
-    region : (H, W) bool
-        Where the fit looks.
-    """
-    y, x = np.indices(truth.shape, dtype=float)
-    y, x = y - y[region].mean(), x - x[region].mean()
-    spectrum = np.fft.fft2(np.where(region, obj * truth.conj(), 0))
-    peak = np.unravel_index(np.abs(spectrum).argmax(), spectrum.shape)
-    k_y, k_x = (np.fft.fftfreq(size)[i] for size, i in zip(truth.shape, peak, strict=True))
-    ramp, shift = -2 * np.pi * np.array([k_y, k_x]), np.zeros(2)
-    f_y, f_x = np.fft.fftfreq(truth.shape[0])[:, None], np.fft.fftfreq(truth.shape[1])[None, :]
-    obj_spectrum = np.fft.fft2(obj)
-    target = truth[region]
-    for _ in range(iterations):
-        moved = obj_spectrum * np.exp(2j * np.pi * (f_y * shift[0] + f_x * shift[1]))
-        phase = np.exp(1j * (ramp[0] * y + ramp[1] * x))
-        now = (np.fft.ifft2(moved) * phase)[region]
-        scale = np.vdot(now, target) / np.vdot(now, now)
-        slopes = [
-            scale * (np.fft.ifft2(2j * np.pi * f * moved) * phase)[region] for f in (f_y, f_x)
-        ]
-        columns = [now, 1j * now, *(1j * scale * r[region] * now for r in (y, x)), *slopes]
-        jacobian = np.column_stack([np.concatenate([c.real, c.imag]) for c in columns])
-        residual = target - scale * now
-        step = np.linalg.lstsq(jacobian, np.concatenate([residual.real, residual.imag]))[0]
-        ramp, shift = ramp + step[2:4], shift + step[4:6]
-    moved = obj_spectrum * np.exp(2j * np.pi * (f_y * shift[0] + f_x * shift[1]))
-    aligned = np.fft.ifft2(moved) * np.exp(1j * (ramp[0] * y + ramp[1] * x))
-    scale = np.vdot(aligned[region], target) / np.vdot(aligned[region], aligned[region])
-    return Alignment(
-        obj=scale * aligned,
-        shift_px=(float(shift[0]), float(shift[1])),
-        ramp_rad_per_px=(float(-ramp[0]), float(-ramp[1])),
-        scale=complex(scale),
-    )
-
-
-def residual_shift_px(
-    aligned: ComplexArray, truth: ComplexArray, region: BoolArray
-) -> tuple[float, float]:
-    """Return the shift that cross-correlation still finds after `align`, y first.
-
-    An independent look (Guizar-Sicairos et al., *Opt. Lett.* 33, 156 (2008), to 0.01 px, by
-    `skimage.registration.phase_cross_correlation`): near zero where the alignment can be trusted.
-    """
-    from skimage.registration import phase_cross_correlation
-
-    images = [np.where(region, obj - obj[region].mean(), 0) for obj in (truth, aligned)]
-    shift, _, _ = phase_cross_correlation(*images, upsample_factor=100, normalization=None)
-    return float(-shift[0]), float(-shift[1])
 
 
 def complex_nrmse(aligned: ComplexArray, truth: ComplexArray, region: BoolArray) -> float:
@@ -252,16 +134,6 @@ def r_factor(measured: FloatArray, predicted: FloatArray) -> float:
     The crystallographers' residual, of diffraction amplitudes (n, N, N).
     """
     return float(np.abs(measured - predicted).sum() / measured.sum())
-
-
-def bounding_box(region: BoolArray) -> tuple[slice, slice]:
-    """Return the smallest box around a region.
-
-    >>> bounding_box(np.eye(5, dtype=bool)[:3])
-    (slice(0, 3, None), slice(0, 3, None))
-    """
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _range(truth: FloatArray, region: BoolArray) -> float:

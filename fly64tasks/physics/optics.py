@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
 
-from fly64tasks.study.study import BaseSpec, Geometry
+from fly64tasks.study.stages import BaseSpec, Geometry
 
 ComplexArray = NDArray[np.complexfloating]
 FloatArray = NDArray[np.float64]

@@ -7,23 +7,19 @@ stranger executes nothing.
 
 from __future__ import annotations
 
-import io
 import logging
-import pickle
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import Any, Literal
 
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.doitext.errors import machine_fault
 from fly64tasks.doitext.spec import differences
 from fly64tasks.errors import CheckpointError, StoppedEarly, machine_error
-from fly64tasks.study.study import CheckpointSpec
+from fly64tasks.recon.ptychi.state import from_bytes, to_bytes
+from fly64tasks.study.recon import CheckpointSpec
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +73,52 @@ class Checkpoints:
     reached: Progress | None = None
     _written: float = field(default_factory=time.monotonic)
 
+    @classmethod
+    def of_run(
+        cls,
+        record: dict[str, Any],
+        path: Path,
+        spec: CheckpointSpec,
+        why_stop: Callable[[], str | None],
+    ) -> Checkpoints:
+        """Return the checkpoints of the run that a record is of."""
+        run = {
+            "input_sha256": record["input"]["sha256"],
+            "spec": record["spec"],
+            "versions": record["versions"],
+            "device": record["device"]["name"].partition(":")[0],
+        }
+        return cls(path, run, spec, why_stop)
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """Return the loss of each epoch that was reached."""
+        return self.reached.losses if self.reached else ()
+
+    def take_up(self, other: Literal["refuse", "discard"], *, fresh: bool) -> None:
+        """Find out where the run goes on from.
+
+        Parameters
+        ----------
+        other : str
+            What to do with a checkpoint of another run, or a damaged one.
+        fresh : bool
+            Start anew, whatever checkpoint there is.
+
+        Raises
+        ------
+        CheckpointError
+            It is damaged, or of another run, and is to be refused.
+        """
+        if fresh:
+            self.remove()
+        try:
+            self.load()
+        except CheckpointError as error:
+            if other == "refuse":
+                raise
+            logger.warning("%s", error)
+
     def load(self) -> None:
         """Read where the run was into ``reached``, where there is a checkpoint.
 
@@ -90,16 +132,11 @@ class Checkpoints:
         if not self.path.exists():
             return
         try:
-            encoded = io.BytesIO(self.path.read_bytes())
-            if not zipfile.is_zipfile(encoded):  # torch would try older formats
-                raise self._refused("is damaged (not an archive of torch)")
-            encoded.seek(0)
-            content = torch.load(encoded, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            content = from_bytes(self.path.read_bytes())
+        except (OSError, ValueError) as error:
             if machine_fault(error):  # it may well be whole
                 raise
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise self._refused(f"is damaged ({first})") from None
+            raise self._refused(f"is damaged ({error})") from None
         if not isinstance(content, dict) or set(content) != _KEYS or content["schema"] != _SCHEMA:
             raise self._refused("is not one of this version")
         changed = list(differences(content["run"], self.run))
@@ -158,10 +195,11 @@ class Checkpoints:
             raise StoppedEarly(f"{why} after epoch {len(losses)}; run again to go on from there")
 
     def _write(self, content: dict[str, Any]) -> None:
-        encoded = io.BytesIO()  # torch's own words for a full disk name neither it nor the file
-        torch.save(content, encoded)
+        encoded = to_bytes(
+            content
+        )  # torch's own words for a full disk name neither it nor the file
         with replaced(self.path) as temporary:
-            temporary.write_bytes(encoded.getbuffer())
+            temporary.write_bytes(encoded)
 
     def remove(self) -> None:
         """Remove the checkpoint: the run has ended, or starts anew."""

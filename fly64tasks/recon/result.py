@@ -1,21 +1,29 @@
-"""`reconstruction.npz` as it was written: the only reader."""
+"""`reconstruction.npz`: its only writer and its only reader."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from fly64tasks.data.npz import Archive
+from fly64tasks.data.archive import Archive, write_npz
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.errors import DatasetError
+from fly64tasks.study.recon import ReconSpec
 from fly64tasks.study.spec import parse_spec
-from fly64tasks.study.study import Geometry, ReconSpec
+from fly64tasks.study.stages import Geometry
+
+if TYPE_CHECKING:
+    from fly64tasks.recon.files import Finished
+
+
+_REPEATED = ("stage", "spec", "versions", "input", "start", "set")
+"""What its metadata repeat of ``run.json``."""
 
 
 class _Input(Struct):
@@ -116,4 +124,24 @@ def read_reconstruction(path: Path) -> Reconstructed:
         )
     return Reconstructed(
         path, obj.astype(complex), probe.astype(complex), positions, loss, metadata
+    )
+
+
+def write_reconstruction(path: Path, finished: Finished) -> None:
+    """Write a ``reconstruction.npz``, whole or not at all.
+
+    Raises
+    ------
+    DatasetError
+        ``path`` exists and was not written by this project.
+    """
+    write_npz(
+        path,
+        {
+            "object": finished.result.obj,
+            "probe": finished.result.probe,
+            "positions_px": finished.start.positions_px,
+            "loss": np.array(finished.result.loss),
+        },
+        {key: finished.record[key] for key in _REPEATED},
     )

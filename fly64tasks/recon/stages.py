@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,15 +12,16 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from fly64tasks.errors import MachineError, ReconstructionError, StudyError
+from fly64tasks.errors import MachineError, failed_reconstruction
 from fly64tasks.recon.checkpoint import Checkpoints
+from fly64tasks.recon.ptychi import device as devices
 from fly64tasks.recon.ptychi import fourier_shift, memory, state
-from fly64tasks.recon.ptychi.task import new_task, ptychi_options
+from fly64tasks.recon.ptychi.options import ptychi_options
+from fly64tasks.recon.ptychi.task import arrays_of, new_task, run_epoch
 from fly64tasks.recon.start import Start
-from fly64tasks.study.study import Geometry, ReconSpec
+from fly64tasks.study.recon import ReconSpec
 
 logger = logging.getLogger(__name__)
 
@@ -59,34 +59,9 @@ class Reconstruction:
     options: tuple[dict[str, Any], ...]
 
 
-def resolve_device(name: str) -> str:
-    """Return ``cpu`` or ``cuda:i`` for ``auto``, ``cpu``, ``cuda`` or ``cuda:i``.
-
-    Raises
-    ------
-    StudyError
-        Not one of these, or there is no such device.
-    """
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "cpu" or (name == "auto" and count == 0):
-        return "cpu"
-    kind, _, index = name.partition(":")
-    if name != "auto" and (kind != "cuda" or (":" in name and not index.isdecimal())):
-        raise StudyError(f"device {name!r} is unknown, expected auto, cpu, cuda or cuda:0, ...")
-    if int(index or 0) >= count:
-        raise StudyError(f"device {name!r} asked for, found {count} CUDA devices; use auto or cpu")
-    return f"cuda:{index or 0}"
-
-
-def device_name(device: str) -> str:
-    """Return the hardware's name of a resolved device."""
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else "CPU"
-
-
 def reconstruct(
     start: Start,
     spec: ReconSpec,
-    geometry: Geometry,
     *,
     device: str = "cpu",
     on_epoch: EpochCallback = lambda epoch, loss: None,
@@ -97,7 +72,7 @@ def reconstruct(
     Parameters
     ----------
     device : str
-        As `resolve_device` returns.
+        As `ptychi.device.resolve` returns.
     on_epoch : callable
         Called after each epoch with its number, from 1, and its loss.
     checkpoints : Checkpoints, optional
@@ -115,18 +90,13 @@ def reconstruct(
     spec = spec.resolved()
     shifting = fourier_shift.installed if spec.fast_fourier_shift else contextlib.nullcontext
     with ONE_AT_A_TIME, shifting():
-        # Batches are small: a second thread gains little, and loses much on a busy machine.
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
-        memory.keep_freed()
-        if device.startswith("cuda"):
-            torch.cuda.set_device(device)
-            torch.cuda.reset_peak_memory_stats(device)
+        devices.prepare(device)
         result = _in_memory(
             spec,
             len(start.frames),
             device,
-            run=lambda spec: _run_stages(start, spec, geometry, device, on_epoch, checkpoints),
-            fits=lambda stage: _fits(start, stage, geometry, device),
+            run=lambda spec: _run_stages(start, spec, device, on_epoch, checkpoints),
+            fits=lambda stage: _fits(start, stage, device),
         )
     _check(result, start, spec)
     return result
@@ -173,12 +143,12 @@ def _in_memory(
     raise MachineError(f"{problem}; not even 1 fits: use a device with more memory")
 
 
-def _fits(start: Start, stage: ReconSpec, geometry: Geometry, device: str) -> bool:
+def _fits(start: Start, stage: ReconSpec, device: str) -> bool:
     """Return whether the memory holds a stage, by running its first epochs."""
     memory.release(device)
-    options = ptychi_options(start, stage, geometry, device)
+    options = ptychi_options(start, stage, device)
     try:
-        with new_task(options, start, start.obj, start.probe / start.probe.shape[-1]) as task:
+        with new_task(options, start, start.obj, start.scale.to_ptychi(start.probe)) as task:
             task.run(_TRIAL_EPOCHS)
     except Exception as error:
         return not memory.is_short(error)
@@ -188,19 +158,16 @@ def _fits(start: Start, stage: ReconSpec, geometry: Geometry, device: str) -> bo
 def _run_stages(
     start: Start,
     spec: ReconSpec,
-    geometry: Geometry,
     device: str,
     on_epoch: EpochCallback,
     checkpoints: Checkpoints | None,
 ) -> Reconstruction:
     reached = checkpoints.reached if checkpoints else None
-    n = start.probe.shape[-1]
-    # pty-chi's transform is not normalised: its probe is 1/N of the unitary one.
-    obj, probe = start.obj, start.probe / n
-    losses: list[float] = [] if reached is None else list(reached.losses)
+    obj, probe = start.obj, start.scale.to_ptychi(start.probe)
+    losses = list(checkpoints.losses) if checkpoints else []
     used: list[dict[str, Any]] = []
     for index, stage in enumerate(spec.stages()):
-        options = ptychi_options(start, stage, geometry, device)
+        options = ptychi_options(start, stage, device)
         used.append(options.get_dict())
         if reached and index < reached.stage:
             continue
@@ -212,18 +179,17 @@ def _run_stages(
             while len(losses) - before < stage.num_epochs:
                 if _at_plateau(losses[before:], stage):
                     break
-                losses.append(_epoch(task, len(losses) + 1))
+                losses.append(run_epoch(task, len(losses) + 1))
                 on_epoch(len(losses), losses[-1])
                 if not np.isfinite(losses[-1]):
-                    raise _failure(f"the loss is not finite after epoch {len(losses)}")
+                    raise failed_reconstruction(f"the loss is not finite after epoch {len(losses)}")
                 if checkpoints:
                     capture = partial(state.capture, task)
                     checkpoints.after_epoch(index, losses, before, capture)
-            obj = task.get_data("object")[0].cpu().numpy()
-            probe = task.get_data("probe")[0].cpu().numpy()
+            obj, probe = arrays_of(task)
     return Reconstruction(
         obj=obj.astype(np.complex64),
-        probe=(probe * (n / np.sqrt(start.intensity_scale))).astype(np.complex64),
+        probe=start.scale.from_ptychi(probe),
         loss=tuple(losses),
         options=tuple(used),
     )
@@ -247,15 +213,6 @@ def _within_memory(stage: int, losses: Sequence[float]) -> Iterator[None]:
         raise
 
 
-def _epoch(task: Any, epoch: int) -> float:
-    """Run an epoch of a stage and return its loss; ``epoch`` is counted over all stages."""
-    try:
-        task.run(1)
-    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-        raise _failure(f"pty-chi failed in epoch {epoch}: {error}") from None
-    return float(task.reconstructor.loss_tracker.table["loss"].iloc[-1])
-
-
 def _at_plateau(losses: Sequence[float], stage: ReconSpec) -> bool:
     """Return whether the last ``plateau_epochs`` epochs of a stage brought no lower loss."""
     n = stage.plateau_epochs
@@ -269,20 +226,19 @@ def _check(result: Reconstruction, start: Start, spec: ReconSpec) -> None:
     for name, array in (("object", result.obj), ("probe", result.probe)):
         bad = array.size - int(np.count_nonzero(np.isfinite(array)))
         if bad:
-            raise _failure(f"the {name} holds {bad} values that are not finite")
+            raise failed_reconstruction(f"the {name} holds {bad} values that are not finite")
     first, last = result.loss[0], result.loss[-1]
     # DM's loss is the change of the exit waves, which need not be largest at first.
     if spec.algorithm != "DM" and last > DIVERGED_LOSS_RATIO * first:
-        raise _failure(f"diverged: the loss ended at {last:.3g}, above its start of {first:.3g}")
+        raise failed_reconstruction(
+            f"diverged: the loss ended at {last:.3g}, above its start of {first:.3g}"
+        )
     seen = _illuminated(start)
     ratio = float(np.abs(result.obj[seen]).mean() / np.abs(start.obj[seen]).mean())
     if not 1 / COLLAPSED_MAGNITUDE_RATIO < ratio < COLLAPSED_MAGNITUDE_RATIO:
-        raise _failure(f"diverged: the object's mean magnitude went to {ratio:.3g} of its start")
-
-
-def _failure(reason: str) -> ReconstructionError:
-    hint = "try fewer epochs, another noise_model or batching, or update_probe = false"
-    return ReconstructionError(f"{reason}; {hint}")
+        raise failed_reconstruction(
+            f"diverged: the object's mean magnitude went to {ratio:.3g} of its start"
+        )
 
 
 def _illuminated(start: Start) -> NDArray[np.bool_]:

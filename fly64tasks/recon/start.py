@@ -7,27 +7,38 @@ for it by name.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
-from fly64tasks.errors import DatasetError
+from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.physics.scan import Canvas, canvas_of
-from fly64tasks.study.study import ReconSpec
+from fly64tasks.recon.scale import Scale
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.spec import parse_spec
+from fly64tasks.study.stages import Geometry
 
-ASSUMED_PHOTONS_PER_FRAME = 1e5
-"""Scale given to sets that are not counts: pty-chi's absolute epsilons need some."""
+_SAID_OF_THE_SET = (
+    "dose_photons_per_frame",
+    "overlap_view",
+    "split",
+    "selection_strategy",
+    "acceptance_rate",
+)
 
 
 @dataclass(frozen=True)
 class Start:
-    """Everything that pty-chi is given.
+    """Everything that pty-chi is given, and what is known of the set that it comes from.
 
     Attributes
     ----------
     intensity : (n, N, N) float32
-        Diffraction intensity, zero frequency centred: the set's own times ``intensity_scale``.
+        Diffraction intensity, zero frequency centred: the set's own times ``scale.intensity``.
     positions_px : (n, 2) float64
         Patch centres in pixels of the canvas, y first.
     probe : (modes, N, N) complex64
@@ -36,12 +47,16 @@ class Start:
     canvas : Canvas
     frames : (n,) int
         Frames of the set that are used, ascending.
-    counts : bool
-        Whether the set holds whole photon counts.
-    intensity_scale : float
-        1 for counts; else what brings the mean frame to `ASSUMED_PHOTONS_PER_FRAME`.
+    scale : Scale
+    geometry : Geometry
+        As the set's metadata has it, else the assumed one.
+    n_frames_in_set : int
+    simulated : bool
+        Whether the set's object is the truth that it was simulated from.
     truth_seeded : bool
         Whether the object starts from the truth that it would be scored against.
+    said_of_the_set : dict
+        What else its metadata say that a record repeats.
     """
 
     intensity: NDArray[np.float32]
@@ -50,9 +65,17 @@ class Start:
     obj: NDArray[np.complex64]
     canvas: Canvas
     frames: NDArray[np.integer]
-    counts: bool
-    intensity_scale: float
+    scale: Scale
+    geometry: Geometry
+    n_frames_in_set: int
+    simulated: bool
     truth_seeded: bool
+    said_of_the_set: dict[str, Any]
+
+
+def read_start(path: Path, spec: ReconSpec) -> Start:
+    """Read a set and return the start of its reconstruction; raises as reading and `start_of`."""
+    return start_of(read_dataset(path), spec, str(path))
 
 
 def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
@@ -61,7 +84,7 @@ def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
     Raises
     ------
     DatasetError
-        The scan can not be used, or the frames chosen are dark.
+        The scan or the geometry can not be used, or the frames chosen are dark.
     """
     size = dataset.frame_size_px
     shape = dataset.object_guess.shape
@@ -71,22 +94,22 @@ def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
     intensity = chosen.diffraction_amplitude.astype(np.float64) ** 2
     if not intensity.any():
         raise DatasetError(f"{name}: the {len(frames)} chosen frames are dark, expected photons")
-    counts = holds_counts(intensity)
-    mean_photons = intensity.sum(axis=(1, 2)).mean()
-    scale = 1.0 if counts else ASSUMED_PHOTONS_PER_FRAME / mean_photons
-    probe_power = (np.abs(dataset.probe_guess.astype(np.complex128)) ** 2).sum()
+    scale = Scale.of(intensity)
     return Start(
-        intensity=(intensity * scale).astype(np.float32),
+        intensity=(intensity * scale.intensity).astype(np.float32),
         positions_px=chosen.positions_px + np.array(canvas.origin_px),
-        probe=(dataset.probe_guess * np.sqrt(scale * mean_photons / probe_power)).astype(
-            np.complex64
-        ),
+        probe=scale.first_probe(dataset.probe_guess),
         obj=_first_object(dataset, spec, canvas, name),
         canvas=canvas,
         frames=frames,
-        counts=counts,
-        intensity_scale=float(scale),
+        scale=scale,
+        geometry=_geometry(dataset, name),
+        n_frames_in_set=len(dataset.positions_px),
+        simulated=dataset.is_simulated,
         truth_seeded=spec.object_init == "guess" and dataset.is_simulated,
+        said_of_the_set={
+            key: dataset.metadata[key] for key in _SAID_OF_THE_SET if key in dataset.metadata
+        },
     )
 
 
@@ -96,21 +119,6 @@ def choose_frames(n: int, spec: ReconSpec) -> NDArray[np.integer]:
         return np.arange(n)
     rng = np.random.default_rng(spec.subsampling_seed)
     return np.sort(rng.choice(n, spec.n_images, replace=False))
-
-
-def holds_counts(intensity: NDArray[np.floating]) -> bool:
-    """Return whether intensities are whole numbers, up to the rounding of a float32 amplitude.
-
-    Pixels above 1e5 say nothing, as float32 no longer tells whole numbers apart there.
-
-    >>> holds_counts(np.sqrt(np.array([0.0, 1, 3, 7])).astype(np.float32).astype(float) ** 2)
-    True
-    >>> holds_counts(np.array([0.0, 0.25, 0.5]))
-    False
-    """
-    telling = intensity[intensity < 1e5]
-    whole = np.round(telling)
-    return bool(whole.any() and np.abs(telling - whole).max() < 0.05)
 
 
 def _first_object(
@@ -129,3 +137,11 @@ def _first_object(
         noise = rng.standard_normal((2, *canvas.shape))
         first += (0.01 * (noise[0] + 1j * noise[1])).astype(np.complex64)
     return first
+
+
+def _geometry(dataset: PtychoDataset, name: str) -> Geometry:
+    table = dataset.metadata.get("geometry", {})
+    try:
+        return parse_spec(Geometry, table, f"{name}: _metadata.geometry")
+    except StudyError as error:
+        raise DatasetError(str(error)) from None

@@ -23,12 +23,12 @@ from fly64tasks.report.curves import (
     looks_of,
     say_empty,
 )
+from fly64tasks.report.files import FIGURE_FORMATS, FIGURE_NAMES
 from fly64tasks.report.findings import RESOLUTION
 from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.wording import dose_text, score_text
 from fly64tasks.score.scorecard import Metric
-from fly64tasks.study import paths as names
-from fly64tasks.study.study import SPLITS
+from fly64tasks.study.cases import SPLITS
 
 _PANEL_IN = (5.4, 3.2)
 _SMALL_PANEL_IN = (4.0, 2.7)
@@ -44,10 +44,10 @@ def write_figures(jobs: Sequence[Job], folder: Path) -> None:
         "frc_curves": lambda: _grid_of_frc(jobs),
         "reconstructions": lambda: _grid_of_thumbnails(jobs),
     }
-    for name in names.FIGURE_NAMES:
+    for name in FIGURE_NAMES:
         with plotstyle.applied():
             figure = drawings[name]()
-        for suffix in names.FIGURE_FORMATS:
+        for suffix in FIGURE_FORMATS:
             plotstyle.save(figure, folder / f"{name}.{suffix}")
 
 

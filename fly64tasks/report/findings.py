@@ -13,7 +13,7 @@ from typing import Literal
 from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.wording import counted, dose_text, in_sentence, listed, score_text, with_unit
 from fly64tasks.score.scorecard import METRICS, Metric
-from fly64tasks.study.study import SPLITS
+from fly64tasks.study.cases import SPLITS
 
 RESOLUTION = next(metric for metric in METRICS if metric.key == "frc_halfbit_period_nm")
 """The resolution that curves and sentences show."""

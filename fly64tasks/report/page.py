@@ -20,6 +20,7 @@ from markupsafe import Markup
 from fly64tasks import plotstyle
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.report import pictures
+from fly64tasks.report.files import FIGURE_NAMES, FIGURES
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.page_job import (
     best_of,
@@ -42,8 +43,9 @@ from fly64tasks.report.wording import (
     with_unit,
 )
 from fly64tasks.score.scorecard import METRICS, Metric
-from fly64tasks.study.paths import FIGURE_NAMES, FIGURES, Layout
-from fly64tasks.study.study import BASELINE, SPLITS, Study
+from fly64tasks.study.cases import BASELINE, SPLITS
+from fly64tasks.study.paths import Layout
+from fly64tasks.study.study import Study
 
 EMBED_LIMIT = 60
 """Above so many jobs the page links to their pictures and does not hold them."""

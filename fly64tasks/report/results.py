@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fly64tasks.recon.files import LOG, LOSSES, RUN_RECORD, SHOWN
 from fly64tasks.report.records import (
     Frc,
     Run,
@@ -16,10 +17,11 @@ from fly64tasks.report.records import (
     read_json,
     read_losses,
 )
+from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL
 from fly64tasks.score.scorecard import METRICS, Metric
-from fly64tasks.study import paths as names
+from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.study import Case, Study
+from fly64tasks.study.study import Study
 
 State = Literal["scored", "not scored", "failed", "left out", "no dataset", "not run"]
 
@@ -57,7 +59,7 @@ class Job:
         if noted is None and self.value(metric) is None:
             truth = self.scores.truth
             absent = metric.needs_truth and not truth.comparable
-            return (absent and truth.reason) or f"{names.SCORES} does not have it"
+            return (absent and truth.reason) or f"{SCORES} does not have it"
         return noted or ""
 
     @property
@@ -112,8 +114,8 @@ def _read_job(
     available: Collection[Path] | None,
 ) -> Job:
     folder = layout.recon_dir(case)
-    run = read_json(folder / names.RUN_RECORD, Run)
-    path = folder / names.SCORES
+    run = read_json(folder / RUN_RECORD, Run)
+    path = folder / SCORES
     counts = available is None or path in available
     scores = read_json(path, Scores) if counts else None
     stale = scores is None and path.exists()
@@ -122,8 +124,7 @@ def _read_job(
         why = "reconstructed; its scores are of an earlier run"
     if state != "scored":
         scores = None
-    present = (names.RECONSTRUCTION, names.RUN_RECORD, names.LOSSES, names.LOG)
-    of_scores = (names.SCORES, names.FRC, names.COMPARISON) if scores else ()
+    of_scores = (SCORES, FRC, COMPARISON) if scores else ()
     return Job(
         case=case,
         folder=folder,
@@ -131,12 +132,12 @@ def _read_job(
         why=why,
         scores=scores,
         run=run,
-        losses=read_losses(folder / names.LOSSES),
-        frc=read_frc(folder / names.FRC) if scores else None,
-        log_tail=log_tail(folder / names.LOG),
-        comparison=_existing(folder / names.COMPARISON) if scores else None,
-        thumbnail=_existing(folder / names.THUMBNAIL) if scores else None,
-        files=tuple(name for name in (*present, *of_scores) if (folder / name).is_file()),
+        losses=read_losses(folder / LOSSES),
+        frc=read_frc(folder / FRC) if scores else None,
+        log_tail=log_tail(folder / LOG),
+        comparison=_existing(folder / COMPARISON) if scores else None,
+        thumbnail=_existing(folder / THUMBNAIL) if scores else None,
+        files=tuple(name for name in (*SHOWN, *of_scores) if (folder / name).is_file()),
     )
 
 

@@ -12,7 +12,8 @@ from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.wording import NONE, dose_text, score_text
 from fly64tasks.score.scorecard import METRICS, Metric
-from fly64tasks.study.study import SPLITS, Study
+from fly64tasks.study.cases import SPLITS
+from fly64tasks.study.study import Study
 
 COLUMNS = (
     "case",

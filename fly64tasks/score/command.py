@@ -17,17 +17,19 @@ from scipy.ndimage import label
 
 from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.data import lineage
-from fly64tasks.data.dataset import read_dataset
 from fly64tasks.data.ownership import WRITER, refuse_foreign
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError
-from fly64tasks.physics import image_quality
+from fly64tasks.physics import alignment
+from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import Reconstructed, read_reconstruction
 from fly64tasks.score.compare import Comparison, compare, refuse_another, score_values, why_no_truth
+from fly64tasks.score.files import COMPARISON, FRC, SCORE_FILES, SCORES, THUMBNAIL
 from fly64tasks.score.picture import draw_comparison, draw_thumbnail
 from fly64tasks.score.scorecard import METRICS
-from fly64tasks.study import paths
-from fly64tasks.study.study import Case, ScoreSpec
+from fly64tasks.study.cases import Case
+from fly64tasks.study.stages import ScoreSpec
 
 PROG = "python -m fly64tasks.score"
 SCHEMA = 1
@@ -55,7 +57,7 @@ _FRC_COLUMNS = (
     "threshold_halfbit",
     "n_pixels",
 )
-_MARKS = {paths.FRC: ",".join(_FRC_COLUMNS).encode()}
+_MARKS = {FRC: ",".join(_FRC_COLUMNS).encode()}
 
 
 def score(
@@ -77,15 +79,15 @@ def score(
     DatasetError
         A file breaks its contract, or the reconstruction is of another set.
     """
-    for name in paths.SCORE_FILES:
+    for name in SCORE_FILES:
         refuse_foreign(output_dir / name, _MARKS.get(name))
-    found = read_reconstruction(output_dir / paths.RECONSTRUCTION)
+    found = read_reconstruction(output_dir / RECONSTRUCTION)
     scores, comparison = assess(found, input_npz, spec, case)
     obj = found.obj if comparison is None else comparison.aligned.obj
     truth = None if comparison is None else comparison.truth
     region = None if comparison is None else comparison.region
     draw_comparison(
-        output_dir / paths.COMPARISON,
+        output_dir / COMPARISON,
         obj,
         found,
         truth=truth,
@@ -93,9 +95,9 @@ def score(
         title=case.name if case else input_npz.name,
         note=scores["truth"]["reason"] or "",
     )
-    draw_thumbnail(output_dir / paths.THUMBNAIL, obj, truth=truth, region=region)
-    _write_frc(output_dir / paths.FRC, comparison)
-    with replaced(output_dir / paths.SCORES) as temporary:
+    draw_thumbnail(output_dir / THUMBNAIL, obj, truth=truth, region=region)
+    _write_frc(output_dir / FRC, comparison)
+    with replaced(output_dir / SCORES) as temporary:
         text = json.dumps(scores, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", "utf-8")
     return scores
@@ -155,7 +157,7 @@ def assess(
 
 def _region_of(comparison: Comparison, spec: ScoreSpec) -> dict[str, Any]:
     region = comparison.region
-    rows, columns = image_quality.bounding_box(region)
+    rows, columns = alignment.bounding_box(region)
     return {
         "threshold": spec.region_threshold,
         "pixels": int(region.sum()),
@@ -167,7 +169,7 @@ def _region_of(comparison: Comparison, spec: ScoreSpec) -> dict[str, Any]:
 
 def _alignment_of(comparison: Comparison) -> dict[str, Any]:
     aligned = comparison.aligned
-    residual = image_quality.residual_shift_px(aligned.obj, comparison.truth, comparison.region)
+    residual = alignment.residual_shift_px(aligned.obj, comparison.truth, comparison.region)
     return {
         "scale": abs(aligned.scale),
         "phase_rad": float(np.angle(aligned.scale)),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.errors import DatasetError
-from fly64tasks.physics import image_quality, optics
+from fly64tasks.physics import alignment, image_quality, optics
 from fly64tasks.physics.frc import (
     NYQUIST_CYCLES_PER_PX,
     RingCorrelation,
@@ -22,7 +22,7 @@ from fly64tasks.physics.scan import patches_inside
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.recon.start import choose_frames
 from fly64tasks.score.scorecard import METRICS
-from fly64tasks.study.study import ScoreSpec
+from fly64tasks.study.stages import ScoreSpec
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Comparison:
     """
 
     truth: NDArray[np.complexfloating]
-    aligned: image_quality.Alignment
+    aligned: alignment.Alignment
     region: NDArray[np.bool_]
     rings: RingCorrelation
 
@@ -84,11 +84,11 @@ def compare(dataset: PtychoDataset, found: Reconstructed, spec: ScoreSpec) -> Co
     pixels.
     """
     truth = dataset.object_guess.astype(complex)
-    region = image_quality.illuminated_region(
+    region = alignment.illuminated_region(
         dataset.probe_guess, found.positions_px, found.obj.shape, spec.region_threshold
     )
-    aligned = image_quality.align(found.obj, truth, region)
-    box = image_quality.bounding_box(region)
+    aligned = alignment.align(found.obj, truth, region)
+    box = alignment.bounding_box(region)
     window = soft_window(region, spec.frc_taper_px)
     rings = ring_correlation(aligned.obj[box], truth[box], window)
     return Comparison(truth, aligned, region, rings)

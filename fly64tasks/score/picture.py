@@ -17,13 +17,8 @@ from PIL.PngImagePlugin import PngInfo
 from fly64tasks import plotstyle
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.physics.image_quality import (
-    BoolArray,
-    ComplexArray,
-    FloatArray,
-    bounding_box,
-    phase_near,
-)
+from fly64tasks.physics.alignment import BoolArray, ComplexArray, FloatArray, bounding_box
+from fly64tasks.physics.image_quality import phase_near
 from fly64tasks.recon.result import Reconstructed
 
 THUMBNAIL_PX = 240

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from fly64tasks.errors import Fly64Error, StoppedEarly
-from fly64tasks.study.study import BASELINE, SPLITS, BaseSpec, Geometry, SimulationSpec, Study
+from fly64tasks.study.cases import BASELINE, SPLITS
+from fly64tasks.study.stages import BaseSpec, Geometry, SimulationSpec
+from fly64tasks.study.study import Study
 
 BENCHMARK_BASE = BaseSpec(object_size_px=200)
 """The default study's probe on a smaller object: about as many frames as its dense view."""
@@ -52,11 +54,12 @@ def measure(seconds: float) -> dict[str, Any]:
         ``frames_per_second``, in which a frame counts once for each epoch, and ``study_frames``,
         how many the default study's reconstructions have, counted so.
     """
-    from fly64tasks.recon import command, stages
+    from fly64tasks.recon import command
+    from fly64tasks.recon.ptychi import device as devices
     from fly64tasks.simulation.simulate import make_base, simulate
 
-    device = stages.resolve_device("auto")
-    found: dict[str, Any] = {"device": device, "hardware": stages.device_name(device)}
+    device = devices.resolve("auto")
+    found: dict[str, Any] = {"device": device, "hardware": devices.hardware_name(device)}
     if not seconds:
         return found
     study = Study(base=BENCHMARK_BASE)
@@ -102,14 +105,14 @@ def study_frames(study: Study) -> dict[str, int]:
     >>> study_frames(Study())
     {'baseline': 900, 'dense': 197, 'sparse': 37}
     """
-    from fly64tasks.physics import scan
+    from fly64tasks.physics import scan, thinning
 
     positions = scan.raster_positions(study.base)
     found = {BASELINE: len(positions)}
     for frames in scan.split_at_median(positions, study.simulation.split_axis).values():
         for view in study.thinned_views:
             size, spec = study.base.probe_size_px, study.view_spec(view)
-            kept = scan.select_view(positions[frames], spec, size, study.name).kept
+            kept = thinning.select_view(positions[frames], spec, size, study.name).kept
             found[view] = found.get(view, 0) + len(kept)
     return found
 

@@ -11,7 +11,7 @@ import msgspec
 import shtab
 
 from fly64tasks.commandline import Parser
-from fly64tasks.study.study import ReconSpec
+from fly64tasks.study.recon import ReconSpec
 
 
 def script(

@@ -13,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.data import lineage
-from fly64tasks.data.dataset import Base, PtychoDataset, read_base, write_base, write_dataset
+from fly64tasks.data.dataset import Base, PtychoDataset
+from fly64tasks.data.readers.npz import read_base
+from fly64tasks.data.writers.npz import write_base, write_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics import optics, scan
-from fly64tasks.study.study import SPLITS, BaseSpec, Geometry, SimulationSpec
+from fly64tasks.study.cases import SPLITS
+from fly64tasks.study.stages import BaseSpec, Geometry, SimulationSpec
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from fly64tasks.data import lineage
-from fly64tasks.data.dataset import read_dataset, write_dataset
-from fly64tasks.physics import optics, scan
-from fly64tasks.study.study import ViewSpec
+from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.data.writers.npz import write_dataset
+from fly64tasks.physics.optics import probe_diameter_px
+from fly64tasks.physics.overlap import overlap_metrics
+from fly64tasks.physics.thinning import select_view
+from fly64tasks.study.stages import ViewSpec
 
 
 def make_view(sources: dict[str, Path], targets: dict[str, Path], *, spec: ViewSpec) -> None:
@@ -28,12 +31,12 @@ def make_view(sources: dict[str, Path], targets: dict[str, Path], *, spec: ViewS
     for split, source in sources.items():
         dataset = read_dataset(source)
         size = dataset.frame_size_px
-        thinning = scan.select_view(dataset.positions_px, spec, size, str(source))
+        thinning = select_view(dataset.positions_px, spec, size, str(source))
         n, kept = len(dataset.positions_px), len(thinning.kept)
         view = dataset.select(thinning.kept)
-        overlap = scan.overlap_metrics(
+        overlap = overlap_metrics(
             view.positions_px,
-            diameter_px=optics.probe_diameter_px(dataset.probe_guess),
+            diameter_px=probe_diameter_px(dataset.probe_guess),
             gridsize=spec.gridsize,
             neighbor_count=spec.neighbor_count,
         )

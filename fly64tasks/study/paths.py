@@ -1,4 +1,8 @@
-"""Where everything lies: every file and folder name of a study, once."""
+"""Where everything lies: the folders of a study, and the sets in them.
+
+What lies in a job's folder is named by what writes it: `fly64tasks.recon.files` and
+`fly64tasks.score.files`; what the report writes, by `fly64tasks.report.files`.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +10,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fly64tasks.study.study import BASELINE, Case, Study, dose_name
-
-RECONSTRUCTION = "reconstruction.npz"
-LOSSES = "losses.csv"
-RUN_RECORD = "run.json"
-LOG = "ptychi.log"
-OLDER_LOG = "ptychi.log.1"
-"""The part before, of a log that grew large."""
-CHECKPOINT = "checkpoint.pt"
-PRODUCT = "product.h5"
-SCORES = "scores.json"
-FRC = "frc.csv"
-COMPARISON = "comparison.png"
-THUMBNAIL = "thumbnail.png"
-SCORE_FILES = (SCORES, FRC, COMPARISON, THUMBNAIL)
-"""What scoring writes beside a reconstruction."""
-
-REPORT = "index.html"
-SUMMARY_CSV = "summary.csv"
-SUMMARY_MD = "summary.md"
-FIGURES = "figures"
-FIGURE_NAMES = ("error_versus_dose", "resolution_versus_dose", "frc_curves", "reconstructions")
-FIGURE_FORMATS = ("svg", "pdf")
-REPORT_FILES = (
-    REPORT,
-    SUMMARY_CSV,
-    SUMMARY_MD,
-    *(f"{FIGURES}/{name}.{suffix}" for name in FIGURE_NAMES for suffix in FIGURE_FORMATS),
-)
-"""What the report writes, relative to the artifact root: always all of it."""
+from fly64tasks.study.cases import BASELINE, Case, dose_name
+from fly64tasks.study.study import Study
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,24 @@ because an error that says only ``unknown field`` sends people to the source.
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from fly64tasks.errors import StudyError
 
+Count = Annotated[int, Meta(ge=1, le=10**9)]
+Seed = Annotated[int, Meta(ge=0, lt=2**32)]
+Positive = Annotated[float, Meta(gt=0, le=1e300)]
+NotNegative = Annotated[float, Meta(ge=0, le=1e300)]
+
 _SHOWN = 100
-
-
 MOST_BYTES = 2**18
 MOST_DOTS = 4000  # tomllib takes the square of a dotted key's parts
 
@@ -34,6 +39,40 @@ class Spec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 SpecT = TypeVar("SpecT", bound=Spec)
+
+
+class Setting(NamedTuple):
+    """A field of a spec as a command line offers it: its name, its meaning, its default."""
+
+    name: str
+    meaning: str
+    default: str
+
+
+def settings_of(spec_type: type[Spec]) -> Iterator[Setting]:
+    """Yield the fields of a spec, with the meaning that its docstring gives under *Attributes*.
+
+    >>> class Sampling(Spec, frozen=True):
+    ...     '''How frames are drawn.
+    ...
+    ...     Attributes
+    ...     ----------
+    ...     n : int, all unless given
+    ...         Frames to draw.
+    ...     '''
+    ...     n: int | None = None
+    >>> list(settings_of(Sampling))
+    [Setting(name='n', meaning='frames to draw', default='all')]
+    """
+    described = inspect.getdoc(spec_type) or ""
+    for field in msgspec.structs.fields(spec_type):
+        entry = re.search(
+            rf"^{field.name} : \w+(?:, (.*) unless given)?\n    (.*)\.$", described, re.MULTILINE
+        )
+        unset, meaning = entry.groups() if entry else (None, "")
+        if meaning[1:2].islower():
+            meaning = meaning[0].lower() + meaning[1:]
+        yield Setting(field.name, meaning, str(unset if field.default is None else field.default))
 
 
 def parse_spec(

@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from fly64tasks.data.dataset import PtychoDataset, read_dataset, write_dataset
+from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.lineage import MadeAsAsked, lineage_of_set, said_by
+from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.simulation.views import make_view
-from fly64tasks.study.study import Geometry, SimulationSpec, Study
+from fly64tasks.study.stages import Geometry, SimulationSpec
+from fly64tasks.study.study import Study
 
 
 def is_current(sets: dict[str, Path], *made_from: Any) -> bool:

@@ -76,7 +76,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def jobs(folder: Path) -> list[dict[str, float]]:
-    manifest = json.loads((folder / "reports/reconstruction_manifest.json").read_text())
+    manifest = json.loads((folder / "reports/manifest.json").read_text())
     found: list[dict[str, float]] = manifest["jobs"]
     return found
 

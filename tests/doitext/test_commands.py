@@ -159,6 +159,14 @@ def test_filters_join_patterns_in_any_position(study: Project) -> None:
         assert [name for name in planned.verdicts if name.startswith("recon")] == jobs
 
 
+def test_filter_that_is_declared_with_an_unknown_kind_is_refused(study: Project) -> None:
+    study.filters = {"dose": "number"}
+    result = study.doit("--dose", "1000")
+    assert result.code == 3
+    assert "--dose: filters.dose is 'number', expected 'str', 'int' or 'float'" in result.err
+    assert study.doit("-n").code == 0
+
+
 def test_gridsize_filter_selects_baseline(study: Project) -> None:
     listed = study.doit("list", "-q", "--gridsize", "1").out.split()
     assert listed == [f"recon:{_name(case)}" for case in CASES if case[1] == "baseline"]
@@ -381,7 +389,7 @@ def given(project: Project) -> Project:
         for name in "abc":
             meta = {"view": name, "check_inputs": lambda name=name: _check(name), "record": "r"}
             if name != "a":
-                meta["optional"] = "phase_d"
+                meta["optional"] = "extra"
             job = project.task(
                 "recon", name=name, file_dep=[name], targets=[f"out/{name}"], meta=meta
             )
@@ -393,6 +401,7 @@ def given(project: Project) -> Project:
 
     project.tasks = tasks
     project.config = {"manifest_dir": "reports"}
+    project.commands["run"] = "doitext_project:Forgiving"
     return project
 
 
@@ -406,7 +415,7 @@ def test_every_bad_input_is_listed_and_nothing_runs(given: Project) -> None:
     result = given.doit()
     assert result.code == 3
     assert given.executed == []
-    assert "--allow-missing-phase-d skips" in result.err
+    assert "--allow-missing-extra skips" in result.err
     assert "  recon:b: input missing: b\n  recon:c: c: no probe" in result.err
     planned = given.doit("-n", "--json")
     assert planned.code == 3
@@ -417,7 +426,7 @@ def test_optional_tasks_may_be_skipped_and_the_rest_runs(given: Project) -> None
     given.doit("report")
     Path("b").unlink()
     given.write("c", "broken")
-    result = given.doit("--allow-missing-phase-d")
+    result = given.doit("--allow-missing-extra")
     assert result.code == 0
     assert given.executed == ["report"]
     assert Path("sum").read_text() == "a"
@@ -427,12 +436,12 @@ def test_optional_tasks_may_be_skipped_and_the_rest_runs(given: Project) -> None
         ("recon:b", ["input missing: b"]),
         ("recon:c", ["c: no probe"]),
     ]
-    assert given.doit("-n", "--json", "--allow-missing-phase-d").verdicts["strict"] == "skipped"
+    assert given.doit("-n", "--json", "--allow-missing-extra").verdicts["strict"] == "skipped"
 
 
 def test_a_task_that_may_not_be_missing_is_refused_all_the_same(given: Project) -> None:
     Path("a").unlink()
-    result = given.doit("--allow-missing-phase-d")
+    result = given.doit("--allow-missing-extra")
     assert result.code == 3
     assert "recon:a: input missing: a" in result.err
 
@@ -449,7 +458,7 @@ def test_manifest_has_one_job_and_17_skips(study: Project) -> None:
     result = study.doit("manifest", *ONE)
     assert result.code == 0
     assert study.executed == []
-    manifest = json.loads(Path("reports/reconstruction_manifest.json").read_text())
+    manifest = json.loads(Path("reports/manifest.json").read_text())
     skips = json.loads(Path("reports/skip_summary.json").read_text())["skipped"]
     assert [job["task"] for job in manifest["jobs"]] == ["recon:dose_1000_dense_train"]
     assert manifest["jobs"][0]["status"] == "never run"
@@ -464,7 +473,7 @@ def test_run_writes_the_manifest_with_what_the_project_adds(study: Project) -> N
     study.config["describe"] = lambda task, record: {"epochs": (record or {}).get("epochs")}
     study.write("reports/dose_1000_dense_train.json", '{"epochs": 100}')
     study.doit(*ONE)
-    job = json.loads(Path("reports/reconstruction_manifest.json").read_text())["jobs"][0]
+    job = json.loads(Path("reports/manifest.json").read_text())["jobs"][0]
     assert job["status"] == "done"
     assert job["epochs"] == 100
     assert job["dose"] == 1000 and job["split"] == "train"
@@ -483,12 +492,19 @@ def test_manifest_says_what_failed_and_what_could_not_run(project: Project) -> N
         project.task("c", targets=["z"], meta=meta),
     ]
     project.doit("-c")
-    jobs = json.loads(Path("m/reconstruction_manifest.json").read_text())["jobs"]
+    jobs = json.loads(Path("m/manifest.json").read_text())["jobs"]
     assert [(job["status"], job["reasons"]) for job in jobs] == [
         ("failed", ["diverged"]),
         ("cannot run", ["after a"]),
         ("done", []),
     ]
+    assert project.doit("manifest").out.endswith(
+        "3 jobs (1 failed, 1 never run, 1 stale), 0 skipped\n"
+    )
+    failed = json.loads(Path("m/manifest.json").read_text())["jobs"][0]
+    assert failed["status"] == "failed"
+    assert failed["reasons"] == ["failed last time: diverged"]
+    assert failed["started"] == jobs[0]["started"]
 
 
 # ---- the rest of doit
@@ -565,7 +581,8 @@ def test_doit_works_from_a_sub_folder(tmp_path: Path) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     script = (
-        "import sys, fly64tasks.doit_commands; "
+        "import sys, fly64tasks.doitext.commands.list, fly64tasks.doitext.commands.manifest, "
+        "fly64tasks.doitext.commands.run, fly64tasks.doitext.commands.verify; "
         "print(*{'torch', 'numpy', 'matplotlib', 'pandas', 'scipy', 'rich'} & set(sys.modules))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -219,7 +219,7 @@ def test_disk_that_fills_while_a_task_runs_ends_the_run(folder: Path, jobs: list
         code, _, err = ended(started(folder))
         assert code == 3
         manifest, state = err.splitlines()
-        assert manifest.startswith("disk/reports/reconstruction_manifest.json: not written: No sp")
+        assert manifest.startswith("disk/reports/manifest.json: not written: No sp")
         assert state.startswith("ERROR: disk/state/doit.db")
         filler.unlink()
         goes_on(folder, ["while", "after"])

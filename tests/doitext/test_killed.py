@@ -13,8 +13,8 @@ import pytest
 from doit.dependency import JSONCodec
 from doitext_project import MAIN, session_members
 
-from fly64tasks.doitext.record import ATTEMPT
-from fly64tasks.doitext.state import Journal
+from fly64tasks.doitext.state.journal import Journal
+from fly64tasks.doitext.state.record import ATTEMPT
 
 DODO = '''
 import os

@@ -15,7 +15,7 @@ from doit.task import result_dep
 from doit.tools import config_changed, run_once
 
 from fly64tasks.doitext.spec import SpecUnchanged
-from fly64tasks.doitext.state import Journal
+from fly64tasks.doitext.state.journal import Journal
 
 SOURCES = ["s0", "s1", "s2"]
 

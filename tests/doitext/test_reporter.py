@@ -16,8 +16,8 @@ from doit.cmdparse import CmdOption
 from doitext_project import LONG, MAIN, Project, wait_until_up
 
 from fly64tasks.doitext import progress
-from fly64tasks.doitext.command import ours_first
-from fly64tasks.doitext.reporter import LineReporter
+from fly64tasks.doitext.commands.base import ours_first
+from fly64tasks.doitext.running.reporter import LineReporter
 
 
 def test_the_line_of_a_task_shows_its_last_numbers(project: Project) -> None:

@@ -17,13 +17,13 @@ from doit.dependency import JSONCodec, SqliteDB, get_file_md5
 from doit.exceptions import InvalidCommand, InvalidTask
 from doitext_project import Project
 
-from fly64tasks.doitext import checker
 from fly64tasks.doitext.atomic import replaced, sweep
-from fly64tasks.doitext.checker import DigestCache, MD5Checker
-from fly64tasks.doitext.lock import Lock
-from fly64tasks.doitext.record import ATTEMPT, CHECKER, INTERRUPTED
 from fly64tasks.doitext.spec import SpecUnchanged, differences
-from fly64tasks.doitext.state import Journal
+from fly64tasks.doitext.state import digests
+from fly64tasks.doitext.state.digests import DigestCache, MD5Checker
+from fly64tasks.doitext.state.journal import Journal
+from fly64tasks.doitext.state.lock import Lock
+from fly64tasks.doitext.state.record import ATTEMPT, CHECKER, INTERRUPTED
 
 Open = Callable[[Path], Journal]
 
@@ -140,7 +140,7 @@ def test_a_state_changed_by_another_is_not_overwritten(tmp_path: Path, journal: 
 
 def test_a_lock_names_its_holder_and_ends_with_its_process(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from fly64tasks.doitext.lock import Lock;"
+        "import sys, time; from fly64tasks.doitext.state.lock import Lock;"
         f"lock = Lock({str(tmp_path / 's')!r}); lock.acquire(); print('locked', flush=True);"
         "time.sleep(60)"
     )
@@ -185,7 +185,7 @@ def test_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     stat = old_file(tmp_path / "f", "a")
     cache = DigestCache()
     first = cache.md5(str(tmp_path / "f"), stat)
-    monkeypatch.setattr(checker.dependency, "get_file_md5", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr(digests.dependency, "get_file_md5", lambda _: pytest.fail("read again"))
     assert cache.md5(str(tmp_path / "f"), stat) == first == "0cc175b9c0f1b6a831c399e269772661"
 
 
@@ -218,7 +218,7 @@ def test_a_touched_file_is_unchanged_and_read_only_once_in_two_runs(project: Pro
     read = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            checker.dependency, "get_file_md5", lambda path: read.append(path) or get_file_md5(path)
+            digests.dependency, "get_file_md5", lambda path: read.append(path) or get_file_md5(path)
         )
         project.doit()
         project.doit()

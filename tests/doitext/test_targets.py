@@ -69,7 +69,7 @@ def test_target_of_another_size_is_made_again(
 def test_manifest_says_which_target_was_cut(made: Project) -> None:
     os.truncate("a", 2)
     assert made.doit("manifest").code == 0
-    (job,) = json.loads(Path("reports/reconstruction_manifest.json").read_text())["jobs"]
+    (job,) = json.loads(Path("reports/manifest.json").read_text())["jobs"]
     assert job["status"] == "stale"
     assert job["reasons"] == ["target truncated: a (2 of 6 bytes)"]
 

@@ -16,8 +16,8 @@ import pytest
 from doitext_project import MAIN, Project
 
 from fly64tasks.doitext.errors import TaskError
-from fly64tasks.doitext.record import TARGETS
 from fly64tasks.doitext.spec import SpecUnchanged
+from fly64tasks.doitext.state.record import TARGETS
 
 
 @pytest.fixture

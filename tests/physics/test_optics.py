@@ -11,7 +11,7 @@ from fly64tasks.physics.optics import (
     synthetic_object,
     zone_plate_probe,
 )
-from fly64tasks.study.study import BaseSpec, Geometry
+from fly64tasks.study.stages import BaseSpec, Geometry
 
 PROBE = zone_plate_probe(BaseSpec(), Geometry())
 OBJECT = synthetic_object(BaseSpec())

@@ -22,8 +22,8 @@ from small_study import SMALL_STUDY, doit
 from fly64tasks import runner
 from fly64tasks.errors import CheckpointError, ReconstructionError, StoppedEarly
 from fly64tasks.recon import command as recon
-from fly64tasks.study import paths
-from fly64tasks.study.study import CheckpointSpec, ReconSpec
+from fly64tasks.recon.files import CHECKPOINT, LOSSES, PRODUCT, RECONSTRUCTION, RUN_RECORD
+from fly64tasks.study.recon import CheckpointSpec, ReconSpec
 
 EVERY_EPOCH = CheckpointSpec(epochs=1)
 
@@ -35,14 +35,11 @@ def stop_after(epochs: int) -> Callable[[], str | None]:
 
 
 def result(folder: Path) -> dict[str, bytes]:
-    return {
-        name: (folder / name).read_bytes()
-        for name in (paths.RECONSTRUCTION, paths.PRODUCT, paths.LOSSES)
-    }
+    return {name: (folder / name).read_bytes() for name in (RECONSTRUCTION, PRODUCT, LOSSES)}
 
 
 def record(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / paths.RUN_RECORD).read_text("utf-8"))
+    found: dict[str, Any] = json.loads((folder / RUN_RECORD).read_text("utf-8"))
     return found
 
 
@@ -77,13 +74,13 @@ def test_run_in_parts_ends_in_the_same_bytes(
     for n in stops:
         with pytest.raises(StoppedEarly, match="stopped after epoch"):
             recon.run(small_sets["train"], parts, spec, why_stop=stop_after(n))
-        assert not (parts / paths.RECONSTRUCTION).exists()
+        assert not (parts / RECONSTRUCTION).exists()
         assert record(parts)["state"] == "interrupted"
         torch.manual_seed(random.randrange(1000))
     recon.run(small_sets["train"], parts, spec)
     assert result(parts) == result(tmp_path / "whole")
     assert record(parts)["resumed_after_epoch"] == sum(stops)
-    assert not (parts / paths.CHECKPOINT).exists()
+    assert not (parts / CHECKPOINT).exists()
 
 
 def begun(small_sets: dict[str, Path], folder: Path, **table: Any) -> ReconSpec:
@@ -98,13 +95,13 @@ def test_checkpoint_of_other_settings_is_refused_and_named(
     small_sets: dict[str, Path], tmp_path: Path
 ):
     begun(small_sets, tmp_path)
-    before = (tmp_path / paths.CHECKPOINT).read_bytes()
+    before = (tmp_path / CHECKPOINT).read_bytes()
     with pytest.raises(
         CheckpointError,
         match=r"checkpoint\.pt: .*of another run \(spec\.num_epochs 4 -> 5\); --fre",
     ):
         recon.run(small_sets["train"], tmp_path, ReconSpec(num_epochs=5))
-    assert (tmp_path / paths.CHECKPOINT).read_bytes() == before
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
 
 
 def test_checkpoint_of_another_input_is_refused(small_sets: dict[str, Path], tmp_path: Path):
@@ -115,7 +112,7 @@ def test_checkpoint_of_another_input_is_refused(small_sets: dict[str, Path], tmp
 
 def test_checkpoint_of_another_version_is_refused(small_sets: dict[str, Path], tmp_path: Path):
     spec = begun(small_sets, tmp_path)
-    path = tmp_path / paths.CHECKPOINT
+    path = tmp_path / CHECKPOINT
     content = torch.load(path, weights_only=True)
     content["run"]["versions"]["ptychi"] = "2.1.0"
     torch.save(content, path)
@@ -125,14 +122,14 @@ def test_checkpoint_of_another_version_is_refused(small_sets: dict[str, Path], t
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", b"nothing of the kind" * 100])
 def test_damaged_checkpoint_is_refused(small_sets: dict[str, Path], tmp_path: Path, damage: bytes):
-    (tmp_path / paths.CHECKPOINT).write_bytes(damage)
+    (tmp_path / CHECKPOINT).write_bytes(damage)
     with pytest.raises(CheckpointError, match=r"is damaged \(.*\); --fresh starts anew"):
         recon.run(small_sets["train"], tmp_path, ReconSpec(num_epochs=1))
 
 
 def test_truncated_checkpoint_is_refused(small_sets: dict[str, Path], tmp_path: Path):
     spec = begun(small_sets, tmp_path)
-    path = tmp_path / paths.CHECKPOINT
+    path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(CheckpointError, match="is damaged"):
         recon.run(small_sets["train"], tmp_path, spec)
@@ -143,7 +140,7 @@ def test_checkpoint_from_a_stranger_executes_nothing(small_sets: dict[str, Path]
         def __reduce__(self) -> tuple[Any, ...]:
             return (os.mkdir, (str(tmp_path / "sprung"),))
 
-    path = tmp_path / paths.CHECKPOINT
+    path = tmp_path / CHECKPOINT
     for write in (lambda: path.write_bytes(pickle.dumps(Trap())), lambda: torch.save(Trap(), path)):
         write()
         with pytest.raises(CheckpointError, match="is damaged"):
@@ -156,7 +153,7 @@ def test_fresh_and_discard_start_anew(small_sets: dict[str, Path], tmp_path: Pat
     other = ReconSpec(num_epochs=3)
     recon.run(small_sets["train"], tmp_path, other, other_checkpoint="discard")
     assert record(tmp_path)["resumed_after_epoch"] is None
-    assert not (tmp_path / paths.CHECKPOINT).exists()
+    assert not (tmp_path / CHECKPOINT).exists()
     spec = begun(small_sets, tmp_path)
     recon.run(small_sets["train"], tmp_path, spec, fresh=True)
     assert record(tmp_path)["resumed_after_epoch"] is None
@@ -166,7 +163,7 @@ def test_failed_run_leaves_no_checkpoint(small_sets: dict[str, Path], tmp_path: 
     diverging = ReconSpec(algorithm="RPIE", batch_size=96, num_epochs=8)
     with pytest.raises(ReconstructionError, match="diverged"):
         recon.run(small_sets["train"], tmp_path, diverging, checkpoint=EVERY_EPOCH)
-    assert not (tmp_path / paths.CHECKPOINT).exists()
+    assert not (tmp_path / CHECKPOINT).exists()
 
 
 # ---- as processes
@@ -198,7 +195,7 @@ def test_max_seconds_ends_with_75_and_the_next_run_goes_on(
     assert done.returncode == 75, done.stderr
     assert "stopped: 0.5 s are over (--max-seconds) after epoch 1; run again" in done.stderr
     assert "Traceback" not in done.stderr
-    assert (tmp_path / paths.CHECKPOINT).exists()
+    assert (tmp_path / CHECKPOINT).exists()
 
 
 def kill_and_resume(
@@ -223,8 +220,8 @@ def kill_and_resume(
             told.append("ended")
         else:
             assert running.returncode == (-number if number is signal.SIGKILL else 75), err
-            assert (folder / paths.CHECKPOINT).exists()
-            assert not (folder / paths.RECONSTRUCTION).exists()
+            assert (folder / CHECKPOINT).exists()
+            assert not (folder / RECONSTRUCTION).exists()
             told.append(number.name)
     assert runner.main(command(input_npz, folder)[3:]) == 0
     assert result(folder) == undisturbed
@@ -236,7 +233,7 @@ def test_study_that_was_killed_goes_on_within_the_reconstruction(project: Path):
     (project / "study.toml").write_text(f"{study}\n[checkpoint]\nepochs = 1\n", "utf-8")
     folder = project / "reports/dose_1000/baseline/train"
     running = start(project, "recon:dose_1000_baseline_train")
-    while not (folder / paths.CHECKPOINT).exists():
+    while not (folder / CHECKPOINT).exists():
         assert running.poll() is None
         time.sleep(0.01)
     running.kill()
@@ -244,7 +241,7 @@ def test_study_that_was_killed_goes_on_within_the_reconstruction(project: Path):
     doit(project, "recon:dose_1000_baseline_train")
     assert record(folder)["resumed_after_epoch"] >= 1
     assert record(folder)["loss"]["epochs"] == 60
-    assert not (folder / paths.CHECKPOINT).exists()
+    assert not (folder / CHECKPOINT).exists()
 
 
 @pytest.fixture

@@ -7,16 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fly64tasks.data.dataset import PtychoDataset, read_dataset
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.errors import StudyError
-from fly64tasks.physics import image_quality
+from fly64tasks.physics import alignment, image_quality
 from fly64tasks.physics.optics import synthetic_object, zone_plate_probe
 from fly64tasks.physics.scan import raster_positions
-from fly64tasks.recon.stages import Reconstruction, reconstruct, resolve_device
+from fly64tasks.recon.ptychi import device
+from fly64tasks.recon.stages import Reconstruction, reconstruct
 from fly64tasks.recon.start import Start, start_of
 from fly64tasks.simulation.simulate import simulate_amplitude
+from fly64tasks.study.recon import ReconSpec, algorithms
 from fly64tasks.study.spec import parse_spec
-from fly64tasks.study.study import BaseSpec, Geometry, ReconSpec, algorithms
+from fly64tasks.study.stages import BaseSpec, Geometry
 
 
 def simulated(size: int = 32, dose: float = 1e4, seed: int | None = None) -> PtychoDataset:
@@ -43,13 +46,13 @@ def simulated(size: int = 32, dose: float = 1e4, seed: int | None = None) -> Pty
 def run(dataset: PtychoDataset, **settings: object) -> tuple[Start, Reconstruction]:
     spec = ReconSpec(**settings)  # type: ignore[arg-type]
     start = start_of(dataset, spec, "set")
-    return start, reconstruct(start, spec, Geometry())
+    return start, reconstruct(start, spec)
 
 
 def error_of(dataset: PtychoDataset, start: Start, result: Reconstruction) -> float:
     truth = dataset.object_guess.astype(complex)
-    region = image_quality.illuminated_region(start.probe, start.positions_px, truth.shape)
-    aligned = image_quality.align(result.obj.astype(complex), truth, region)
+    region = alignment.illuminated_region(start.probe, start.positions_px, truth.shape)
+    aligned = alignment.align(result.obj.astype(complex), truth, region)
     assert max(np.abs(aligned.shift_px)) < 0.2
     return image_quality.complex_nrmse(aligned.obj, truth, region)
 
@@ -59,9 +62,9 @@ def test_simulation_and_ptychi_agree_on_where_a_frame_lies(size: int):
     """Given the truth, pty-chi predicts our noiseless frames: even and odd N, sub-pixel scan."""
     dataset = simulated(size)
     truth = start_of(dataset, ReconSpec(object_init="guess"), "set")
-    start = replace(truth, probe=dataset.probe_guess * np.float32(np.sqrt(truth.intensity_scale)))
+    start = replace(truth, probe=dataset.probe_guess * np.float32(np.sqrt(truth.scale.intensity)))
     spec = ReconSpec(num_epochs=1, momentum=0.0, noise_model="GAUSSIAN")
-    loss = reconstruct(start, spec, Geometry()).loss[0]
+    loss = reconstruct(start, spec).loss[0]
     per_frame = start.intensity.sum(axis=(1, 2)).mean()
     assert loss < 1e-9 * per_frame / size**2
 
@@ -135,8 +138,8 @@ def test_algorithm_reconstructs_with_the_settings_that_suit_it(algorithm: str, e
     dataset = simulated(seed=1)
     start, result = run(dataset, algorithm=algorithm, num_epochs=30)
     truth = dataset.object_guess.astype(complex)
-    region = image_quality.illuminated_region(start.probe, start.positions_px, truth.shape)
-    aligned = image_quality.align(result.obj.astype(complex), truth, region)
+    region = alignment.illuminated_region(start.probe, start.positions_px, truth.shape)
+    aligned = alignment.align(result.obj.astype(complex), truth, region)
     assert image_quality.complex_nrmse(aligned.obj, truth, region) < error
 
 
@@ -159,7 +162,7 @@ def test_stages_are_one_run(small_set: PtychoDataset):
     """Epochs are counted through, the same loss goes on, and the same bits come out again."""
     spec = ReconSpec(num_epochs=6, warmup_epochs=3)
     start, seen = start_of(small_set, spec, "set"), []
-    result = reconstruct(start, spec, Geometry(), on_epoch=lambda *epoch: seen.append(epoch))
+    result = reconstruct(start, spec, on_epoch=lambda *epoch: seen.append(epoch))
     assert seen == list(enumerate(result.loss, start=1))
     assert len(seen) == 6
     assert [stage["reconstructor_options"]["batching_mode"] for stage in result.options] == [
@@ -167,7 +170,7 @@ def test_stages_are_one_run(small_set: PtychoDataset):
         "compact",
     ]
     assert result.loss[3] < result.loss[2] < result.loss[0]
-    again = reconstruct(start, spec, Geometry())
+    again = reconstruct(start, spec)
     assert again.loss == result.loss
     assert np.array_equal(again.obj, result.obj)
     assert np.array_equal(again.probe, result.probe)
@@ -203,4 +206,4 @@ def test_run_stops_early_on_a_plateau_and_only_there(small_set: PtychoDataset):
 @pytest.mark.parametrize("name", ["cuda:", "cuda:x", "gpu", "cuda:99", ""])
 def test_device_that_is_not_there_is_refused(name: str):
     with pytest.raises(StudyError, match=r"device .* (is unknown|asked for)"):
-        resolve_device(name)
+        device.resolve(name)

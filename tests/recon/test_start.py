@@ -5,8 +5,9 @@ import pytest
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.errors import DatasetError
-from fly64tasks.recon.start import ASSUMED_PHOTONS_PER_FRAME, start_of
-from fly64tasks.study.study import ReconSpec
+from fly64tasks.recon.scale import ASSUMED_PHOTONS_PER_FRAME
+from fly64tasks.recon.start import start_of
+from fly64tasks.study.recon import ReconSpec
 
 
 def test_object_starts_from_ones_on_the_truth_s_canvas(small_set: PtychoDataset):
@@ -27,8 +28,8 @@ def test_truth_enters_only_when_asked_for_and_is_marked(small_set: PtychoDataset
 def test_counts_are_kept_and_the_probe_is_scaled_to_the_mean_frame(small_set: PtychoDataset):
     dim = replace(small_set, probe_guess=small_set.probe_guess * 1e-3)
     start = start_of(dim, ReconSpec(), "set")
-    assert start.counts
-    assert start.intensity_scale == 1
+    assert start.scale.counts
+    assert start.scale.intensity == 1
     assert np.allclose(start.intensity, np.round(start.intensity), atol=1e-2)
     mean_photons = start.intensity.sum(axis=(1, 2)).mean()
     assert np.sum(np.abs(start.probe) ** 2) == pytest.approx(mean_photons, rel=1e-4)
@@ -40,7 +41,7 @@ def test_normalised_set_is_brought_to_a_stated_scale(small_set: PtychoDataset, f
         small_set, diffraction_amplitude=small_set.diffraction_amplitude * np.float32(factor)
     )
     start = start_of(normalised, ReconSpec(), "set")
-    assert not start.counts
+    assert not start.scale.counts
     assert start.intensity.sum(axis=(1, 2)).mean() == pytest.approx(ASSUMED_PHOTONS_PER_FRAME)
 
 

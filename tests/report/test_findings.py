@@ -6,7 +6,7 @@ from scored_study import NO_TRUTH, STUDY, layout_in, scores_of, write_run, write
 
 from fly64tasks.report.findings import headline
 from fly64tasks.report.results import read_jobs
-from fly64tasks.study.study import Case
+from fly64tasks.study.cases import Case
 
 
 def case(dose: float, view: str, split: str) -> Case:

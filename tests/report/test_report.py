@@ -9,12 +9,15 @@ import pytest
 from scored_study import NO_TRUTH, STUDY, layout_in, scores_of, write_run, write_scores, write_study
 
 from fly64tasks.errors import Fly64Error
+from fly64tasks.recon.files import LOG, LOSSES, RUN_RECORD
 from fly64tasks.report import page, summary, write_report
+from fly64tasks.report.files import REPORT, REPORT_FILES, SUMMARY_MD
 from fly64tasks.report.results import read_jobs
+from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL
 from fly64tasks.score.scorecard import METRICS
-from fly64tasks.study import paths as names
+from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.study import Case, Study
+from fly64tasks.study.study import Study
 
 ONE_DOSE = msgspec.structs.replace(STUDY, doses=(1e3,))
 CASES = list(ONE_DOSE.cases())
@@ -62,8 +65,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 
 
 def test_every_file_is_written_and_every_job_is_in_it(written: Layout):
-    html = (written.artifact_root / names.REPORT).read_text("utf-8")
-    for name in names.REPORT_FILES:
+    html = (written.artifact_root / REPORT).read_text("utf-8")
+    for name in REPORT_FILES:
         assert (written.artifact_root / name).stat().st_size > 100
     for case in STUDY.cases():
         assert f'id="job-{case.name}"' in html
@@ -74,7 +77,7 @@ def test_every_file_is_written_and_every_job_is_in_it(written: Layout):
 
 
 def test_page_asks_for_nothing_outside_itself_but_links_to_files_beside_it(written: Layout):
-    html = (written.artifact_root / names.REPORT).read_text("utf-8")
+    html = (written.artifact_root / REPORT).read_text("utf-8")
     assert "Content-Security-Policy\" content=\"default-src 'none'" in html
     addresses = re.findall(r'(?:src|href|url)\s*[=(]\s*"?([^"\s)>]+)', html)
     assert len(addresses) > 50
@@ -84,21 +87,21 @@ def test_page_asks_for_nothing_outside_itself_but_links_to_files_beside_it(writt
 
 
 def test_ids_are_unique_and_every_reference_has_one(written: Layout):
-    html = (written.artifact_root / names.REPORT).read_text("utf-8")
+    html = (written.artifact_root / REPORT).read_text("utf-8")
     ids = re.findall(r'\bid="([^"]+)"', html)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:href="|url\()#([^")]+)', html)) <= set(ids)
 
 
 def test_equal_inputs_give_equal_bytes(written: Layout):
-    files = [written.artifact_root / name for name in names.REPORT_FILES]
+    files = [written.artifact_root / name for name in REPORT_FILES]
     before = [path.read_bytes() for path in files]
     write_report(STUDY, written)
     assert [path.read_bytes() for path in files] == before
 
 
 def test_best_of_a_column_is_marked_but_no_r_factor(written: Layout):
-    html = (written.artifact_root / names.REPORT).read_text("utf-8")
+    html = (written.artifact_root / REPORT).read_text("utf-8")
     best = re.findall(r'<td class="number best" data-sort="[^"]+">0.0100</td>', html)
     assert len(best) == 1
     last = [in_row(html, case).rstrip().removesuffix("</tr>").rstrip() for case in STUDY.cases()]
@@ -142,7 +145,7 @@ def test_every_string_of_a_file_is_escaped(tmp_path: Path):
     layout = write_study(tmp_path, study)
     failed, without, odd, *_ = CASES
     write_run(layout, failed, state="failed", reason=EVIL, spec={EVIL: EVIL}, versions={EVIL: EVIL})
-    (layout.recon_dir(failed) / names.LOG).write_text(EVIL, "utf-8")
+    (layout.recon_dir(failed) / LOG).write_text(EVIL, "utf-8")
     write_scores(layout, without, **NO_TRUTH | {"truth": {"comparable": False, "reason": EVIL}})
     changes = {
         "set": {"selection_strategy": EVIL, "overlap_notes": [EVIL]},
@@ -199,11 +202,11 @@ def test_study_that_has_not_run_has_a_report(tmp_path: Path):
     assert "0 of 6 jobs" in html
     assert "There is no score to draw yet." in html
     assert {row["value"] for row in rows_of(layout)} == {""}
-    assert all((layout.artifact_root / name).exists() for name in names.REPORT_FILES)
+    assert all((layout.artifact_root / name).exists() for name in REPORT_FILES)
 
 
 def test_scores_of_an_earlier_run_do_not_count(layout: Layout):
-    available = [layout.recon_dir(case) / names.SCORES for case in CASES[1:]]
+    available = [layout.recon_dir(case) / SCORES for case in CASES[1:]]
     html = page_of(layout, available=available)
     assert "5 of 6 jobs" in html
     assert "its scores are of an earlier run" in section_of(html, CASES[0])
@@ -212,7 +215,7 @@ def test_scores_of_an_earlier_run_do_not_count(layout: Layout):
 def test_set_without_truth_shows_the_score_of_the_data_and_why_others_are_absent(layout: Layout):
     for case in CASES:
         write_scores(layout, case, **NO_TRUTH, region=None, alignment=None)
-        (layout.recon_dir(case) / names.FRC).unlink()
+        (layout.recon_dir(case) / FRC).unlink()
     html = page_of(layout)
     row = in_row(html, CASES[0])
     assert ">0.2000</td>" in row
@@ -254,16 +257,16 @@ def test_many_jobs_are_linked_to_and_not_held(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        (names.SCORES, '{"schema": 1,', "damaged"),
-        (names.SCORES, '{"schema": 2}', "Invalid enum value 2"),
-        (names.SCORES, '{"schema": 1, "truth": {"comparable": true}, "metrics": [1]}', "metrics"),
-        (names.SCORES, '{"schema": 1, "metrics": {"r_factor": NaN}}', "Expected `float`"),
-        (names.RUN_RECORD, "[]", "Expected `object`"),
-        (names.LOSSES, "epoch,loss\n1,a\n", "column loss holds something that is not a number"),
-        (names.FRC, "frc\n0.5\n", "has no column spatial_frequency_cycles_per_px"),
-        (names.THUMBNAIL, "no picture", "damaged picture"),
-        (names.COMPARISON, "no picture", "damaged picture"),
-        (names.COMPARISON, "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot identify"),
+        (SCORES, '{"schema": 1,', "damaged"),
+        (SCORES, '{"schema": 2}', "Invalid enum value 2"),
+        (SCORES, '{"schema": 1, "truth": {"comparable": true}, "metrics": [1]}', "metrics"),
+        (SCORES, '{"schema": 1, "metrics": {"r_factor": NaN}}', "Expected `float`"),
+        (RUN_RECORD, "[]", "Expected `object`"),
+        (LOSSES, "epoch,loss\n1,a\n", "column loss holds something that is not a number"),
+        (FRC, "frc\n0.5\n", "has no column spatial_frequency_cycles_per_px"),
+        (THUMBNAIL, "no picture", "damaged picture"),
+        (COMPARISON, "no picture", "damaged picture"),
+        (COMPARISON, "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot identify"),
     ],
 )
 def test_damaged_file_is_named_and_nothing_is_written(
@@ -275,19 +278,19 @@ def test_damaged_file_is_named_and_nothing_is_written(
         write_report(ONE_DOSE, layout)
     assert str(raised.value).startswith(f"{path}: ")
     assert "\n" not in str(raised.value)
-    assert not any((layout.artifact_root / name).exists() for name in names.REPORT_FILES)
+    assert not any((layout.artifact_root / name).exists() for name in REPORT_FILES)
 
 
 def test_run_that_ended_in_nan_is_shown_up_to_there(layout: Layout):
     nan = {"first": 0.5, "last": float("nan"), "epochs": 2}
     folder = write_run(layout, CASES[0], state="failed", reason="the loss is nan", loss=nan)
-    (folder / names.LOSSES).write_text("epoch,loss\n1,0.5\n2,nan\n", "utf-8")
+    (folder / LOSSES).write_text("epoch,loss\n1,0.5\n2,nan\n", "utf-8")
     assert "the loss is nan" in section_of(page_of(layout), CASES[0])
 
 
 def test_file_of_another_is_refused_before_anything_is_written(layout: Layout):
     write_report(ONE_DOSE, layout)
-    files = [layout.artifact_root / name for name in names.REPORT_FILES]
+    files = [layout.artifact_root / name for name in REPORT_FILES]
     made = {path: path.read_bytes() for path in files}
     for path, content in made.items():
         for theirs in (b"theirs", b"by fly64tasks"):
@@ -306,9 +309,9 @@ def test_file_of_another_is_refused_before_anything_is_written(layout: Layout):
 
 def test_report_that_was_cut_off_is_written_whole_by_the_next_run(written: Layout):
     """The figures and tables come first: they are known for ours without the page."""
-    files = {written.artifact_root / name for name in names.REPORT_FILES}
+    files = {written.artifact_root / name for name in REPORT_FILES}
     before = {path: path.read_bytes() for path in files}
-    (written.artifact_root / names.REPORT).unlink()
-    (written.artifact_root / names.SUMMARY_MD).unlink()
+    (written.artifact_root / REPORT).unlink()
+    (written.artifact_root / SUMMARY_MD).unlink()
     write_report(STUDY, written)
     assert {path: path.read_bytes() for path in files} == before

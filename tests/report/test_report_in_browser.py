@@ -14,9 +14,9 @@ from PIL import Image
 from scored_study import STUDY, scores_of, write_run, write_study
 
 from fly64tasks.report import page as report_page
-from fly64tasks.report import write_report
+from fly64tasks.report.command import write_report
+from fly64tasks.report.files import REPORT
 from fly64tasks.report.results import read_jobs
-from fly64tasks.study import paths as names
 from fly64tasks.study.paths import Layout
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -97,7 +97,7 @@ class Opened:
 
 
 def opened(browser: Any, layout: Layout, **options: Any) -> Opened:
-    return Opened(browser, layout.artifact_root / names.REPORT, **options)
+    return Opened(browser, layout.artifact_root / REPORT, **options)
 
 
 def test_page_shows_every_job_without_complaint_and_without_the_network(
@@ -118,12 +118,12 @@ def test_page_shows_every_job_without_complaint_and_without_the_network(
         assert page.locator("details.job[open]").count() == 0
         assert report.complaints == []
         asked = [url for url in report.requests if not url.startswith("data:")]
-        assert asked == [(layout.artifact_root / names.REPORT).as_uri()]
+        assert asked == [(layout.artifact_root / REPORT).as_uri()]
 
 
 def test_script_that_got_into_the_page_would_not_run(browser: Any, layout: Layout):
     path = layout.artifact_root / "tampered.html"
-    html = (layout.artifact_root / names.REPORT).read_text("utf-8")
+    html = (layout.artifact_root / REPORT).read_text("utf-8")
     added = '<script>window.ran = 1</script><img src="data:," onerror="window.ran = 1">'
     path.write_text(html.replace("</footer>", f"</footer>{added}"), "utf-8")
     with Opened(browser, path) as report:
@@ -214,7 +214,7 @@ def test_linked_pictures_show_beside_the_page(
     monkeypatch.setattr(report_page, "EMBED_LIMIT", 0)
     no_panels: dict[str, list[str]] = {"error": [], "resolution": [], "frc": []}
     html = report_page.render(STUDY, layout, read_jobs(STUDY, layout), no_panels)
-    path = layout.artifact_root / names.REPORT
+    path = layout.artifact_root / REPORT
     path.write_text(html, "utf-8")
     with Opened(browser, path) as report:
         picture = report.page.locator(".tile img").first
@@ -224,7 +224,7 @@ def test_linked_pictures_show_beside_the_page(
 
 def test_picture_for_the_readme_is_the_top_of_the_page(layout: Layout, tmp_path: Path):
     output = tmp_path / "report.png"
-    command = [sys.executable, screenshot.__file__, str(layout.artifact_root / names.REPORT)]
+    command = [sys.executable, screenshot.__file__, str(layout.artifact_root / REPORT)]
     done = subprocess.run([*command, "--output", str(output)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with Image.open(output) as picture:

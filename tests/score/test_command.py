@@ -13,15 +13,19 @@ import pytest
 from PIL import Image
 
 from fly64tasks.data import lineage
-from fly64tasks.data.dataset import PtychoDataset, write_dataset
-from fly64tasks.data.npz import write_npz
+from fly64tasks.data.archive import write_npz
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.recon import command as recon
+from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import read_reconstruction
 from fly64tasks.score import command as score
+from fly64tasks.score.files import COMPARISON, FRC, SCORE_FILES, SCORES, THUMBNAIL
 from fly64tasks.score.scorecard import METRICS
-from fly64tasks.study import paths
-from fly64tasks.study.study import Case, Geometry, ReconSpec, ScoreSpec
+from fly64tasks.study.cases import Case
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.stages import Geometry, ScoreSpec
 
 SPEC = ScoreSpec(ms_ssim_scales=2)
 CASE = Case(dose=1e4, view="baseline", split="train", gridsize=1)
@@ -37,7 +41,7 @@ def plant(small_sets: dict[str, Path], small_set: PtychoDataset, tmp_path: Path)
         folder = tmp_path / "result"
         spec = ReconSpec().resolved()
         write_npz(
-            folder / paths.RECONSTRUCTION,
+            folder / RECONSTRUCTION,
             {
                 "object": obj.astype(np.complex64),
                 "probe": small_set.probe_guess,
@@ -60,7 +64,7 @@ def plant(small_sets: dict[str, Path], small_set: PtychoDataset, tmp_path: Path)
 
 def scored(folder: Path, input_npz: Path, spec: ScoreSpec = SPEC) -> dict[str, Any]:
     """Return the scores, without the pictures that take most of the time."""
-    found = read_reconstruction(folder / paths.RECONSTRUCTION)
+    found = read_reconstruction(folder / RECONSTRUCTION)
     return score.assess(found, input_npz, spec, CASE)[0]
 
 
@@ -128,21 +132,21 @@ def test_garbage_scores_badly_in_every_metric(
 def test_real_reconstruction_is_scored_and_drawn(small_sets: dict[str, Path], tmp_path: Path):
     recon.run(small_sets["train"], tmp_path, ReconSpec(num_epochs=12, n_images=100))
     score.score(small_sets["train"], tmp_path, SPEC, CASE)
-    scores = json.loads((tmp_path / paths.SCORES).read_text("utf-8"))
+    scores = json.loads((tmp_path / SCORES).read_text("utf-8"))
     assert 0.05 < scores["metrics"]["complex_nrmse"] < 0.5
     assert scores["metrics"]["r_factor"] < 0.4
     assert scores["set"]["n_frames"] == 100
     assert scores["set"]["n_frames_in_set"] == 128
     assert scores["reconstruction"]["spec"]["num_epochs"] == 12
-    with Image.open(tmp_path / paths.COMPARISON) as picture:
+    with Image.open(tmp_path / COMPARISON) as picture:
         assert picture.width > 1400
-    with Image.open(tmp_path / paths.THUMBNAIL) as picture:
+    with Image.open(tmp_path / THUMBNAIL) as picture:
         assert 60 < max(picture.size) <= 240
-    curve = np.loadtxt(tmp_path / paths.FRC, delimiter=",", skiprows=1)
+    curve = np.loadtxt(tmp_path / FRC, delimiter=",", skiprows=1)
     assert curve[0, 1] > curve[-1, 1]
-    before = {name: (tmp_path / name).read_bytes() for name in paths.SCORE_FILES}
+    before = {name: (tmp_path / name).read_bytes() for name in SCORE_FILES}
     score.score(small_sets["train"], tmp_path, SPEC, CASE)
-    assert before == {name: (tmp_path / name).read_bytes() for name in paths.SCORE_FILES}
+    assert before == {name: (tmp_path / name).read_bytes() for name in SCORE_FILES}
 
 
 def test_set_that_was_not_simulated_gets_the_data_score_and_the_reason(
@@ -161,8 +165,8 @@ def test_set_that_was_not_simulated_gets_the_data_score_and_the_reason(
     assert given == {"r_factor"}
     assert set(scores["notes"]) == set(scores["metrics"]) - {"r_factor"}
     assert scores["region"] is scores["alignment"] is None
-    assert (folder / paths.FRC).read_text().count("\n") == 1
-    assert (folder / paths.COMPARISON).stat().st_size > 0
+    assert (folder / FRC).read_text().count("\n") == 1
+    assert (folder / COMPARISON).stat().st_size > 0
 
 
 def test_scan_of_its_own_frame_has_no_comparable_truth(
@@ -187,13 +191,13 @@ def test_reconstruction_of_another_set_is_refused(
     folder = plant(small_set.object_guess)
     with pytest.raises(DatasetError, match=r"was made from another content of .*patched_train"):
         score.score(small_sets["test"], folder, SPEC)
-    assert not (folder / paths.SCORES).exists()
+    assert not (folder / SCORES).exists()
 
 
 def test_what_is_no_reconstruction_is_refused(small_sets: dict[str, Path], tmp_path: Path):
     with pytest.raises(DatasetError, match=r"reconstruction\.npz: no such file"):
         score.score(small_sets["train"], tmp_path, SPEC)
-    (tmp_path / paths.RECONSTRUCTION).write_bytes(small_sets["train"].read_bytes())
+    (tmp_path / RECONSTRUCTION).write_bytes(small_sets["train"].read_bytes())
     with pytest.raises(DatasetError, match="not a reconstruction by fly64tasks"):
         score.score(small_sets["train"], tmp_path, SPEC)
 
@@ -215,7 +219,7 @@ def test_command_line_prints_every_score(
     assert capsys.readouterr().err.startswith("error: absent.npz: no such file")
 
 
-@pytest.mark.parametrize("name", paths.SCORE_FILES)
+@pytest.mark.parametrize("name", SCORE_FILES)
 def test_file_of_another_is_not_overwritten(
     plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset, name: str
 ):
@@ -224,7 +228,7 @@ def test_file_of_another_is_not_overwritten(
     with pytest.raises(DatasetError, match=f"{name}: exists and was not written by"):
         score.score(small_sets["train"], folder, SPEC)
     assert (folder / name).read_text() == "{}"
-    assert {path.name for path in folder.iterdir()} == {name, paths.RECONSTRUCTION}
+    assert {path.name for path in folder.iterdir()} == {name, RECONSTRUCTION}
 
 
 def test_scores_are_written_over_older_ones(

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from small_study import SMALL_BASE
 
-from fly64tasks.data.dataset import PtychoDataset, read_dataset
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics.optics import exit_waves, zone_plate_probe
 from fly64tasks.simulation.simulate import make_base, simulate, simulate_amplitude
-from fly64tasks.study.study import Geometry, SimulationSpec
+from fly64tasks.study.stages import Geometry, SimulationSpec
 
 
 def small_simulation(folder: Path, dose: float = 1e3, **spec: object) -> dict[str, Path]:

@@ -3,10 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fly64tasks.data.dataset import read_dataset
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.simulation.views import make_view
-from fly64tasks.study.study import Study, ViewsSpec
+from fly64tasks.study.stages import ViewsSpec
+from fly64tasks.study.study import Study
 
 
 def targets(folder: Path) -> dict[str, Path]:

@@ -1,7 +1,8 @@
 from pathlib import Path
 
+from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.study import Case, Paths, Study
+from fly64tasks.study.study import Paths, Study
 
 CASE = Case(dose=1e3, view="dense", split="train", gridsize=2)
 

@@ -4,8 +4,9 @@ import pytest
 from small_study import PROJECT
 
 from fly64tasks.errors import StudyError
+from fly64tasks.study.recon import ReconSpec
 from fly64tasks.study.spec import parse_spec
-from fly64tasks.study.study import ReconSpec, Study, read_study
+from fly64tasks.study.study import Study, read_study
 
 
 def test_default_study_has_eighteen_cases_in_order():

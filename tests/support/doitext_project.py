@@ -12,23 +12,43 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
-PLUGINS = {
-    "COMMAND": {
-        "run": "fly64tasks.doit_commands:Run",
-        "list": "fly64tasks.doit_commands:List",
-        "manifest": "fly64tasks.doit_commands:Manifest",
-        "verify": "fly64tasks.doit_commands:Verify",
-    },
-    "BACKEND": {"journal": "fly64tasks.doitext.state:Journal"},
+from fly64tasks.doitext.commands.base import AllowMissing
+from fly64tasks.doitext.commands.run import Run
+
+COMMANDS = {
+    "run": "fly64tasks.doitext.commands.run:Run",
+    "list": "fly64tasks.doitext.commands.list:List",
+    "manifest": "fly64tasks.doitext.commands.manifest:Manifest",
+    "verify": "fly64tasks.doitext.commands.verify:Verify",
 }
+FILTERS = {"dose": "float", "view": "str", "split": "str", "gridsize": "int"}
+CONFIG = {
+    "COMMAND": COMMANDS,
+    "BACKEND": {"journal": "fly64tasks.doitext.state.journal:Journal"},
+    "GLOBAL": {"filters": FILTERS},
+}
+"""What a project's pyproject.toml would say."""
+
+
+class Forgiving(Run):
+    """``doit run`` as a project may have it: some of its tasks may be skipped."""
+
+    name = "run"
+    allow_missing = (AllowMissing("allow-missing-extra", "extra", "skip jobs without extra data"),)
+
+
+_WITHOUT_ENTRY_POINTS = mock.patch("doit.plugin.entry_points_impl", return_value=lambda group: ())
+"""They go before what a project says, and those of fly64tasks are installed here."""
 
 MAIN = (  # for processes of their own: python -c MAIN [arguments of doit]
-    "import sys; from doit.doit_cmd import DoitMain; "
-    f"sys.exit(DoitMain(config_filenames=(), extra_config={PLUGINS!r}).run(sys.argv[1:]))"
+    "import sys, doit.plugin; from doit.doit_cmd import DoitMain; "
+    "doit.plugin.entry_points_impl = lambda: lambda group: (); "
+    f"sys.exit(DoitMain(config_filenames=(), extra_config={CONFIG!r}).run(sys.argv[1:]))"
 )
 
 LONG = """
@@ -87,6 +107,8 @@ class Project:
     tasks: Callable[[], list[dict[str, Any]]] = list
     config: dict[str, Any] = field(default_factory=dict)
     executed: list[str] = field(default_factory=list)
+    commands: dict[str, str] = field(default_factory=COMMANDS.copy)
+    filters: dict[str, str] = field(default_factory=FILTERS.copy)
 
     def doit(self, *args: str) -> Result:
         """Call doit in this process."""
@@ -99,10 +121,11 @@ class Project:
         config = {"backend": "journal", "dep_file": "state/doit.db", "verbosity": 0}
         namespace = {"DOIT_CONFIG": config | self.config, "task_graph": task_graph}
         out, err = io.StringIO(), io.StringIO()
-        main = DoitMain(ModuleTaskLoader(namespace), config_filenames=(), extra_config=PLUGINS)
+        settings = CONFIG | {"COMMAND": self.commands, "GLOBAL": {"filters": self.filters}}
+        main = DoitMain(ModuleTaskLoader(namespace), config_filenames=(), extra_config=settings)
         self.executed.clear()
         path = list(sys.path)
-        with redirect_stdout(out), redirect_stderr(err):
+        with redirect_stdout(out), redirect_stderr(err), _WITHOUT_ENTRY_POINTS:
             code = main.run(list(args))
         sys.path[:] = path
         return Result(code or 0, out.getvalue(), err.getvalue())

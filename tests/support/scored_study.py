@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from fly64tasks.recon.files import LOG, LOSSES, RUN_RECORD
+from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL
 from fly64tasks.score.scorecard import METRICS
-from fly64tasks.study import paths as names
+from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.study import Case, Study
+from fly64tasks.study.study import Study
 
 STUDY = Study(name="three doses")
 ERROR_AT = {"baseline": 0.1, "dense": 0.2, "sparse": 0.4}
@@ -107,22 +109,22 @@ def write_run(layout: Layout, case: Case, **changes: Any) -> Path:
     """Write what the runner leaves of a job; return its folder."""
     folder = layout.recon_dir(case)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / names.RUN_RECORD).write_text(json.dumps(run_of(**changes)), "utf-8")
-    (folder / names.LOSSES).write_text("epoch,loss\n1,0.9\n2,0.5\n3,0.4\n", "utf-8")
-    (folder / names.LOG).write_text("INFO ptychi.api.task: Using device: cpu\n", "utf-8")
+    (folder / RUN_RECORD).write_text(json.dumps(run_of(**changes)), "utf-8")
+    (folder / LOSSES).write_text("epoch,loss\n1,0.9\n2,0.5\n3,0.4\n", "utf-8")
+    (folder / LOG).write_text("INFO ptychi.api.task: Using device: cpu\n", "utf-8")
     return folder
 
 
 def write_scores(layout: Layout, case: Case, **changes: Any) -> Path:
     """Write what scoring leaves of a job; return its folder."""
     folder = layout.recon_dir(case)
-    (folder / names.SCORES).write_text(json.dumps(scores_of(case, **changes)), "utf-8")
+    (folder / SCORES).write_text(json.dumps(scores_of(case, **changes)), "utf-8")
     rows = (f"{k / 40},{max(0, 1 - error_of(case) * k / 5)},0.5,0.3,{8 * k}" for k in range(1, 20))
     header = "spatial_frequency_cycles_per_px,frc,threshold_1bit,threshold_halfbit,n_pixels"
-    (folder / names.FRC).write_text("\n".join([header, *rows]) + "\n", "utf-8")
+    (folder / FRC).write_text("\n".join([header, *rows]) + "\n", "utf-8")
     ramp = np.linspace(0, 255, 32 * 64 * 3).reshape(32, 64, 3).astype(np.uint8)
-    Image.fromarray(ramp).save(folder / names.THUMBNAIL)
-    Image.fromarray(ramp).resize((256, 64)).save(folder / names.COMPARISON)
+    Image.fromarray(ramp).save(folder / THUMBNAIL)
+    Image.fromarray(ramp).resize((256, 64)).save(folder / COMPARISON)
     return folder
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import warm
 from doit.doit_cmd import DoitMain
 
-from fly64tasks.study.study import BaseSpec
+from fly64tasks.study.stages import BaseSpec
 
 PROJECT = Path(__file__).parents[2]
 

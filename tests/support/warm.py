@@ -14,7 +14,7 @@ from typing import Any
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(
-    ["doit", "fly64tasks.recon.stages", "fly64tasks.score.command", "fly64tasks.report"]
+    ["doit", "fly64tasks.recon.stages", "fly64tasks.score.command", "fly64tasks.report.command"]
 )
 
 

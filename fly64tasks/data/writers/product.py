@@ -8,6 +8,7 @@ that silx, h5web and napari's NeXus readers show the object's phase when they op
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.study.study import Geometry
+from fly64tasks.study.stages import Geometry
 
 _UNKNOWN = 0.0
 """What Ptychodus itself takes for a number that nobody gave."""
@@ -31,7 +32,7 @@ def write_product(
     obj: NDArray[np.complexfloating],
     probe: NDArray[np.complexfloating],
     positions_px: NDArray[np.float64],
-    loss: NDArray[np.float64],
+    loss: Sequence[float],
     geometry: Geometry,
 ) -> None:
     """Write a reconstruction as a Ptychodus product; the same one gives the same bytes.

@@ -12,7 +12,10 @@ The state is nothing but tensors, numbers, text, lists and dicts, so that `torch
 
 from __future__ import annotations
 
+import io
+import pickle
 import random
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -47,6 +50,30 @@ def restore(task: Any, state: dict[str, Any]) -> None:
     """
     _Restore().decode(state["reconstructor"], task.reconstructor, "reconstructor")
     _set_random_state(state["random"])
+
+
+def to_bytes(content: dict[str, Any]) -> memoryview:
+    """Return plain values and tensors as the bytes of a file."""
+    encoded = io.BytesIO()
+    torch.save(content, encoded)
+    return encoded.getbuffer()
+
+
+def from_bytes(encoded: bytes) -> Any:
+    """Return what `to_bytes` was given, on the CPU; nothing that the bytes hold is executed.
+
+    Raises
+    ------
+    ValueError
+        They are damaged, or nobody's.
+    """
+    if not zipfile.is_zipfile(io.BytesIO(encoded)):  # torch would try older formats
+        raise ValueError("not an archive of torch")
+    try:
+        return torch.load(io.BytesIO(encoded), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(first) from None
 
 
 class _Capture:

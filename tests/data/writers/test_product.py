@@ -11,7 +11,7 @@ import pytest
 
 from fly64tasks.data.writers.product import write_product
 from fly64tasks.errors import DatasetError
-from fly64tasks.study.study import Geometry
+from fly64tasks.study.stages import Geometry
 
 GEOMETRY = Geometry(pixel_size_m=10e-9, energy_ev=8800.0, detector_pixel_size_m=75e-6)
 

@@ -16,15 +16,16 @@ import numpy as np
 import pytest
 from small_study import SMALL_BASE
 
-from fly64tasks.data.dataset import read_dataset
+from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.data.writers.product import write_product
-from fly64tasks.physics import frc, image_quality
+from fly64tasks.physics import alignment, frc, image_quality
 from fly64tasks.recon import command as recon
+from fly64tasks.recon.files import PRODUCT, RECONSTRUCTION
 from fly64tasks.recon.result import Reconstructed, read_reconstruction
 from fly64tasks.score import compare
 from fly64tasks.simulation.simulate import make_base, simulate
-from fly64tasks.study import paths
-from fly64tasks.study.study import Geometry, ReconSpec, ScoreSpec, SimulationSpec
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.stages import Geometry, ScoreSpec, SimulationSpec
 
 PTYCHODUS = "ptychodus==1.7.0"
 FIVE = [("train", 1e3), ("train", 1e4), ("test", 1e4), ("train", 1e5), ("test", 1e5)]
@@ -59,7 +60,7 @@ def five(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Reconstru
         simulate(folder / "base.npz", sets, dose=dose, spec=SimulationSpec(), geometry=Geometry())
         output = folder / f"{split}_{dose:g}"
         recon.run(sets[split], output, ReconSpec(num_epochs=25, warmup_epochs=4))
-        made.append((sets[split], read_reconstruction(output / paths.RECONSTRUCTION)))
+        made.append((sets[split], read_reconstruction(output / RECONSTRUCTION)))
     return made
 
 
@@ -67,7 +68,7 @@ def test_real_reader_loads_every_product(
     ptychodus: SimpleNamespace, five: list[tuple[Path, Reconstructed]]
 ):
     for _, found in five:
-        product = ptychodus.io.load_product(found.path.parent / paths.PRODUCT)
+        product = ptychodus.io.load_product(found.path.parent / PRODUCT)
         assert np.array_equal(product.object_.get_array()[0], found.obj.astype(np.complex64))
         assert np.array_equal(product.probes.get_array()[0], found.probe.astype(np.complex64))
         assert [loss.value for loss in product.losses] == found.loss.tolist()
@@ -85,7 +86,7 @@ def test_forward_model_of_ptychodus_predicts_what_ours_does(
     """The product's positions mean there what they mean here, to the sub-pixel."""
     input_npz, found = five[3]
     dataset = read_dataset(input_npz)
-    product = ptychodus.io.load_product(found.path.parent / paths.PRODUCT)
+    product = ptychodus.io.load_product(found.path.parent / PRODUCT)
     predicted = np.asarray(ptychodus.diffraction.generate_diffraction_data(product).get_patterns())
     measured = dataset.diffraction_amplitude
     predicted = predicted * ((measured**2).sum() / predicted.sum())  # its transform has a factor
@@ -109,7 +110,7 @@ def as_product(ptychodus: SimpleNamespace, path: Path, found: Reconstructed, obj
 
 def largest_box(region: np.ndarray) -> tuple[slice, slice]:
     """Return the bounding box, trimmed evenly until all of it is region."""
-    rows, columns = image_quality.bounding_box(region)
+    rows, columns = alignment.bounding_box(region)
     while not region[rows, columns].all():
         rows = slice(rows.start + 1, rows.stop - 1)
         columns = slice(columns.start + 1, columns.stop - 1)

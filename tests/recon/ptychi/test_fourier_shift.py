@@ -13,11 +13,11 @@ import torch
 from ptychi import image_proc, maths
 
 from fly64tasks.data.dataset import PtychoDataset
-from fly64tasks.physics import image_quality
+from fly64tasks.physics import alignment, image_quality
 from fly64tasks.recon.ptychi import fourier_shift
 from fly64tasks.recon.stages import reconstruct
 from fly64tasks.recon.start import start_of
-from fly64tasks.study.study import Geometry, ReconSpec
+from fly64tasks.study.recon import ReconSpec
 
 THEIRS = image_proc.fourier_shift
 TOLERANCE = 4e-6
@@ -108,9 +108,9 @@ def test_reconstruction_is_as_good(small_set: PtychoDataset, algorithm: str):
             algorithm=algorithm, num_epochs=4, warmup_epochs=2, fast_fourier_shift=fast
         )
         start = start_of(small_set, spec, "set")
-        found = reconstruct(start, spec, Geometry()).obj
-        region = image_quality.illuminated_region(start.probe, start.positions_px, truth.shape)
-        aligned = image_quality.align(found.astype(complex), truth, region)
+        found = reconstruct(start, spec).obj
+        region = alignment.illuminated_region(start.probe, start.positions_px, truth.shape)
+        aligned = alignment.align(found.astype(complex), truth, region)
         errors.append(image_quality.complex_nrmse(aligned.obj, truth, region))
         objects.append(found[region])
     assert not np.array_equal(*objects)  # it was in use

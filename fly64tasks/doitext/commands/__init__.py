@@ -1,0 +1,1 @@
+"""``doit run``, ``list``, ``manifest`` and ``verify``."""

@@ -1,0 +1,252 @@
+"""What the commands on a task graph share: filters, options in any place, the journal."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import getopt
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from doit.cmd_base import DoitCmdBase
+from doit.cmdparse import CmdOption, CmdParseError
+from doit.exceptions import InvalidCommand
+
+from ..graph import inputs
+from ..graph.manifest import FileNames
+from ..graph.selection import Control, MetaFilter, Wanted, declared
+from ..state.digests import MD5Checker
+from ..state.journal import Journal
+
+_PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+
+@dataclass(frozen=True)
+class AllowMissing:
+    """An option that skips, instead of refusing, optional tasks whose inputs are missing.
+
+    Parameters
+    ----------
+    option : str
+        The option, without dashes.
+    optional : str
+        The ``meta["optional"]`` of the tasks that it is about.
+    help : str
+        One line for ``doit help``.
+    """
+
+    option: str
+    optional: str
+    help: str
+
+    def as_option(self) -> CmdOption:
+        """The option, as doit knows it."""
+        return flag(f"allow_{self.optional}", self.option, self.help, section="inputs")
+
+
+class GraphCommand(DoitCmdBase):
+    """A doit command with filters on ``task.meta``.
+
+    A project names its filters in ``[tool.doit.filters]`` of its pyproject.toml, or subclasses the
+    commands, which gives them help texts and `allow_missing` too.
+    """
+
+    filters: tuple[MetaFilter, ...] = ()
+    allow_missing: ClassVar[tuple[AllowMissing, ...]] = ()
+    manifest_names: ClassVar[FileNames] = FileNames()
+
+    own_options: ClassVar[tuple[CmdOption, ...]] = ()
+    """Further options that may stand in any place on the command line."""
+
+    wanted: Wanted
+    control: Control
+    state: Journal
+
+    def __init__(self, *args: Any, config: Any = None, **kwargs: Any) -> None:
+        table = (config or {}).get("GLOBAL", {}).get("filters", {})
+        own = {item.key for item in self.filters}
+        self.filters += tuple(item for item in declared(table) if item.key not in own)
+        super().__init__(*args, config=config, **kwargs)
+
+    # ---- options
+
+    def get_options(self) -> list[CmdOption]:
+        """Doit's options of the command, and ours."""
+        options: list[CmdOption] = super().get_options()
+        for option in options:
+            if option.name == "seek_file":
+                option.default = True  # `doit` in a sub-folder means the graph above it
+        return [*options, *self._ours()]
+
+    def _ours(self) -> list[CmdOption]:
+        return [
+            *self.own_options,
+            *(item.option() for item in self.filters),
+            *(item.as_option() for item in self.allow_missing),
+            _setting("manifest_dir"),
+            _setting("describe"),
+        ]
+
+    def parse_execute(self, in_args: list[str]) -> Any:
+        """Run the command, with our options moved to where doit looks for options."""
+        try:
+            return super().parse_execute(ours_first(in_args, self._ours()))
+        except CmdParseError as error:
+            if isinstance(error.__context__, getopt.GetoptError):  # doit would dump every option
+                said = f"{error.__context__}; see `{self.bin_name} help {self.name}`"
+                raise CmdParseError(said) from None
+            raise
+        except BrokenPipeError:  # as in `doit list | head`: nobody reads on, also not at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _PIPE_CLOSED
+
+    def get_backends(self) -> dict[str, Any]:
+        """Doit's backends and the journal."""
+        return {**super().get_backends(), "journal": Journal}
+
+    def get_checker_cls(self, check_file_uptodate: Any) -> Any:
+        """Doit's checker; for MD5, the one that keeps digests."""
+        if check_file_uptodate == "md5":
+            return MD5Checker
+        return super().get_checker_cls(check_file_uptodate)
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Run the command on the filtered graph."""
+        self.wanted = Wanted.of(self.filters, params)
+        self.outstream = sys.stdout
+        self.params = params
+        with _collecting_later():
+            return int(super().execute(params, args) or 0)
+
+    # ---- for the commands
+
+    def connect(self, control: Control) -> None:
+        """Take the graph, and the journal as its state."""
+        self.state = self.dep_manager.backend
+        if not isinstance(self.state, Journal):
+            raise InvalidCommand(
+                f"backend {self.params['backend']!r}: `{self.bin_name} {self.name}` keeps its "
+                "state in a journal; set DOIT_CONFIG['backend'] = 'journal'"
+            )
+        if isinstance(self.dep_manager.checker, MD5Checker):
+            self.dep_manager.checker.digests = self.state.digests
+        self.control = control
+
+    def prepare(
+        self, named: list[str], control: Control, single: bool = False
+    ) -> dict[str, list[str]]:
+        """Select tasks, connect the state, look at the inputs.
+
+        Parameters
+        ----------
+        named : list of str
+            Names, targets and patterns of the command line.
+        control : Control
+            The graph.
+        single : bool
+            Leave out what feeds the selected tasks.
+
+        Returns
+        -------
+        dict of str to list of str
+            The tasks that are skipped because their inputs are missing, with the reasons.
+            ``self.broken`` holds those that may not be skipped.
+        """
+        self.connect(control)
+        control.choose(list(named), self.params.get("default_tasks"), self.wanted)
+        if single:
+            control.isolate()
+        found = inputs.problems(control, self.dep_manager.status_is_ignore)
+        allowed = [item.optional for item in self.allow_missing if self.params[_name(item)]]
+        skipped = inputs.skip(control, found, allowed)
+        self.broken = {name: words for name, words in found.items() if name not in skipped}
+        return skipped
+
+    def helpful_options(self) -> list[str]:
+        """The options that would skip some of what is broken."""
+        return [
+            f"--{item.option}"
+            for item in self.allow_missing
+            if any(
+                (self.control.tasks[name].meta or {}).get("optional") == item.optional
+                for name in self.broken
+            )
+        ]
+
+    def manifest_folder(self) -> Path | None:
+        """The folder that DOIT_CONFIG names for the manifest."""
+        folder = self.params["manifest_dir"]
+        return Path(folder) if folder else None
+
+
+@contextlib.contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Turn garbage collection off: a graph is many objects and no garbage.
+
+    Looking for garbage among them takes 40 % of a null build. What runs tasks turns it on again.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.enable()
+
+
+def ours_first(args: Sequence[str], options: Iterable[CmdOption]) -> list[str]:
+    """`args` with our options before all else: doit takes what follows a task name for its own.
+
+    Examples
+    --------
+    >>> ours_first(["build", "--dose", "1", "-v2"], [MetaFilter("dose", "").option()])
+    ['--dose', '1', 'build', '-v2']
+    """
+    takes_value = {}
+    for option in options:
+        for flag in (f"-{option.short}", f"--{option.long}"):
+            takes_value[flag] = option.type is not bool
+    front: list[str] = []
+    rest: list[str] = []
+    todo = iter(args)
+    for arg in todo:
+        flag, joined, _ = arg.partition("=")
+        short = arg[:2]
+        if arg == "--":
+            rest += [arg, *todo]
+        elif flag in takes_value and flag not in ("-", "--"):
+            front.append(arg)
+            if takes_value[flag] and not joined:
+                front += [value for value in (next(todo, None),) if value is not None]
+        elif short != "--" and short != "-" and takes_value.get(short) and len(arg) > 2:
+            front.append(arg)
+        else:
+            rest.append(arg)
+    return front + rest
+
+
+def flag(name: str, long: str, help: str, short: str = "", section: str = "") -> CmdOption:
+    """An option that is on or off."""
+    return CmdOption(
+        {
+            "section": section,
+            "name": name,
+            "short": short,
+            "long": long,
+            "type": bool,
+            "default": False,
+            "help": help,
+        }
+    )
+
+
+def _name(item: AllowMissing) -> str:
+    return str(item.as_option().name)
+
+
+def _setting(name: str) -> CmdOption:
+    """A value that only DOIT_CONFIG may give."""
+    return CmdOption({"name": name, "default": None})

@@ -1,0 +1,274 @@
+"""``doit run``: a dry run, filters, one line per task, and an orderly end."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from doit import cmd_run, get_initial_workdir
+from doit.action import PythonAction
+from doit.cmdparse import CmdOption
+from doit.exceptions import InvalidCommand
+from doit.task import Stream
+
+from .. import parallel
+from ..atomic import sweep
+from ..errors import machine_fault, printable
+from ..graph import inputs
+from ..graph.manifest import Manifest, write
+from ..graph.plan import Planner, Verdict
+from ..graph.selection import Control
+from ..processes import end_descendants
+from ..running.events import Both, EventLog
+from ..running.reporter import LineReporter
+from ..running.runner import ProcessRunner, SerialRunner, ThreadRunner
+from ..running.signals import Stopped, stoppable
+from ..state.record import ATTEMPT, CHECKER, FAILED
+from .base import GraphCommand, flag
+
+_REPLACED = ("num_process", "reporter", "par_type", "outfile")
+_RUNNERS = {"thread": ThreadRunner, "process": ProcessRunner}
+
+
+def _changed(option: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {**option, **changes}
+
+
+class Run(GraphCommand, cmd_run.Run):
+    """Run tasks, or with ``-n`` say what would run."""
+
+    doc_description = (
+        "Exit codes: 0 all is up to date or done; 1 a task failed; 2 a task raised an unexpected "
+        "error; 3 nothing was run (no such task, filter without match, missing input, state file "
+        "in use); 130 stopped by SIGINT (Ctrl-C); 143 stopped by SIGTERM; 129 by SIGHUP."
+    )
+    cmd_options = (
+        *(option for option in cmd_run.Run.cmd_options if option["name"] not in _REPLACED),
+        _changed(cmd_run.opt_reporter, default="lines"),
+        _changed(cmd_run.opt_outfile, default=None),
+        _changed(cmd_run.opt_parallel_type, default="thread"),
+    )
+    own_options: ClassVar[tuple[CmdOption, ...]] = (
+        CmdOption(
+            _changed(cmd_run.opt_num_process, short="j", help="number of tasks to run at once")
+        ),
+        flag("dry_run", "dry-run", "say what would run and why; run and write nothing", "n"),
+        flag("as_json", "json", "print the dry run as JSON"),
+        flag("wait", "wait", "wait while another doit uses the state file"),
+        CmdOption(
+            {
+                "name": "events",
+                "long": "events",
+                "type": str,
+                "default": "",
+                "help": "append what happens to this file, as JSON lines",
+            }
+        ),
+    )
+
+    def get_reporters(self) -> dict[str, Any]:
+        """Doit's reporters and ours."""
+        reporters: dict[str, Any] = super().get_reporters()
+        if "reporter" in self.cmdparser:
+            self.cmdparser["reporter"].choices["lines"] = LineReporter.desc
+        return {**reporters, "lines": LineReporter}
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Run; in a dry run not even Python's bytecode caches are written."""
+        if not params["dry_run"]:
+            return super().execute(params, args)
+        former, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        try:
+            return super().execute(params, args)
+        finally:
+            sys.dont_write_bytecode = former
+
+    def _execute(
+        self,
+        outfile: Any,
+        verbosity: int | None,
+        always: bool,
+        continue_: bool,
+        reporter: Any,
+        num_process: int,
+        par_type: str,
+        single: bool,
+        auto_delayed_regex: bool,
+        force_verbosity: bool,
+        failure_verbosity: int,
+        pdb: bool,
+        dry_run: bool,
+        as_json: bool,
+        wait: bool,
+        pos_args: list[str],
+    ) -> int:
+        control = Control(self.task_list, auto_delayed_regex=auto_delayed_regex)
+        skipped = self.prepare(pos_args, control, single)
+        if dry_run:
+            return self._dry_run(skipped, always, as_json)
+        if par_type not in _RUNNERS:
+            raise InvalidCommand(f"-P {par_type}: expected one of {', '.join(_RUNNERS)}")
+        inputs.refuse(self.broken, self.helpful_options())
+        num_process = self.jobs(num_process)
+
+        PythonAction.pm_pdb = pdb
+        runner_class = _RUNNERS[par_type] if num_process else SerialRunner
+        reporter_class = self.reporters[reporter] if isinstance(reporter, str) else reporter
+        log = _event_log(self.params["events"])
+
+        def make_runner(out: Any) -> Any:
+            report = reporter_class(out, {"failure_verbosity": failure_verbosity})
+            if log:
+                report = Both([report, log])
+            stream = Stream(verbosity, force_verbosity)
+            jobs = [num_process] if num_process else []
+            return runner_class(self.dep_manager, report, continue_, always, stream, *jobs)
+
+        result, signal = 3, None  # what is not foreseen here, doit itself reports
+        with stoppable():
+            try:
+                threads = num_process if par_type == "thread" else 0
+                result = self._run(make_runner, threads, outfile, wait, skipped)
+                return result
+            except Stopped as stopped:
+                result, signal = stopped.exit_code, stopped.name
+                sys.stderr.write(f"{stopped}; what was running will run again\n")
+            except InvalidCommand as error:  # the state file
+                if not self.state.began:
+                    raise
+                result = 1
+                sys.stderr.write(f"stopped: {error}\n")
+            finally:
+                if log:
+                    log.end(result, signal)
+            return _leave(result)
+
+    def jobs(self, asked: int) -> int:
+        """How many tasks to run at once, 0 for one after the other; a project may decide."""
+        return asked
+
+    def _run(
+        self,
+        make_runner: Callable[[Any], Any],
+        threads: int,
+        outfile: Any,
+        wait: bool,
+        skipped: dict[str, list[str]],
+    ) -> int:
+        """Run the selected tasks as the only writer of the state."""
+        with contextlib.ExitStack() as stack:
+            self.state.lock(wait)
+            stack.callback(self.state.unlock)
+            sweep(target for _, targets in self.state.cut_off() for target in targets)
+            out = stack.enter_context(_writing_to(outfile))
+            for name, reasons in skipped.items():
+                out.write(f"skipped {name}: {'; '.join(reasons)}\n")
+            dispatcher = self.control.task_dispatcher()
+            gc.freeze()
+            gc.enable()
+            try:
+                with _same_streams(), parallel.running(threads, self.params):
+                    result = int(make_runner(out).run_all(dispatcher))
+            except BaseException:  # whatever ends the run early leaves no child behind
+                end_descendants()
+                raise
+            finally:
+                written = self._write_manifest(dispatcher.nodes, skipped)
+            return result if written else result or 1
+
+    def _dry_run(self, skipped: dict[str, list[str]], always: bool, as_json: bool) -> int:
+        verdicts = [Verdict(name, "skipped", tuple(words)) for name, words in skipped.items()]
+        verdicts += Planner(self.control, self.dep_manager, always, self.broken).verdicts()
+        words = ("run", "may run", "up to date", "error", "ignored", "skipped")
+        summary = {word: sum(item.word == word for item in verdicts) for word in words}
+        if as_json:
+            tasks = [
+                {"task": item.task, "verdict": item.word, "reasons": item.reasons}
+                for item in verdicts
+            ]
+            json.dump({"tasks": tasks, "summary": summary}, self.outstream, indent=2)
+            self.outstream.write("\n")
+        else:
+            width = max((len(item.task) for item in verdicts), default=0)
+            for item in verdicts:
+                line = f"{item.word:<10}  {item.task:<{width}}  {'; '.join(item.reasons)}"
+                self.outstream.write(f"{printable(line.rstrip())}\n")
+            counts = ", ".join(f"{n} {word}" for word, n in summary.items() if n) or "no task"
+            self.outstream.write(f"{counts}. Nothing was run.\n")
+        return 3 if summary["error"] else 0
+
+    def _write_manifest(self, nodes: dict[str, Any], skipped: dict[str, list[str]]) -> bool:
+        """Whether the manifest could be written; if not, that is said."""
+        folder = self.manifest_folder()
+        if folder:
+            manifest = Manifest(self.control, self.state, self.filters, self.params["describe"])
+            built = manifest.build(self.wanted, self._outcomes(nodes), skipped)
+            try:
+                write(folder, self.manifest_names, *built)
+            except OSError as error:
+                said = machine_fault(error)
+                if said is None:
+                    raise
+                path = folder / self.manifest_names.manifest
+                sys.stderr.write(f"{path}: not written: {said}; `doit manifest` writes it\n")
+                return False
+        return True
+
+    def _outcomes(self, nodes: dict[str, Any]) -> Iterator[Verdict]:
+        """What became of each task of the run, in the words of a plan."""
+        for name, node in nodes.items():
+            row = self.state.row(name)
+            if node.run_status in ("successful", "up-to-date"):
+                yield Verdict(name, "up to date")
+            elif node.run_status == "ignore":
+                yield Verdict(name, "ignored")
+            elif row.get(CHECKER) == FAILED:
+                yield Verdict(name, "run", (row[ATTEMPT]["message"],))
+            elif node.run_status == "failure":
+                bad = ", ".join(other.task.name for other in node.bad_deps)
+                yield Verdict(name, "error", (f"after {bad}" if bad else "input missing",))
+            else:
+                yield Verdict(name, "run", ("not reached",))
+
+
+def _leave(exit_code: int) -> int:
+    """Return the exit code, or leave at once where tasks still run in threads.
+
+    They cannot be stopped, and an interpreter that shuts down under their native code aborts.
+    """
+    if threading.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+    return exit_code
+
+
+def _event_log(named: str) -> EventLog | None:
+    """The file of ``--events``, said from where doit was called."""
+    return EventLog(Path(get_initial_workdir() or ".", named).expanduser()) if named else None
+
+
+@contextlib.contextmanager
+def _writing_to(outfile: Any) -> Iterator[Any]:
+    if isinstance(outfile, str):
+        with open(outfile, "w", encoding="utf-8") as file:  # noqa: PTH123
+            yield file
+    else:
+        yield outfile or sys.stdout
+
+
+@contextlib.contextmanager
+def _same_streams() -> Iterator[None]:
+    """Put stdout and stderr back: actions in threads swap them, not always in pairs."""
+    streams = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams

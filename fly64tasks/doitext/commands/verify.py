@@ -1,0 +1,64 @@
+"""``doit verify``: which artifacts are the bytes that their tasks made, from what is there now."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, ClassVar
+
+from doit.cmdparse import CmdOption
+from doit.exceptions import InvalidCommand
+
+from ..errors import printable
+from ..graph.selection import Control
+from ..graph.verify import Verifier, summary
+from .base import GraphCommand, flag
+
+
+class Verify(GraphCommand):
+    """Read every artifact again and hold it against what was recorded when it was made."""
+
+    doc_purpose = "say which artifacts are whole, and what is wrong with the others"
+    doc_usage = "[TASK ...]"
+    doc_description = (
+        "Takes the same task names, patterns and filters as `run`. Reads every byte, writes "
+        "nothing. Exit codes: 0 all is whole; 1 there is a problem; 3 nothing matches."
+    )
+    own_options: ClassVar[tuple[CmdOption, ...]] = (
+        flag("as_json", "json", "print what was found as JSON"),
+    )
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Verify; not even Python's bytecode caches are written."""
+        former, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        try:
+            return super().execute(params, args)
+        finally:
+            sys.dont_write_bytecode = former
+
+    def _execute(self, as_json: bool, pos_args: list[str]) -> int:
+        control = Control(self.task_list)
+        self.connect(control)
+        control.choose(list(pos_args), self.params.get("default_tasks"), self.wanted)
+        found = list(Verifier(control, self.state).findings())
+        counts = summary(found)
+        if not counts:
+            raise InvalidCommand("nothing to verify: no selected task makes a file")
+        problems = [item for item in found if item.word != "whole"]
+        if as_json:
+            keys = ("task", "word", "detail", "paths")
+            content = {
+                "found": [{key: getattr(item, key) for key in keys} for item in found],
+                "summary": counts,
+            }
+            json.dump(content, self.outstream, indent=2)
+            self.outstream.write("\n")
+        else:
+            width = max((len(item.task) for item in problems), default=0)
+            for item in problems:
+                line = f"{item.word:<16}  {item.task:<{width}}  {item.detail}"
+                self.outstream.write(f"{printable(line.rstrip())}\n")
+            others = "".join(f", {n} {word}" for word, n in counts.items() if word != "whole")
+            total = sum(counts.values())
+            self.outstream.write(f"{counts.get('whole', 0)} of {total} artifacts whole{others}.\n")
+        return 1 if problems else 0

@@ -1,0 +1,225 @@
+"""What a run would do, found by driving doit's own dispatcher without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from doit.task import result_dep
+from doit.tools import config_changed, run_once, timeout
+
+from ..errors import machine_fault
+from ..spec import SpecUnchanged
+from ..state.journal import Journal
+from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
+from .inputs import drop_missing, is_partial
+from .selection import Control
+from .targets import TargetsChanged, watch
+
+Word = Literal["run", "may run", "up to date", "error", "ignored", "skipped"]
+
+_STEADY = (bool, type(None), SpecUnchanged, TargetsChanged, config_changed, timeout)
+_RUN_STATUS = {"up to date": "up-to-date", "error": "failure", "ignored": "ignore"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run would do with a task, and why.
+
+    Attributes
+    ----------
+    task : str
+        Its name.
+    word : str
+        ``run``, ``may run`` (an earlier task may make the same bytes again), ``up to date``,
+        ``error``, ``ignored`` (by ``doit ignore``) or ``skipped``.
+    reasons : tuple of str
+        In words.
+    """
+
+    task: str
+    word: Word
+    reasons: tuple[str, ...] = ()
+
+
+class Planner:
+    """Verdicts for the selected tasks and all that feeds them.
+
+    Parameters
+    ----------
+    control : Control
+        With tasks selected.
+    dependencies
+        doit's dependency manager, on a `Journal`.
+    always : bool
+        Run tasks that are up to date too.
+    broken : mapping of str to list of str
+        Tasks that cannot start, with the reasons.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        dependencies: Any,
+        always: bool = False,
+        broken: Mapping[str, list[str]] | None = None,
+    ) -> None:
+        self._tasks = control.tasks
+        self._targets = control.targets
+        self._dispatcher = control.task_dispatcher()
+        self._firm = self._needed(control.selected_tasks)
+        self._dependencies = dependencies
+        self._state: Journal = dependencies.backend
+        self._always = always
+        self._broken = broken or {}
+        self._verdicts: dict[str, Verdict] = {}
+        self._stirred: set[str] = set()  # tasks behind which something runs or may run
+
+    def verdicts(self) -> list[Verdict]:
+        """The verdicts, in the order of execution; groups, which do nothing, have none."""
+        node, order = None, []
+        while True:
+            try:
+                node = self._dispatcher.generator.send(node)
+            except StopIteration:
+                break
+            task = node.task
+            verdict = self._verdicts.get(task.name)
+            if verdict is None:
+                verdict = self._verdicts[task.name] = self._judge(task, node)
+                if verdict.word in ("run", "may run") and task.setup_tasks:
+                    if verdict.word == "run" and task.name in self._firm:
+                        self._firm |= self._needed(task.setup_tasks)
+                    node.run_status = "run"  # doit sends the task again, after its setup tasks
+                    continue
+            if verdict.word == "up to date":
+                task.values = self._dependencies.get_values(task.name)
+            node.run_status = _RUN_STATUS.get(verdict.word, "successful")
+            if task.actions:
+                order.append(verdict)
+        return order
+
+    def _needed(self, names: Iterable[str]) -> set[str]:
+        todo, found = list(names), set(names)
+        while todo:
+            for dep in self._tasks[todo.pop()].task_dep:
+                if dep not in found:
+                    found.add(dep)
+                    todo.append(dep)
+        return found
+
+    def _active(self, name: str) -> bool:
+        verdict = self._verdicts.get(name)
+        return verdict is not None and verdict.word in ("run", "may run")
+
+    def _judge(self, task: Any, node: Any) -> Verdict:
+        if node.ignored_deps:
+            return Verdict(task.name, "ignored", (f"after {node.ignored_deps[0].task.name}",))
+        if self._dependencies.status_is_ignore(task):
+            return Verdict(task.name, "ignored", ("by doit ignore",))
+        if task.name in self._broken:
+            return Verdict(task.name, "error", tuple(self._broken[task.name]))
+        if node.bad_deps:
+            names = ", ".join(bad.task.name for bad in node.bad_deps)
+            return Verdict(task.name, "error", (f"after {names}, which is in error",))
+        if is_partial(task):
+            drop_missing(task, made=lambda path: self._active(self._targets.get(path, "")))
+        behind = [*task.task_dep, *task.setup_tasks, *task.calc_dep]
+        if any(self._active(dep) or dep in self._stirred for dep in behind):
+            self._stirred.add(task.name)
+        if not task.actions:
+            return Verdict(task.name, "up to date")
+        row = dict(self._state.row(task.name))
+        try:
+            verdict = self._judge_status(task, row)
+        except OSError as error:
+            said = machine_fault(error)
+            if said is None:
+                raise
+            return Verdict(task.name, "error", (said,))
+        finally:
+            self._state.put_back(task.name, row)
+        if verdict.word == "run" and task.name not in self._firm:
+            return Verdict(task.name, "may run", (*verdict.reasons, "if a task asks for its setup"))
+        return verdict
+
+    def _judge_status(self, task: Any, row: Row) -> Verdict:
+        """The verdict on a task, from doit's own reasons and from what runs before it."""
+        name, stirred = task.name, task.name in self._stirred
+        watch(task, self._state)
+        status = self._dependencies.get_status(task, self._tasks, get_log=True)
+        reasons = status.reasons
+        maker = {path: self._targets.get(path) for path in task.file_dep}
+        remade = {path: by for path, by in maker.items() if by and self._active(by)}
+        missing = sorted(reasons["missing_file_dep"])
+        lost = [path for path in missing if path not in remade]
+        if lost and not stirred:
+            return Verdict(name, "error", tuple(f"input missing: {path}" for path in lost))
+
+        certain: list[str] = []
+        doubts: list[str] = []
+        if self._always:
+            certain.append("always (-a)")
+        for item, *_ in task.uptodate:
+            false = any(item is said for said, *_ in reasons["uptodate_false"])
+            if self._unsteady(item, stirred):
+                doubts.append("after what it depends on")
+            elif false:
+                certain += _explained(item, self._dependencies.get_values(name))
+        if reasons["has_no_dependencies"]:
+            certain.append("always runs: it has no inputs")
+        certain += [f"target missing: {path}" for path in reasons["missing_target"]]
+        if reasons["checker_changed"]:
+            certain.append("the way of checking files changed")
+        certain += [f"input added: {path}" for path in reasons["added_file_dep"]]
+        certain += [f"input no longer used: {path}" for path in reasons["removed_file_dep"]]
+        for path in sorted({*reasons["changed_file_dep"], *missing, *remade}):
+            if path in lost:
+                doubts.append(f"input missing: {path}, unless an earlier task makes it")
+            elif path not in remade:
+                certain.append(f"input changed: {path}")
+            elif row.get(path) is None:
+                certain.append(f"after {remade[path]}")
+            else:
+                doubts.append(f"after {remade[path]}")
+        doubts += [f"after {dep}" for dep in task.calc_dep if self._active(dep)]
+
+        if certain and not lost:
+            return Verdict(name, "run", (*self._history(row, certain),))
+        if doubts:
+            return Verdict(name, "may run", tuple(dict.fromkeys(doubts)))
+        return Verdict(name, "up to date")
+
+    def _unsteady(self, item: Any, stirred: bool) -> bool:
+        """Whether an ``uptodate`` item may answer otherwise once earlier tasks have run."""
+        if isinstance(item, result_dep):
+            return self._active(item.dep_name) or item.dep_name in self._stirred
+        return stirred and item is not run_once and not isinstance(item, _STEADY)
+
+    def _history(self, row: Row, certain: list[str]) -> list[str]:
+        """The reasons to give: a cut-off, failed or missing record explains all others."""
+        if not row:
+            return ["never run"] if not self._always else certain
+        if row.get(CHECKER) == INTERRUPTED:
+            holder = self._state.holder()
+            return [f"running now: {holder}" if holder else "interrupted"]
+        if row.get(CHECKER) == FAILED:
+            return [f"failed last time: {row[ATTEMPT]['message']}"]
+        return list(dict.fromkeys(certain))
+
+
+def _explained(item: Any, values: Mapping[str, Any]) -> list[str]:
+    if hasattr(item, "explain"):
+        return list(item.explain(values)) or ["settings not recorded"]
+    if item is False:
+        return ["always runs"]
+    if isinstance(item, result_dep):
+        return [f"result of {item.dep_name} changed"]
+    if isinstance(item, config_changed):
+        return ["settings changed"]
+    return [f"not up to date by {item if isinstance(item, str) else _name(item)}"]
+
+
+def _name(item: Any) -> str:
+    return getattr(item, "__name__", type(item).__name__)

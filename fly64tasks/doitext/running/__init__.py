@@ -1,0 +1,1 @@
+"""Tasks as they run: what is recorded, said and stopped."""

@@ -1,0 +1,203 @@
+"""One line per finished task, and what failed at the end."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from doit.exceptions import BaseFail, UnmetDependency
+
+from .. import progress
+from .runner import reason_of
+
+_NAME_WIDTH = 40
+
+
+class Display(Protocol):
+    """What shows running tasks on a terminal; see `doitext.running.live`."""
+
+    def begin(self, name: str) -> None:
+        """Show a task as running."""
+
+    def end(self, name: str) -> None:
+        """Show it no longer."""
+
+    def line(self, text: str) -> None:
+        """Print a line above what is running."""
+
+    def close(self) -> None:
+        """Stop showing anything."""
+
+
+class LineReporter:
+    """A doit reporter: ``[7/18] recon:dose_1000_dense_train  24 s  loss 0.046``.
+
+    On a terminal the running tasks are shown below the lines, with progress and remaining time.
+
+    Parameters
+    ----------
+    outstream : file
+        Where lines go.
+    options : dict
+        doit's ``failure_verbosity``: 1 repeats a failed task's stderr, 2 its stdout too.
+    """
+
+    desc = "one line per finished task, live progress on a terminal"
+
+    def __init__(self, outstream: IO[str], options: dict[str, Any]) -> None:
+        self._out = outstream
+        self._verbosity = options.get("failure_verbosity", 0)
+        self._guard = threading.Lock()
+        self._begun: dict[str, float] = {}
+        self._failures: list[tuple[Any, BaseFail]] = []
+        self._counts = dict.fromkeys(("done", "up to date", "failed", "not run", "ignored"), 0)
+        self._errors: list[str] = []
+        self._total = self._seen = 0
+        self._width = 0
+        self._display: Display | None = None
+        self._started = time.monotonic()
+
+    # ---- called by doit, in the main thread unless said otherwise
+
+    def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
+        """Count the tasks to come; doit calls this once, first."""
+        names = to_come(tasks, selected)
+        self._total = len(names)
+        self._width = min(_NAME_WIDTH, max(map(len, names), default=0))
+        if self._out.isatty():
+            from .live import LiveDisplay
+
+            self._display = LiveDisplay(self._out)
+
+    def get_status(self, task: Any) -> None:
+        """Nothing: a task is about to be looked at."""
+
+    def execute_task(self, task: Any) -> None:
+        """Note the beginning of a task; called in the thread that runs it."""
+        if not task.actions:
+            return
+        progress.forget(task.name)
+        with self._guard:
+            self._begun[task.name] = time.monotonic()
+        if self._display:
+            self._display.begin(task.name)
+
+    def add_success(self, task: Any) -> None:
+        """Print the line of a task that succeeded."""
+        if task.actions:
+            report = progress.latest(task.name)
+            self._finished(task, "done", report.words() if report else "")
+
+    def add_failure(self, task: Any, fail: BaseFail) -> None:
+        """Print the line of a task that failed or could not start."""
+        if not task.actions:
+            return
+        if isinstance(fail, UnmetDependency):
+            self._finished(task, "not run", f"NOT RUN  after {' '.join(fail.message.split())}")
+            return
+        self._failures.append((task, fail))
+        self._finished(task, "failed", f"FAILED  {reason_of(task, fail)}")
+
+    def skip_uptodate(self, task: Any) -> None:
+        """Count a task that is up to date."""
+        self._count(task, "up to date")
+
+    def skip_ignore(self, task: Any) -> None:
+        """Count a task that the user told doit to ignore."""
+        self._count(task, "ignored")
+
+    def cleanup_error(self, exception: BaseFail) -> None:
+        """Print the failure of a teardown."""
+        sys.stderr.write(exception.get_msg())
+
+    def runtime_error(self, msg: str) -> None:
+        """Keep an error of doit itself for the end."""
+        self._errors.append(msg)
+
+    def teardown_task(self, task: Any) -> None:
+        """Nothing: a task is about to be torn down."""
+
+    def complete_run(self) -> None:
+        """Print the totals and the failures."""
+        if self._display:
+            self._display.close()
+            self._display = None
+        for task, fail in self._failures:
+            self._describe(task, fail)
+        for message in self._errors:
+            self._print(f"stopped: {message}")
+        cut_off = len(self._begun)
+        rest = {"interrupted": cut_off, "not reached": self._total - self._seen - cut_off}
+        counts = [f"{n} {word}" for word, n in {**self._counts, **rest}.items() if n > 0]
+        taken = duration(time.monotonic() - self._started)
+        self._print(f"{', '.join(counts) or 'nothing to do'} in {taken}")
+
+    # ---- lines
+
+    def _count(self, task: Any, word: str) -> None:
+        if task.actions:
+            self._counts[word] += 1
+            self._seen += 1
+
+    def _finished(self, task: Any, word: str, text: str) -> None:
+        self._count(task, word)
+        with self._guard:
+            begun = self._begun.pop(task.name, None)
+        taken = duration(time.monotonic() - begun) if begun is not None else "-"
+        head = f"[{self._seen:{len(str(self._total))}}/{self._total}]"
+        if self._display:
+            self._display.end(task.name)
+        self._print(f"{head} {task.name:{self._width}}  {taken:>7}  {text}".rstrip())
+
+    def _describe(self, task: Any, fail: BaseFail) -> None:
+        self._print(f"\n{task.name}: {reason_of(task, fail)}")
+        if fail.traceback:
+            self._print("".join(fail.traceback).rstrip())
+        log = (task.meta or {}).get("log")
+        if log and Path(log).exists():
+            self._print(f"  log: {log}")
+        streams = {"stderr": "err", "stdout": "out"}
+        for stream, attribute in list(streams.items())[: self._verbosity]:
+            said = "".join(getattr(action, attribute) or "" for action in task.actions)
+            if said:
+                self._print(f"  {stream}:\n{said.rstrip()}")
+
+    def _print(self, text: str) -> None:
+        if self._display:
+            self._display.line(text)
+        else:
+            self._out.write(f"{text}\n")
+            self._out.flush()
+
+
+def to_come(tasks: dict[str, Any], selected: list[str]) -> list[str]:
+    """The names of the selected tasks and of all that feeds them; groups do nothing and are out."""
+    todo, found = list(selected), set(selected)
+    while todo:
+        task = tasks[todo.pop()]
+        for dep in (*task.task_dep, *task.setup_tasks, *task.calc_dep):
+            if dep not in found:
+                found.add(dep)
+                todo.append(dep)
+    return [name for name in found if tasks[name].actions]
+
+
+def duration(seconds: float) -> str:
+    """A time span in words.
+
+    Examples
+    --------
+    >>> duration(0.21), duration(24.4), duration(3 * 60 + 5), duration(2 * 3600 + 60)
+    ('0.2 s', '24 s', '3m 05s', '2h 01m')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02d}s"
+    return f"{minutes // 60}h {minutes % 60:02d}m"

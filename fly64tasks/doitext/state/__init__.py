@@ -1,0 +1,1 @@
+"""What is recorded of each task, in a file that survives a kill."""

@@ -1,0 +1,281 @@
+"""doit's state in sqlite3, committed after each task, with a mark on what is running."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from doit.exceptions import InvalidCommand
+
+from ..errors import printable
+from .digests import Digest, DigestCache
+from .lock import Lock
+from .readonly import BUSY_S, named_errors, reading
+from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row, flaw
+
+_SCHEMA = """
+create table if not exists doit (task_id text not null primary key, task_data json);
+create table if not exists digest (
+    path text not null primary key, size integer, mtime_ns integer, inode integer, md5 text
+);
+"""
+
+
+class Journal:
+    """The state file of a task graph: a doit backend.
+
+    The table ``doit`` is that of doit's own sqlite3 backend, which can read and continue it. A
+    task that begins has its record replaced by one whose checker is ``interrupted``: no checker
+    has this name, so the task is stale, for stock doit too, until it succeeds. A failed task's
+    record says ``failed`` in the same place.
+
+    Nothing is read before the first question and nothing is written before `lock`, not even the
+    file or its folder.
+
+    Parameters
+    ----------
+    name : str
+        Path of the state file.
+    codec
+        doit's JSON codec.
+    module_name
+        Not used; part of the backend protocol.
+
+    Attributes
+    ----------
+    began : bool
+        Whether this process has begun a task.
+    """
+
+    desc = "sqlite3 file, committed after each task"
+
+    def __init__(self, name: str, codec: Any, *, module_name: str | None = None) -> None:
+        self.name = name
+        self.began = False
+        self.digests = DigestCache()
+        self._codec = codec
+        self._lock = Lock(name)
+        self._guarded = False
+        self._connection: sqlite3.Connection | None = None
+        self._forget_loaded()
+        self._changed: set[str] = set()
+        self._running: dict[str, tuple[float, float]] = {}  # since when, by both clocks
+
+    # ---- the backend protocol of doit
+
+    def get(self, task_id: str, dependency: str) -> Any:
+        """The value stored for a task under a key, or None."""
+        return self.row(task_id).get(dependency)
+
+    def set(self, task_id: str, dependency: str, value: Any) -> None:
+        """Remember a value; it is stored when the task ends, or by `dump`."""
+        self.row(task_id)[dependency] = value
+        self._changed.add(task_id)
+
+    def in_(self, task_id: str) -> bool:
+        """Whether anything is stored for the task."""
+        return bool(self.row(task_id))
+
+    def remove(self, task_id: str) -> None:
+        """Forget the task."""
+        self.load()
+        self._rows[task_id] = {}
+        self._changed.add(task_id)
+
+    def remove_all(self) -> None:
+        """Forget every task."""
+        self.load()
+        for task_id in [*self._text, *self._rows]:
+            self.remove(task_id)
+
+    def dump(self) -> None:
+        """Store what is not stored yet, and close the file.
+
+        A task between `begin` and `end` keeps its mark.
+        """
+        try:
+            self._store(self._changed - self._running.keys())
+        finally:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            if not self._guarded:
+                self._lock.release()
+
+    # ---- beyond doit's protocol
+
+    def row(self, task_id: str) -> Row:
+        """All that is stored for a task; empty when it never ran."""
+        self.load()
+        row = self._rows.get(task_id)
+        if row is None:
+            text = self._text.get(task_id)
+            row = self._rows[task_id] = self._decoded(task_id, text) if text else {}
+        return row
+
+    def _decoded(self, task_id: str, text: str) -> Row:
+        try:
+            row = self._codec.decode(text)
+            wrong = flaw(row)
+        except (ValueError, RecursionError) as error:
+            wrong = f"not JSON: {error}"
+        if wrong:
+            raise InvalidCommand(
+                printable(
+                    f"{self.name}: what is recorded of {task_id} is not doit's ({wrong}); "
+                    "move the file away and doit starts afresh"
+                )
+            )
+        return dict(row)
+
+    def lock(self, wait: bool = False) -> None:
+        """Become the only writer; see `Lock.acquire`."""
+        self._lock.acquire(wait)
+        self._guarded = True
+        self._forget_loaded()
+
+    def unlock(self) -> None:
+        """Let other processes write."""
+        self._guarded = False
+        self._lock.release()
+
+    def holder(self) -> str | None:
+        """The other process that writes the state file at the moment, in words."""
+        return None if self._lock.held else self._lock.holder()
+
+    def begin(self, task_id: str, targets: Iterable[str]) -> None:
+        """Mark a task as running, on disk, before its first action."""
+        started, since = time.time(), time.monotonic()
+        attempt = {"status": "running", "started": started, "targets": list(targets)}
+        self._rows[task_id] = {CHECKER: INTERRUPTED, ATTEMPT: attempt}
+        self._running[task_id] = started, since
+        self._store([task_id])
+        self.began = True
+
+    def put_back(self, task_id: str, row: Row) -> None:
+        """Undo what doit forgets of a task when it only asks for its status.
+
+        A record whose checker is not today's, such as that of a failed task, is removed then.
+        """
+        self._rows[task_id] = row
+        self._changed.discard(task_id)
+
+    def record_targets(self, task_id: str, paths: Iterable[str]) -> None:
+        """Remember size and MD5 of what a task made, for `doit verify`; stock doit ignores it.
+
+        Of what is not a file (a folder) only the name is kept.
+        """
+        made: dict[str, tuple[int, str] | None] = {}
+        for path in paths:
+            status = os.stat(path)  # noqa: PTH116
+            regular = stat.S_ISREG(status.st_mode)
+            digest = self.digests.md5(path, status, store=False) if regular else ""
+            made[path] = (status.st_size, digest) if regular else None
+        self.set(task_id, TARGETS, made)
+
+    def end(self, task_id: str, failure: str | None = None) -> None:
+        """Store how a running task ended, on disk, before anything else happens."""
+        started, since = self._running[task_id]
+        attempt = {"status": "done", "started": started, "seconds": time.monotonic() - since}
+        if failure is not None:
+            attempt |= {"status": "failed", "message": failure}
+            self._rows[task_id] = {CHECKER: FAILED}
+        self._rows[task_id][ATTEMPT] = attempt
+        self._store([task_id])
+        del self._running[task_id]
+
+    def is_running(self, task_id: str) -> bool:
+        """Whether this process began the task and did not end it."""
+        return task_id in self._running
+
+    def cut_off(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield each task that was running when its doit died, with its targets."""
+        self.load()
+        for task_id, text in self._text.items():
+            if f'"{INTERRUPTED}"' in text and self.row(task_id).get(CHECKER) == INTERRUPTED:
+                attempt = self.row(task_id).get(ATTEMPT) or {}
+                yield task_id, attempt.get("targets") or []
+
+    # ---- reading and writing the file
+
+    def _forget_loaded(self) -> None:
+        self._loaded = False
+        self._seen: object = None
+        self._text: dict[str, str] = {}
+        self._rows: dict[str, Row] = {}
+
+    def load(self) -> None:
+        """Read the file, once."""
+        if self._loaded:
+            return
+        self._loaded = True
+        self._seen = self._marks()
+        if self._seen is None:
+            return
+        with reading(self.name) as connection:
+            tables = {name for (name,) in connection.execute("select name from sqlite_master")}
+            if not tables:  # killed before the first commit
+                return
+            self._text = dict(
+                connection.execute(
+                    "select cast(task_id as text), cast(task_data as text) from doit"
+                    " where task_data not null"
+                )
+            )
+            if "digest" in tables:
+                rows = connection.execute(
+                    "select path, size, mtime_ns, inode, md5 from digest"
+                    " where typeof(path) = 'text' and typeof(md5) = 'text'"
+                )
+                self.digests.known.update((path, Digest(*rest)) for path, *rest in rows)
+
+    def _marks(self) -> object:
+        try:
+            status = os.stat(self.name)  # noqa: PTH116
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return status.st_size, status.st_mtime_ns, status.st_ino
+
+    def _store(self, task_ids: Iterable[str]) -> None:
+        """Write the rows of `task_ids` that differ from the file, and the fresh digests."""
+        rows = []
+        for task_id in task_ids:
+            text = self._codec.encode(self._rows[task_id]) if self._rows[task_id] else None
+            if text != self._text.get(task_id):
+                rows.append((task_id, text))
+        digests = [(path, *self.digests.known[path]) for path in self.digests.fresh]
+        if rows or digests:
+            with self._writing() as connection:
+                for task_id, text in rows:
+                    if text is None:
+                        connection.execute("delete from doit where task_id = ?", (task_id,))
+                    else:
+                        connection.execute("replace into doit values (?, ?)", (task_id, text))
+                connection.executemany("replace into digest values (?, ?, ?, ?, ?)", digests)
+        for task_id, text in rows:
+            if text is None:
+                del self._text[task_id]
+            else:
+                self._text[task_id] = text
+        self.digests.fresh.clear()
+        self._changed.difference_update(task_ids)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose changes are committed together, or not at all."""
+        if not self._lock.held:
+            self._lock.acquire()
+            if self._marks() != self._seen:
+                self._lock.release()
+                raise InvalidCommand(f"{self.name}: changed by another doit meanwhile; try again")
+        with named_errors(self.name):
+            if self._connection is None:
+                self._connection = sqlite3.connect(self.name, timeout=BUSY_S)
+                self._connection.executescript(_SCHEMA)
+            with self._connection:
+                yield self._connection

@@ -1,0 +1,114 @@
+"""One doit at a time on a state file, known by name."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import json
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+from doit.exceptions import InvalidCommand
+
+from ..atomic import alive
+
+_POLL_S = 0.2
+
+
+class Lock:
+    """An exclusive lock that names its holder and ends with the holder's process.
+
+    The kernel holds the lock (`lockf`), so one left by a killed process is free at once; the
+    file's text only says who holds it. The file itself stays: removing it would let two
+    processes lock two different files of one name.
+
+    Parameters
+    ----------
+    guarded : str
+        Path of the file that is locked; the lock lies beside it as ``<guarded>.lock``.
+    """
+
+    def __init__(self, guarded: str) -> None:
+        self._guarded = guarded
+        self._path = Path(f"{guarded}.lock")
+        self._file: io.FileIO | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._file is not None
+
+    def acquire(self, wait: bool = False) -> None:
+        """Take the lock.
+
+        Parameters
+        ----------
+        wait : bool
+            Wait for the holder to end instead of refusing.
+
+        Raises
+        ------
+        InvalidCommand
+            Another process holds the lock, and the message names it; or the folder cannot be
+            written to.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = open(self._path, "a+b", buffering=0, opener=_no_link)  # noqa: SIM115
+        except OSError as error:
+            raise self._refusal(error) from None
+        announced = False
+        while True:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except (BlockingIOError, PermissionError):
+                message = f"{self._guarded}: in use by {self.holder() or 'another doit'}"
+                if not wait:
+                    file.close()
+                    raise InvalidCommand(f"{message}; wait for it to end, or use --wait") from None
+            if not announced:
+                print(f"{message}; waiting", file=sys.stderr)
+                announced = True
+            time.sleep(_POLL_S)
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        entry = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+        try:
+            file.truncate(0)
+            file.write(json.dumps(entry).encode())
+        except OSError as error:
+            file.close()
+            raise self._refusal(error) from None
+        self._file = file
+
+    def _refusal(self, error: OSError) -> InvalidCommand:
+        return InvalidCommand(
+            f"{self._path}: {error.strerror}; the state file needs a folder to write to"
+        )
+
+    def release(self) -> None:
+        """Give the lock up; nothing happens when it is not held."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # the disk is gone, and what was said with it
+                self._file.truncate(0)
+            self._file.close()
+            self._file = None
+
+    def holder(self) -> str | None:
+        """``pid 123 on host since 2026-01-31 12:00:00``, or None when nobody living is named."""
+        try:
+            entry = json.loads(self._path.read_text(encoding="utf-8"))
+            if entry["host"] == socket.gethostname() and not alive(entry["pid"]):
+                return None
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return None
+        return f"pid {entry['pid']} on {entry['host']} since {entry['since']}"
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Open for `open`, but never through a symbolic link: what it leads to would be emptied."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)

@@ -1,0 +1,132 @@
+"""What a reconstruction leaves in its folder: one table.
+
+`command` writes, refuses and removes by it, tasks name and clean their targets by it, `doit verify`
+reads them by it and the report links to them. Another file beside ``reconstruction.npz`` is a row
+of `RESULTS` and the function that writes it. `doit list` reads the table: numerical packages are
+imported when a file is written.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fly64tasks.data.ownership import refuse_foreign
+from fly64tasks.doitext.atomic import replaced
+
+if TYPE_CHECKING:
+    from fly64tasks.recon.stages import Reconstruction
+    from fly64tasks.recon.start import Start
+
+RECONSTRUCTION = "reconstruction.npz"
+PRODUCT = "product.h5"
+LOSSES = "losses.csv"
+RUN_RECORD = "run.json"
+LOG = "ptychi.log"
+OLDER_LOG = "ptychi.log.1"
+"""The part before, of a log that grew large."""
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A reconstruction that succeeded: all that a result file can hold."""
+
+    input_npz: Path
+    start: Start
+    result: Reconstruction
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ResultFile:
+    """A file that is there only where a reconstruction succeeded.
+
+    Attributes
+    ----------
+    name : str
+    write : callable
+        Writes a `Finished` to a path, whole or not at all; the same one gives the same bytes.
+    """
+
+    name: str
+    write: Callable[[Path, Finished], None]
+
+
+def _write_reconstruction(path: Path, finished: Finished) -> None:
+    from fly64tasks.recon import result
+
+    result.write_reconstruction(path, finished)
+
+
+def _write_product(path: Path, finished: Finished) -> None:
+    from fly64tasks.data.writers import product
+    from fly64tasks.recon import record
+
+    product.write_product(
+        path,
+        name=finished.input_npz.stem,
+        comments=record.comments(finished.record),
+        obj=finished.result.obj,
+        probe=finished.result.probe,
+        positions_px=finished.start.positions_px,
+        loss=finished.result.loss,
+        geometry=finished.start.geometry,
+    )
+
+
+RESULTS = (
+    ResultFile(RECONSTRUCTION, _write_reconstruction),
+    ResultFile(PRODUCT, _write_product),
+)
+"""In the order in which they are written."""
+
+_RECORDS = (LOSSES, RUN_RECORD)
+"""Written however the run ends."""
+
+TARGETS = (*(file.name for file in RESULTS), *_RECORDS)
+"""What there is after a run that succeeded; a task's targets."""
+
+BESIDE = (LOG, OLDER_LOG, CHECKPOINT)
+"""What else a run may leave."""
+
+SHOWN = (*(file.name for file in RESULTS), RUN_RECORD, LOSSES, LOG)
+"""What the report links to."""
+
+
+def refuse_foreign_files(folder: Path) -> None:
+    """Refuse a folder where one of `TARGETS` is somebody else's file.
+
+    Raises
+    ------
+    DatasetError
+        It was not written by this project.
+    """
+    for name in TARGETS:
+        refuse_foreign(folder / name, b"epoch,loss" if name == LOSSES else None)
+
+
+def remove_results(folder: Path) -> None:
+    """Remove `RESULTS`: another run begins, or this one failed."""
+    for file in RESULTS:
+        (folder / file.name).unlink(missing_ok=True)
+
+
+def write_results(folder: Path, finished: Finished) -> None:
+    """Write `RESULTS`."""
+    for file in RESULTS:
+        file.write(folder / file.name, finished)
+
+
+def write_records(folder: Path, losses: Sequence[float], record: dict[str, Any]) -> None:
+    """Write the loss of each epoch so far, and what is to be said of the run."""
+    with replaced(folder / LOSSES) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", "loss"])
+        writer.writerows((epoch, repr(loss)) for epoch, loss in enumerate(losses, start=1))
+    with replaced(folder / RUN_RECORD) as temporary:
+        temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")

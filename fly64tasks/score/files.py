@@ -1,0 +1,7 @@
+"""What scoring writes beside a reconstruction."""
+
+SCORES = "scores.json"
+FRC = "frc.csv"
+COMPARISON = "comparison.png"
+THUMBNAIL = "thumbnail.png"
+SCORE_FILES = (SCORES, FRC, COMPARISON, THUMBNAIL)

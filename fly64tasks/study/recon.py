@@ -1,0 +1,155 @@
+"""The settings of a reconstruction: `[recon]` in a study, and the options of the runner.
+
+A field of `ReconSpec`, described in its docstring, is all that a new setting takes: the key in the
+study file, the option with its help, and the reason that a dry run gives follow from it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
+
+Algorithm = Literal["LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
+Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
+
+
+class ReconSpec(Spec, frozen=True):
+    """One pty-chi reconstruction; the defaults are those that measured best (docs/settings.md).
+
+    ``batch_size``, ``batching`` and ``update_probe`` are what suits the algorithm where they are
+    None (`resolved`). LSQML starts with ``warmup_epochs`` of small batches (`stages`), which count
+    among ``num_epochs``.
+
+    Attributes
+    ----------
+    algorithm : str
+        pty-chi reconstructor: LSQML, PIE, EPIE, RPIE, DM, BH, AD.
+    num_epochs : int
+        Passes over all frames.
+    batch_size : int, what suits the algorithm unless given
+        Frames in a minibatch, at most.
+    batching : str, what suits the algorithm unless given
+        COMPACT, RANDOM or UNIFORM minibatches.
+    noise_model : str
+        GAUSSIAN or POISSON (LSQML).
+    momentum : float
+        Momentum acceleration gain, 0 for none (LSQML).
+    damping : float
+        Restraint where the illumination is weak, as a share of its peak (LSQML).
+    warmup_epochs : int
+        First epochs, in small random minibatches; 0 for none (LSQML).
+    warmup_batch_size : int
+        Frames in a minibatch of those, at most.
+    plateau_epochs : int, never unless given
+        Stop early once so many epochs brought no lower loss.
+    plateau_tolerance : float
+        The relative fall of the loss that counts as lower.
+    fast_fourier_shift : bool
+        True or false: our faster form of pty-chi's sub-pixel shift.
+    object_init : str
+        Ones, noise, or guess for the set's objectGuess.
+    update_probe : bool, what suits the algorithm unless given
+        True or false: let the probe change.
+    n_images : int, all unless given
+        Use at most so many frames, drawn at random.
+    subsampling_seed : int
+        Seed of that draw.
+    seed : int
+        Seed of the reconstruction.
+    """
+
+    algorithm: Algorithm = "LSQML"
+    num_epochs: Count = 50
+    batch_size: Count | None = None
+    batching: Batching | None = None
+    noise_model: Literal["GAUSSIAN", "POISSON"] = "GAUSSIAN"
+    momentum: NotNegative = 2.0
+    damping: NotNegative = 0.5
+    warmup_epochs: Annotated[int, Meta(ge=0)] = 24
+    warmup_batch_size: Count = 24
+    plateau_epochs: Count | None = None
+    plateau_tolerance: NotNegative = 1e-3
+    fast_fourier_shift: bool = True
+    object_init: Literal["ones", "noise", "guess"] = "ones"
+    update_probe: bool | None = None
+    n_images: Annotated[int, Meta(ge=2)] | None = None
+    subsampling_seed: Seed = 456
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        if self.algorithm == "PIE" and self.update_probe and self.batch_size != 1:
+            raise ValueError(
+                "update_probe is true, expected false for PIE with batch_size other than 1, where "
+                "pty-chi 2.2 fails: set batch_size to 1 or use EPIE"
+            )
+
+    def resolved(self) -> ReconSpec:
+        """Return the spec with every choice made.
+
+        >>> ReconSpec(algorithm="PIE").resolved().update_probe
+        False
+        """
+        suited = _SUITED[self.algorithm]
+        chosen = {key: value for key, value in suited.items() if getattr(self, key) is None}
+        return msgspec.structs.replace(self, **chosen)
+
+    def stages(self) -> tuple[ReconSpec, ...]:
+        """Return the spec of each pty-chi run, in order: LSQML's warm-up, then the rest.
+
+        A run of few epochs is the beginning of a longer one.
+
+        >>> [(stage.batching, stage.num_epochs) for stage in ReconSpec().resolved().stages()]
+        [('RANDOM', 24), ('COMPACT', 26)]
+        >>> [stage.num_epochs for stage in ReconSpec(num_epochs=3).stages()]
+        [3]
+        """
+        warmup = min(self.warmup_epochs, self.num_epochs) if self.algorithm == "LSQML" else 0
+        changes: list[dict[str, Any]] = [
+            {"num_epochs": warmup, "batch_size": self.warmup_batch_size, **_WARMUP},
+            {"num_epochs": self.num_epochs - warmup},
+        ]
+        return tuple(
+            msgspec.structs.replace(self, **change) for change in changes if change["num_epochs"]
+        )
+
+
+_WARMUP: dict[str, Any] = {
+    "batching": "RANDOM",
+    "noise_model": "GAUSSIAN",  # pty-chi's POISSON can diverge with random batches
+    "momentum": 0.0,
+    "damping": 0.1,
+    "plateau_epochs": None,
+}
+_SUITED: dict[str, dict[str, Any]] = {
+    "LSQML": {"batch_size": 96, "batching": "COMPACT", "update_probe": True},
+    "PIE": {"batch_size": 16, "batching": "RANDOM", "update_probe": False},
+    "EPIE": {"batch_size": 16, "batching": "RANDOM", "update_probe": True},
+    "RPIE": {"batch_size": 16, "batching": "RANDOM", "update_probe": True},
+    "DM": {"batch_size": 96, "batching": "RANDOM", "update_probe": True},
+    "BH": {"batch_size": 100_000, "batching": "RANDOM", "update_probe": True},
+    "AD": {"batch_size": 96, "batching": "RANDOM", "update_probe": True},
+}
+
+
+class CheckpointSpec(Spec, frozen=True):
+    """How often a reconstruction is put on disk while it runs; no result depends on it.
+
+    Attributes
+    ----------
+    seconds : float
+        Write a checkpoint every so many seconds, at the end of the epoch.
+    epochs : int, never unless given
+        And after every so many epochs.
+    """
+
+    seconds: Positive = 60.0
+    epochs: Count | None = None
+
+
+def algorithms() -> tuple[str, ...]:
+    """Return the names of the pty-chi reconstructors that the runner offers."""
+    return get_args(Algorithm)

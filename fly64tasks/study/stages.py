@@ -1,0 +1,130 @@
+"""The settings of each stage but the reconstruction: base, simulation, views, scores.
+
+Specs hold JSON-ready values only, and constructing one never touches the disk.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from fly64tasks.study.cases import BASELINE
+from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
+
+Overlap = Annotated[float, Meta(ge=0, lt=1)]
+Fraction = Annotated[float, Meta(ge=0, lt=1)]
+MOST_POSITIONS = 10**7
+
+
+class Geometry(Spec, frozen=True):
+    """Physical sizes of the experiment; ``assumed`` when they are not known from a measurement."""
+
+    pixel_size_m: Positive = 10e-9
+    energy_ev: Positive = 8800.0
+    detector_pixel_size_m: Positive = 75e-6
+    assumed: bool = True
+
+    @property
+    def wavelength_m(self) -> float:
+        """Return h c / E, with h c = 1.239841984e-6 eV m (CODATA 2018)."""
+        return 1.239841984e-6 / self.energy_ev
+
+    def detector_distance_m(self, frame_size_px: int) -> float:
+        """Return N dx p / lambda: where detector pixels p sample the far field of pixels dx."""
+        return self.pixel_size_m * frame_size_px * self.detector_pixel_size_m / self.wavelength_m
+
+
+class BaseSpec(Spec, frozen=True):
+    """The built-in base: a zone-plate probe, an object and a jittered raster scan."""
+
+    probe_size_px: Annotated[int, Meta(ge=16, le=4096)] = 64
+    object_size_px: Annotated[int, Meta(ge=64, le=16384)] = 360
+    scan_step_px: Positive = 10.0
+    scan_jitter_px: NotNegative = 1.5
+    outermost_zone_width_m: Positive = 25e-9
+    central_stop_fraction: Fraction = 0.4
+    defocus_m: NotNegative = 57e-6
+    seed: Seed = 1
+
+    def __post_init__(self) -> None:
+        if (self.object_size_px / self.scan_step_px) ** 2 > MOST_POSITIONS:
+            raise ValueError(
+                f"scan_step_px is {self.scan_step_px:g}, expected a step that gives an object of "
+                f"{self.object_size_px} px at most {MOST_POSITIONS} positions"
+            )
+
+
+class SimulationSpec(Spec, frozen=True):
+    """Phase C: diffraction of every frame at one dose, split in train and test."""
+
+    seed: Seed = 42
+    noise: Literal["poisson", "none"] = "poisson"
+    split_axis: Literal["y", "x"] = "y"
+
+
+class ViewsSpec(Spec, frozen=True):
+    """Phase D: which views there are and when frames count as neighbours.
+
+    ``overlap`` maps a view's name to its overlap fraction; frames of the view lie at least
+    ``(1 - overlap) * patch_size_px`` apart. ``gridsizes`` are the group sizes (a side) of the
+    baseline and of the thinned views.
+    """
+
+    overlap: dict[str, Overlap] = msgspec.field(
+        default_factory=lambda: {"dense": 0.7, "sparse": 0.2}
+    )
+    gridsizes: tuple[Count, Count] = (1, 2)
+    neighbor_count: Count = 7
+    min_positions: Annotated[int, Meta(ge=2)] = 2
+    patch_size_px: Count | None = None
+    grouping_seed: Seed = 123
+
+    def __post_init__(self) -> None:
+        for view in self.overlap:
+            if view == BASELINE or not re.fullmatch(r"[a-z][a-z0-9]{,39}", view):
+                raise ValueError(
+                    f"view name {view[:60]!r} can not be used; expected up to 40 lower-case "
+                    f"letters and digits, and not {BASELINE!r}, which is always there"
+                )
+        group = max(self.gridsizes) ** 2
+        if self.neighbor_count < group:
+            raise ValueError(
+                f"neighbor_count is {self.neighbor_count}, expected at least gridsize^2 = {group}: "
+                "raise neighbor_count or lower gridsizes"
+            )
+
+
+class ViewSpec(Spec, frozen=True):
+    """One thinned view, as its task depends on it."""
+
+    view: str
+    overlap: Overlap
+    gridsize: Count
+    neighbor_count: Count
+    min_positions: Count
+    patch_size_px: Count | None
+    grouping_seed: Seed
+
+    def spacing_px(self, frame_size_px: int) -> float:
+        """Return the minimum centre spacing S = (1 - overlap) * N, in px.
+
+        >>> from fly64tasks.study.study import Study
+        >>> Study().view_spec("sparse").spacing_px(64)
+        51.2
+        """
+        return (1.0 - self.overlap) * (self.patch_size_px or frame_size_px)
+
+
+class ScoreSpec(Spec, frozen=True):
+    """How a reconstruction is compared with the truth, and where.
+
+    The region is where the scan's summed probe intensity is above ``region_threshold`` of its
+    maximum; the window of the Fourier ring correlation rises over ``frc_taper_px`` at its edge.
+    """
+
+    region_threshold: Annotated[float, Meta(gt=0, lt=1)] = 0.1
+    ms_ssim_scales: Annotated[int, Meta(ge=1, le=5)] = 5
+    frc_taper_px: NotNegative = 8.0

@@ -1,0 +1,126 @@
+"""What tasks do when they run: each imports its command then, and calls it through the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from doit import get_var
+
+from fly64tasks import engine
+from fly64tasks.doitext import progress
+from fly64tasks.doitext.running import signals
+from fly64tasks.errors import DatasetError
+from fly64tasks.recon.epochs import EpochCallback
+from fly64tasks.score.files import SCORES
+from fly64tasks.study.cases import Case
+from fly64tasks.study.paths import Layout
+from fly64tasks.study.recon import CheckpointSpec, ReconSpec
+from fly64tasks.study.stages import ScoreSpec, ViewSpec
+from fly64tasks.study.study import Study
+
+
+def on_worker(
+    fn: Callable[..., None], writes: Iterable[str | Path], **arguments: Any
+) -> tuple[Callable[..., None], list[Any], dict[str, Any]]:
+    """Return the action that calls a function of this module through the engine."""
+    return engine.run, [fn], {**arguments, "writes": list(writes)}
+
+
+def make_base(target: Path, study: Study) -> None:
+    from fly64tasks.simulation import simulate as command
+
+    command.make_base(target, spec=study.base, geometry=study.geometry)
+
+
+def simulate(base: Path, outputs: dict[str, Path], dose: float, study: Study) -> None:
+    from fly64tasks.simulation import simulate as command
+
+    command.simulate(base, outputs, dose=dose, spec=study.simulation, geometry=study.geometry)
+
+
+def make_view(sources: dict[str, Path], outputs: dict[str, Path], spec: ViewSpec) -> None:
+    from fly64tasks.simulation import views as command
+
+    command.make_view(sources, outputs, spec=spec)
+
+
+def reconstruct(
+    task_name: str,
+    source: Path,
+    folder: Path,
+    spec: ReconSpec,
+    checkpoint: CheckpointSpec,
+    writes: list[str],
+) -> None:
+    def on_event(epoch: int, num_epochs: int, loss: float) -> None:
+        progress.report(task_name, epoch, num_epochs, loss=loss)
+
+    device = get_var("device", "auto")
+    engine.run(_ptychi, source, folder, spec, device, checkpoint, writes=writes, on_event=on_event)
+
+
+def _ptychi(
+    source: Path,
+    folder: Path,
+    spec: ReconSpec,
+    device: str,
+    checkpoint: CheckpointSpec,
+    on_event: EpochCallback,
+) -> None:
+    from fly64tasks.recon import command
+
+    with signals.held():
+        command.run(
+            source,
+            folder,
+            spec,
+            device=device,
+            on_epoch=on_event,
+            checkpoint=checkpoint,
+            other_checkpoint="discard",  # what to make is the study's to say
+            why_stop=signals.why_stop,
+        )
+
+
+def score(source: Path, folder: Path, spec: ScoreSpec, case: Case) -> None:
+    from fly64tasks.score import command
+
+    command.score(source, folder, spec, case)
+
+
+def report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> None:
+    scores = [Path(path) for path in dependencies if Path(path).name == SCORES]
+    without = task.meta.get("without", {})
+    engine.run(_write_report, study, layout, scores, without, writes=task.targets)
+
+
+def _write_report(
+    study: Study, layout: Layout, scores: list[Path], without: dict[str, str]
+) -> None:
+    from fly64tasks.report import command
+
+    command.write_report(study, layout, scores, without)
+
+
+def problems(source: Path, spec: ReconSpec) -> list[str]:
+    """Return what keeps a set of the user's from being reconstructed, before anything runs."""
+    from fly64tasks.recon.start import read_start
+
+    try:
+        read_start(source, spec)
+    except DatasetError as error:
+        return [str(error)]
+    return []
+
+
+def remove(targets: Iterable[str | Path]) -> None:
+    """Remove files and the folders that this empties."""
+    paths = [Path(target) for target in targets]
+    for path in paths:
+        path.unlink(missing_ok=True)
+    for folder in {path.parent for path in paths}:
+        while folder.is_dir() and folder != Path() and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent

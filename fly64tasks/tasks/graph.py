@@ -1,0 +1,181 @@
+"""Case to doit task: pure functions that open no file.
+
+Nothing here imports numpy, torch or pty-chi: `doit list` pays for none of them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from fly64tasks.data.lineage import MadeAsAsked, lineage_of_base, lineage_of_set
+from fly64tasks.doitext.spec import SpecUnchanged
+from fly64tasks.recon import files
+from fly64tasks.report.files import REPORT_FILES
+from fly64tasks.score.files import SCORE_FILES
+from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name
+from fly64tasks.study.paths import Layout
+from fly64tasks.study.study import Study
+from fly64tasks.tasks import actions
+
+TaskDict = dict[str, Any]
+
+
+def base(study: Study, layout: Layout) -> TaskDict:
+    """Return the task that writes the built-in base."""
+    spec, geometry = study.base, study.geometry
+    made_from = lineage_of_base(spec, geometry)
+    return {
+        "actions": [
+            actions.on_worker(actions.make_base, [layout.base], target=layout.base, study=study)
+        ],
+        "targets": [str(layout.base)],
+        "uptodate": [
+            SpecUnchanged({**spec.to_dict(), "geometry": geometry.to_dict()}),
+            MadeAsAsked([layout.base], lambda: made_from),
+        ],
+        "clean": [(actions.remove, [[layout.base]])],
+        "doc": (
+            f"Write the built-in base: {spec.probe_size_px} px zone-plate probe, "
+            f"{spec.object_size_px} px object, scan"
+        ),
+    }
+
+
+def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
+    """Return the task that simulates one dose."""
+    spec, geometry = study.simulation, study.geometry
+    settings = {"dose": dose, **spec.to_dict(), "geometry": geometry.to_dict()}
+    targets = {split: layout.phase_c(dose, split) for split in SPLITS}
+    return {
+        "name": dose_name(dose),
+        "actions": [
+            actions.on_worker(
+                actions.simulate,
+                targets.values(),
+                base=layout.base,
+                outputs=targets,
+                dose=dose,
+                study=study,
+            )
+        ],
+        "file_dep": [str(layout.base)],
+        "targets": [str(path) for path in targets.values()],
+        "uptodate": [
+            SpecUnchanged(settings),
+            MadeAsAsked(
+                targets.values(), partial(lineage_of_set, layout.base, dose, spec, geometry)
+            ),
+        ],
+        "clean": [(actions.remove, [targets.values()])],
+        "doc": f"Simulate diffraction at {dose:g} photons per frame, train and test",
+    }
+
+
+def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
+    """Return the task that thins one dose to one view."""
+    spec = study.view_spec(view)
+    sources = {split: layout.phase_c(dose, split) for split in SPLITS}
+    targets = {split: layout.phase_d(dose, view, split) for split in SPLITS}
+    made_as_asked = []
+    if layout.makes_phase_c:  # else the sources are the user's, and say what they like
+        made_from = (layout.base, dose, study.simulation, study.geometry, spec)
+        made_as_asked.append(MadeAsAsked(targets.values(), partial(lineage_of_set, *made_from)))
+    return {
+        "name": f"{dose_name(dose)}_{view}",
+        "actions": [
+            actions.on_worker(
+                actions.make_view, targets.values(), sources=sources, outputs=targets, spec=spec
+            )
+        ],
+        "file_dep": [str(path) for path in sources.values()],
+        "targets": [str(path) for path in targets.values()],
+        "uptodate": [SpecUnchanged(spec.to_dict()), *made_as_asked],
+        "clean": [(actions.remove, [targets.values()])],
+        "doc": f"Thin {dose:g} photons per frame to the {view} view, overlap {spec.overlap:g}",
+    }
+
+
+def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
+    """Return the task that reconstructs one case."""
+    source, folder = layout.dataset(case), layout.recon_dir(case)
+    # Strings, as joining a hundred thousand paths takes longer than all the rest of `doit list`.
+    targets = [f"{folder}/{name}" for name in files.TARGETS]
+    beside = [f"{folder}/{name}" for name in files.BESIDE]
+    spec = study.recon.resolved()
+    meta = {
+        "dose": case.dose,
+        "view": case.view,
+        "split": case.split,
+        "gridsize": case.gridsize,
+        "record": f"{folder}/{files.RUN_RECORD}",
+        "log": f"{folder}/{files.LOG}",
+        "algorithm": spec.algorithm,
+        "num_epochs": spec.num_epochs,
+        "output_dir": str(folder),
+    }
+    made_by_us = layout.makes_phase_c if case.view == BASELINE else layout.makes_phase_d
+    if not made_by_us:
+        meta["check_inputs"] = partial(actions.problems, source, spec)
+        if case.view != BASELINE:
+            meta["optional"] = "phase_d"
+    arguments = {
+        "source": source,
+        "folder": folder,
+        "spec": spec,
+        "checkpoint": study.checkpoint,
+        "writes": [*targets, f"{folder}/{files.CHECKPOINT}"],
+    }
+    return {
+        "name": case.name,
+        "actions": [(actions.reconstruct, [f"recon:{case.name}"], arguments)],
+        "file_dep": [str(source)],
+        "targets": targets,
+        "uptodate": [SpecUnchanged(spec.to_dict())],
+        "clean": [(actions.remove, [[*targets, *beside]])],
+        "meta": meta,
+        "doc": (
+            f"Reconstruct {case.dose:g} photons per frame, {case.view}, {case.split}: "
+            f"{spec.algorithm}, {spec.num_epochs} epochs"
+        ),
+    }
+
+
+def score(study: Study, layout: Layout, case: Case) -> TaskDict:
+    """Return the task that scores one case against the truth and its data."""
+    source, folder = layout.dataset(case), layout.recon_dir(case)
+    targets = [f"{folder}/{name}" for name in SCORE_FILES]
+    return {
+        "name": case.name,
+        "actions": [
+            actions.on_worker(
+                actions.score, targets, source=source, folder=folder, spec=study.score, case=case
+            )
+        ],
+        "file_dep": [str(source), f"{folder}/{files.RECONSTRUCTION}"],
+        "targets": targets,
+        "uptodate": [SpecUnchanged(study.score.to_dict())],
+        "clean": [(actions.remove, [targets])],
+        "meta": {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")},
+        "doc": (
+            f"Score {case.dose:g} photons per frame, {case.view}, {case.split} against the truth"
+        ),
+    }
+
+
+def report(study: Study, layout: Layout) -> TaskDict:
+    """Return the task that writes the report, of whatever part of the study there is."""
+    root = layout.artifact_root
+    parts = (files.LOSSES, files.RUN_RECORD, *SCORE_FILES)
+    folders = [layout.recon_dir(case) for case in study.cases()]
+    targets = [f"{root}/{name}" for name in REPORT_FILES]
+    return {
+        "basename": "report",
+        "actions": [(actions.report, [], {"study": study, "layout": layout})],
+        "file_dep": [f"{folder}/{name}" for folder in folders for name in parts],
+        "targets": targets,
+        "uptodate": [SpecUnchanged({**study.to_dict(), "recon": study.recon.resolved().to_dict()})],
+        "clean": [(actions.remove, [targets])],
+        "meta": {"partial": True},
+        "doc": "Write the report: a page, tables and figures of every score",
+    }

@@ -1,0 +1,77 @@
+"""What the command line says of a study: `doit study=other.toml device=cuda:1 ...`."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+import msgspec
+from doit import doit_cmd, get_initial_workdir, get_var
+from doit.exceptions import InvalidDodoFile
+
+from fly64tasks.errors import StudyError
+from fly64tasks.study.paths import Layout
+from fly64tasks.study.study import Study, read_study
+
+VARIABLES = (
+    "study",
+    "base_npz",
+    "phase_c_root",
+    "phase_d_root",
+    "data_root",
+    "artifact_root",
+    "device",
+)
+
+
+def load_study() -> tuple[Study, Layout]:
+    """Return the study and layout that the command line asks for (`doit study=other.toml ...`).
+
+    Paths given there are relative to the folder that doit was called in.
+
+    Raises
+    ------
+    InvalidDodoFile
+        The study can not be used, or there is no such variable; doit prints it and exits with 3.
+    """
+    # Read by the numerical libraries when an action imports them. The arrays are small: more
+    # threads gain little on an idle machine and lose much on a busy one.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        _refuse_unknown_variables()
+        study_path = _path_variable("study") or Path("study.toml")
+        study = read_study(study_path)
+        base = _path_variable("base_npz")
+        if base is not None:
+            study = msgspec.structs.replace(study, base_npz=str(base))
+        layout = Layout.of(
+            study,
+            study_folder=study_path.parent,
+            project=Path(),
+            phase_c_root=_path_variable("phase_c_root"),
+            phase_d_root=_path_variable("phase_d_root"),
+            data_root=_path_variable("data_root"),
+            artifact_root=_path_variable("artifact_root"),
+        )
+    except StudyError as error:
+        raise InvalidDodoFile(str(error)) from None
+    return study, layout
+
+
+def _refuse_unknown_variables() -> None:
+    given = getattr(doit_cmd, "_CMDLINE_VARS", None) or {}
+    for name in given:
+        if name not in VARIABLES:
+            near = difflib.get_close_matches(name, VARIABLES, n=1)
+            hint = f"did you mean {near[0]}=?" if near else f"known: {', '.join(VARIABLES)}"
+            raise StudyError(f"unknown variable {name}={given[name]}; {hint}")
+
+
+def _path_variable(name: str) -> Path | None:
+    value = get_var(name)
+    if value is None:
+        return None
+    if not value:
+        raise StudyError(f"{name}= is empty, expected a path")
+    return Path(get_initial_workdir(), Path(value).expanduser())

@@ -1,0 +1,334 @@
+"""The contract, and fifty ways to break it: each ends in one line that names file and key."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from broken_sets import Arrays, expect_refusal, save, valid_arrays
+
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.readers.npz import read_base, read_dataset
+from fly64tasks.data.writers.npz import write_dataset
+from fly64tasks.errors import DatasetError
+
+
+def test_valid_set_is_read_as_it_is(tmp_path: Path):
+    arrays = valid_arrays()
+    dataset = read_dataset(save(tmp_path / "set.npz", arrays))
+    assert np.array_equal(dataset.diffraction_amplitude, arrays["diffraction"])
+    assert dataset.diffraction_amplitude.dtype == np.float32
+    assert dataset.probe_guess.shape == (1, 16, 16)
+    assert np.array_equal(dataset.positions_px[:, 0], arrays["ycoords"])
+    assert np.array_equal(dataset.positions_px[:, 1], arrays["xcoords"])
+    assert dataset.metadata == {"dose_photons_per_frame": 1e3}
+    assert not dataset.is_simulated
+
+
+def test_set_survives_writing_and_reading(tmp_path: Path):
+    dataset = read_dataset(save(tmp_path / "set.npz", valid_arrays()))
+    write_dataset(tmp_path / "again.npz", dataset)
+    again = read_dataset(tmp_path / "again.npz")
+    assert np.array_equal(again.diffraction_amplitude, dataset.diffraction_amplitude)
+    assert np.array_equal(again.positions_px, dataset.positions_px)
+    assert np.array_equal(again.filenames, dataset.filenames)
+    assert again.metadata == {"writer": "fly64tasks", **dataset.metadata}
+
+
+def test_same_set_gives_the_same_bytes(tmp_path: Path):
+    dataset = read_dataset(save(tmp_path / "set.npz", valid_arrays()))
+    for name in ("a.npz", "b.npz"):
+        write_dataset(tmp_path / name, dataset)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_selection_is_by_index_on_the_per_frame_keys_only(tmp_path: Path):
+    arrays = valid_arrays(n=16, size=16)
+    arrays["_metadata"] = np.array(json.dumps({"diffraction_order": "NHW"}))
+    dataset = read_dataset(save(tmp_path / "set.npz", arrays))
+    chosen = dataset.select(np.array([3, 1]))
+    assert np.array_equal(chosen.positions_px, dataset.positions_px[[3, 1]])
+    assert chosen.diffraction_amplitude.shape == (2, 16, 16)
+    assert chosen.filenames is not None
+    assert chosen.filenames.tolist() == ["frame_3", "frame_1"]
+    assert chosen.probe_guess.shape == (1, 16, 16)
+
+
+def change(**changed: Any) -> Callable[[Arrays], None]:
+    def edit(arrays: Arrays) -> None:
+        arrays.update(changed)
+
+    return edit
+
+
+def drop(key: str) -> Callable[[Arrays], None]:
+    return lambda arrays: arrays.pop(key)
+
+
+def at(key: str, index: Any, value: float) -> Callable[[Arrays], None]:
+    def edit(arrays: Arrays) -> None:
+        arrays[key][index] = value
+
+    return edit
+
+
+def through(key: str, function: Callable[[Any], Any]) -> Callable[[Arrays], None]:
+    def edit(arrays: Arrays) -> None:
+        arrays[key] = function(arrays[key])
+
+    return edit
+
+
+ACCEPTED = {
+    "double precision": lambda a: a.update(
+        diffraction=a["diffraction"].astype(np.float64),
+        objectGuess=a["objectGuess"].astype(np.complex128),
+        probeGuess=a["probeGuess"].astype(np.complex128),
+    ),
+    "diff3d for diffraction": lambda a: a.update(diff3d=a.pop("diffraction")),
+    "frames last, unambiguous": through("diffraction", lambda d: np.moveaxis(d, 0, 2)),
+    "modes": change(probeGuess=np.ones((3, 16, 16), np.complex64)),
+    "whole-pixel positions": through("xcoords", lambda x: np.round(x).astype(int)),
+    "no patches": drop("Y"),
+    "no names": drop("filenames"),
+    "no metadata": drop("_metadata"),
+    "patches of another size": change(Y=np.ones((12, 20, 20), np.complex64)),
+    "other keys, pickled too": change(extra=np.array([None], dtype=object)),
+}
+
+
+@pytest.mark.parametrize("edit", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_what_real_files_hold_is_accepted(tmp_path: Path, edit: Callable[[Arrays], None]):
+    arrays = valid_arrays()
+    expected = arrays["diffraction"].copy()
+    edit(arrays)
+    dataset = read_dataset(save(tmp_path / "set.npz", arrays))
+    assert np.array_equal(dataset.diffraction_amplitude, expected)
+
+
+BROKEN = {
+    "no diffraction": (drop("diffraction"), "diffraction or diff3d is missing, found objectGuess"),
+    "no object": (drop("objectGuess"), "objectGuess is missing"),
+    "no probe": (drop("probeGuess"), "probeGuess is missing"),
+    "no xcoords": (drop("xcoords"), "xcoords is missing"),
+    "no ycoords": (drop("ycoords"), "ycoords is missing"),
+    "integer diffraction": (
+        through("diffraction", lambda d: np.round(d).astype(np.int32)),
+        "diffraction has dtype int32, expected float amplitude",
+    ),
+    "complex diffraction": (
+        through("diffraction", lambda d: d.astype(np.complex64)),
+        "diffraction has dtype complex64, expected float amplitude",
+    ),
+    "text diffraction": (
+        through("diffraction", lambda d: d.astype(str)),
+        "diffraction has dtype <U32, expected float",
+    ),
+    "amplitude past single precision": (
+        through("diffraction", lambda d: d.astype(np.float64) * 1e200),
+        "diffraction holds magnitudes up to .*e\\+200, expected at most 1e\\+09",
+    ),
+    "probe past single precision": (
+        change(probeGuess=np.full((16, 16), 1e60 + 0j)),
+        "probeGuess holds magnitudes up to 1e\\+60",
+    ),
+    "negative amplitude": (
+        at("diffraction", (3, 4, 5), -1.0),
+        "diffraction holds -1, expected amplitudes, 0 or more",
+    ),
+    "one NaN pixel": (
+        at("diffraction", (3, 4, 5), np.nan),
+        "diffraction holds 1 NaN or infinite values",
+    ),
+    "one infinite pixel": (
+        at("diffraction", (3, 4, 5), np.inf),
+        "diffraction holds 1 NaN or infinite values",
+    ),
+    "dark": (
+        through("diffraction", np.zeros_like),
+        "diffraction is zero everywhere, expected measured amplitudes",
+    ),
+    "intensity for amplitude": (
+        through("diffraction", lambda d: np.round(d**2)),
+        "diffraction holds whole numbers only, as photon counts do; expected amplitude",
+    ),
+    "no frames": (
+        lambda a: a.update(
+            diffraction=np.zeros((0, 16, 16), np.float32), xcoords=np.zeros(0), ycoords=np.zeros(0)
+        ),
+        r"coords is empty \(shape \(0,\)\), expected at least one frame",
+    ),
+    "frames flattened": (
+        through("diffraction", lambda d: d.reshape(12, -1)),
+        r"diffraction has shape \(12, 256\), expected \(n, N, N\)",
+    ),
+    "frames not square": (
+        through("diffraction", lambda d: d[:, :, :12].copy()),
+        r"has shape \(12, 16, 12\), expected \(12, N, N\) with square frames|both fit",
+    ),
+    "frames last, ambiguous": (
+        lambda a: a.update(valid_arrays(n=16, size=16)),
+        r"has shape \(16, 16, 16\) with 16 positions: \(n, N, N\) and \(N, N, n\) both fit",
+    ),
+    "more frames than positions": (
+        lambda a: a.update(xcoords=a["xcoords"][:11], ycoords=a["ycoords"][:11]),
+        r"diffraction has shape \(12, 16, 16\), expected \(11, N, N\)",
+    ),
+    "x and y of different length": (
+        through("xcoords", lambda x: x[:11]),
+        r"xcoords has shape \(11,\), expected \(12,\) to match ycoords",
+    ),
+    "positions in two dimensions": (
+        through("xcoords", lambda x: x[:, None]),
+        r"xcoords has shape \(12, 1\), expected \(n,\)",
+    ),
+    "complex positions": (
+        through("ycoords", lambda y: y + 0j),
+        "ycoords has dtype complex128, expected float positions",
+    ),
+    "NaN position": (at("xcoords", 2, np.nan), "xcoords holds 1 NaN or infinite values"),
+    "probe of another size": (
+        change(probeGuess=np.ones((20, 20), np.complex64)),
+        "probeGuess is 1 x 20 x 20, expected N = 16 to match diffraction",
+    ),
+    "probe not square": (
+        change(probeGuess=np.ones((16, 12), np.complex64)),
+        r"probeGuess has shape \(16, 12\), expected \(N, N\) or \(modes, N, N\)",
+    ),
+    "real probe": (
+        through("probeGuess", lambda p: p.real),
+        "probeGuess has dtype float32, expected complex",
+    ),
+    "zero probe": (through("probeGuess", np.zeros_like), "probeGuess is zero everywhere"),
+    "NaN probe": (at("probeGuess", (1, 1), np.nan), "probeGuess holds 1 NaN"),
+    "real object": (
+        through("objectGuess", np.abs),
+        "objectGuess has dtype float32, expected complex",
+    ),
+    "object in three dimensions": (
+        through("objectGuess", lambda o: o[None]),
+        r"objectGuess has shape \(1, 40, 44\), expected \(H, W\)",
+    ),
+    "NaN object": (at("objectGuess", (1, 1), np.nan), "objectGuess holds 1 NaN"),
+    "patches of other frames": (
+        through("Y", lambda y: y[:5]),
+        r"Y has shape \(5, 16, 16\), expected \(12, M, M\)",
+    ),
+    "names of other frames": (through("filenames", lambda f: f[:5]), "filenames has dtype .*shape"),
+    "names not ASCII": (
+        change(filenames=np.array(["ä".encode()] * 12)),
+        "filenames is not ASCII text",
+    ),
+    "pickled names": (
+        through("filenames", lambda f: f.astype(object)),
+        "filenames is a pickled object array",
+    ),
+    "pickled diffraction": (
+        through("diffraction", lambda d: d.astype(object)),
+        "diffraction is a pickled object array, expected plain numbers or text",
+    ),
+    "metadata not JSON": (change(_metadata=np.array("{")), "_metadata is not readable"),
+    "metadata a list": (change(_metadata=np.array("[1]")), "_metadata is not readable"),
+    "metadata pickled": (
+        change(_metadata=np.array({"a": 1}, dtype=object)),
+        "_metadata is a pickled object array",
+    ),
+    "metadata with a broken geometry": (
+        change(_metadata=np.array('{"geometry": {"pixel_size_m": -1}}')),
+        "pixel_size_m is -1, expected `float` > 0",
+    ),
+    "one position": (
+        lambda a: a.update(valid_arrays(n=1)),
+        "1 scan position, expected at least 2",
+    ),
+    "position off the object": (
+        at("xcoords", 2, 40.0),
+        r"1 of 12 positions put their 16 px patch off the 40 x 44 object \(first: frame 2",
+    ),
+    "stray position": (at("ycoords", 7, 5000.0), "position 7 .* px from its nearest neighbour"),
+}
+BROKEN_BYTES = {
+    "not a zip": (lambda content: b"hello, I am text", "not an NPZ"),
+    "empty file": (lambda content: b"", "not an NPZ"),
+    "truncated": (lambda content: content[: len(content) // 2], "damaged or truncated NPZ"),
+    "bit flipped": (
+        lambda content: content[:2000] + bytes([content[2000] ^ 255]) + content[2001:],
+        "diffraction is damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize(("edit", "message"), BROKEN.values(), ids=BROKEN.keys())
+def test_broken_set_exits_with_3_and_one_line_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], edit: Callable[[Arrays], None], message: str
+):
+    arrays = valid_arrays()
+    edit(arrays)
+    expect_refusal(save(tmp_path / "set.npz", arrays), message, capsys)
+
+
+@pytest.mark.parametrize(("damage", "message"), BROKEN_BYTES.values(), ids=BROKEN_BYTES.keys())
+def test_damaged_file_exits_with_3_and_one_line_and_leaves_nothing(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[bytes], bytes],
+    message: str,
+):
+    path = save(tmp_path / "set.npz", valid_arrays())
+    path.write_bytes(damage(path.read_bytes()))
+    expect_refusal(path, message, capsys)
+
+
+def test_zip_of_other_files_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = save(tmp_path / "set.npz", valid_arrays())
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    del members["diffraction.npy"]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**members, "diffraction": b"no array"}.items():
+            archive.writestr(name, content)
+    expect_refusal(path, "diffraction is not an array", capsys)
+
+
+def test_missing_file_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    expect_refusal(tmp_path / "absent.npz", "no such file or directory", capsys)
+
+
+def test_folder_for_a_file_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "set.npz").mkdir()
+    expect_refusal(tmp_path / "set.npz", "is a directory", capsys)
+
+
+def test_file_of_another_is_never_overwritten(tmp_path: Path):
+    path = save(tmp_path / "set.npz", valid_arrays())
+    before = path.read_bytes()
+    with pytest.raises(DatasetError, match=r"exists and was not written by fly64tasks"):
+        write_dataset(path, read_dataset(path))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["set.npz"]
+
+
+def test_file_of_ours_is_overwritten(tmp_path: Path):
+    dataset = read_dataset(save(tmp_path / "set.npz", valid_arrays()))
+    write_dataset(tmp_path / "ours.npz", dataset)
+    write_dataset(tmp_path / "ours.npz", replace(dataset, filenames=None))
+    assert read_dataset(tmp_path / "ours.npz").filenames is None
+
+
+def test_base_needs_no_diffraction(tmp_path: Path):
+    arrays = valid_arrays()
+    del arrays["diffraction"]
+    base = read_base(save(tmp_path / "base.npz", arrays))
+    assert base.probe_guess.shape == (1, 16, 16)
+    assert len(base.positions_px) == 12
+
+
+def test_dataset_is_what_the_runner_reads(small_set: PtychoDataset):
+    assert small_set.is_simulated
+    assert small_set.frame_size_px == 32
