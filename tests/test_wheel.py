@@ -6,8 +6,8 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,9 @@ from small_study import PROJECT
 from fly64tasks.setup.new import FILES, TEMPLATES
 
 pytest.importorskip("hatchling", reason='hatchling is not installed: pip install -e ".[test]"')
+
+DEPENDENCIES = ("doit", "numpy", "torch", "ptychi")
+"""Packages in whose folders all that we depend on lies."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,8 @@ def test_new_study_runs_from_the_wheel_outside_any_clone(wheel: Path, tmp_path: 
     )
     site = next(venv.glob("lib/python*/site-packages"))
     # After its own packages; the .pth files of the other folder, editable installs, are not read.
-    (site / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    folders = {str(Path(found.origin).parents[1]) for found in map(find_spec, DEPENDENCIES)}
+    (site / "dependencies.pth").write_text("\n".join(folders))
     environment = {
         key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")
     }
