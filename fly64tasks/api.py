@@ -26,9 +26,10 @@ from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.errors import DatasetError, StudyError
-from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon import result
+from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import Reconstructed
+from fly64tasks.setup import new
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon import ReconSpec
@@ -277,7 +278,7 @@ class StudyProject:
             dodo = self.folder / "dodo.py"
             if not dodo.exists():
                 dodo = Path(empty, "dodo.py")
-                dodo.write_text(DODO.read_text("utf-8"), "utf-8")
+                dodo.write_bytes(new.content("default", "dodo.py"))
             # A process of its own: doit changes the current folder, and reads a dodo.py once.
             done = subprocess.run(
                 [
@@ -292,8 +293,8 @@ class StudyProject:
         try:
             planned = json.loads(done.stdout)["tasks"]
         except (ValueError, KeyError):
-            said = [line for line in done.stderr.splitlines() if line.strip()]
-            raise StudyError(f"{self.path}: {said[-1] if said else 'doit said nothing'}") from None
+            said = " ".join(done.stderr.split()) or f"doit exited with {done.returncode}"
+            raise StudyError(f"{self.path}: {said}") from None
         return [
             PlannedTask(item["task"], item["verdict"], tuple(item["reasons"])) for item in planned
         ]

@@ -1,18 +1,40 @@
-"""What our command lines share: one line for each failure, and none that steers a terminal."""
+"""What our command lines share: help that fits a screen, and one line for each failure."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fly64tasks.doitext.errors import printable
 from fly64tasks.errors import Fly64Error, machine_error
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """argparse's, with room for long options, none broken at its hyphens; it keeps line ends."""
+
+    def __init__(self, prog: str, **kwargs: Any) -> None:
+        super().__init__(prog, **{"max_help_position": 28, **kwargs})
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(
+            textwrap.fill(
+                line, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+            )
+            for line in text.splitlines()
+        )
+
+
 class Parser(argparse.ArgumentParser):
     """argparse's parser, whose own errors would print any byte of an argument as it is."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"formatter_class": HelpFormatter, **kwargs})
 
     def error(self, message: str) -> NoReturn:
         """Exit with 2, once the message is one line."""

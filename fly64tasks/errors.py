@@ -36,6 +36,12 @@ class DatasetError(Fly64Error):
     exit_code = 3
 
 
+class ProjectError(Fly64Error):
+    """A folder that a new study can not be written into."""
+
+    exit_code = 3
+
+
 class EngineError(Fly64Error):
     """The worker processes, or what starts them, failed; not the task."""
 

@@ -1,4 +1,4 @@
-"""`python -m fly64tasks.runner`: reconstruct one NPZ of any origin.
+"""`fly64tasks recon`, `python -m fly64tasks.runner`: reconstruct one NPZ of any origin.
 
 Exit codes: 0 done, 1 failed or diverged, 2 usage, 3 the input breaks the contract, 4 the checkpoint
 is of another run, 74 the machine failed it (disk, memory), 75 stopped with a checkpoint (Ctrl-C,
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from argparse import SUPPRESS
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,23 @@ from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.study.recon import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import parse_spec, settings_of
 
+PROG = "python -m fly64tasks.runner"
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code."""
+_OFTEN_SET = ("algorithm", "num_epochs", "batch_size", "n_images", "seed")
+_GROUPS = {
+    "algorithm": ("algorithm", "num_epochs", "batch_size", "batching", "update_probe", "seed"),
+    "LSQML": ("noise_model", "momentum", "damping", "warmup_epochs", "warmup_batch_size"),
+    "early end": ("plateau_epochs", "plateau_tolerance"),
+    "start": ("object_init", "n_images", "subsampling_seed"),
+}
+"""The fields of `ReconSpec` as ``--help-all`` groups them; one in no group is a "more setting"."""
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
+    """Run the command line, which help calls ``prog``; return its exit code."""
     began = time.monotonic()
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = make_parser(prog, everything="--help-all" in given).parse_args(given)
     return exit_code_of(lambda: _reconstruct(options, began))
 
 
@@ -72,18 +85,30 @@ def _checkpoint_table(options: argparse.Namespace) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _parser() -> Parser:
-    """Return the parser: one option per field of `ReconSpec`, and where to read, write and run."""
+def make_parser(prog: str = PROG, *, everything: bool = True) -> Parser:
+    """Return the parser: one option per field of `ReconSpec`, and where to read, write and run.
+
+    Parameters
+    ----------
+    prog : str
+        What help calls the command.
+    everything : bool
+        Whether help describes every setting; else those that are often set, and names the others.
+    """
     parser = Parser(
-        prog="python -m fly64tasks.runner",
+        prog=prog,
+        usage="%(prog)s --input-npz PATH --output-dir DIR [options]",
         description="Reconstruct one NPZ of the DATA-001 contract with pty-chi.",
+        epilog=f"example:\n  {prog} --input-npz my_scan.npz --output-dir out",
     )
+    parser.add_argument("--help-all", action="help", help="show this with every setting described")
     parser.add_argument("--input-npz", type=Path, required=True, metavar="PATH")
     parser.add_argument("--output-dir", type=Path, required=True, metavar="DIR")
+    settings = _Settings(parser, everything)
     for setting in settings_of(ReconSpec):
         flag = "--" + setting.name.replace("_", "-")
-        words = f"{setting.meaning} (default: {setting.default})"
-        parser.add_argument(flag, metavar="VALUE", help=words)
+        settings.add(setting.name, flag, f"{setting.meaning} (default: {setting.default})")
+    settings.name_the_others()
     parser.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:i (default: auto)"
     )
@@ -114,6 +139,41 @@ def _parser() -> Parser:
         "--events", type=Path, metavar="PATH", help="append a JSON line per epoch to this file"
     )
     return parser
+
+
+class _Settings:
+    """The options of `ReconSpec`'s fields, in groups.
+
+    Parameters
+    ----------
+    parser : Parser
+        Gets the groups.
+    everything : bool
+        Whether each is described; else those of `_OFTEN_SET` are, and the others named.
+    """
+
+    def __init__(self, parser: Parser, everything: bool) -> None:
+        self._parser, self._everything = parser, everything
+        titles = (*_GROUPS, "more settings") if everything else ("settings",)
+        self._groups = {title: parser.add_argument_group(title) for title in titles}
+        self._others: list[str] = []
+
+    def add(self, field: str, flag: str, help_text: str) -> None:
+        """Add one option to its group."""
+        title = "settings"
+        if self._everything:
+            titles = (title for title, fields in _GROUPS.items() if field in fields)
+            title = next(titles, "more settings")
+        elif field not in _OFTEN_SET:
+            self._others.append(flag)
+            help_text = SUPPRESS
+        self._groups[title].add_argument(flag, metavar="VALUE", help=help_text)
+
+    def name_the_others(self) -> None:
+        """Name in help what it does not describe."""
+        if self._others:
+            names = ", ".join(self._others)
+            self._parser.add_argument_group("more settings, see --help-all", names)
 
 
 if __name__ == "__main__":

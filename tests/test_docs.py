@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import nbformat
@@ -33,10 +35,15 @@ def test_python_of_the_api_page_runs(
     write_dataset(Path("again.npz"), read_dataset(Path("mine.npz")))
 
 
-def test_notebook_runs(tmp_path: Path):
+def test_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # `!doit` is found as in an activated environment
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     notebook = nbformat.read(DOCS / "first_look.ipynb", as_version=4)
     client = NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()
     said = [

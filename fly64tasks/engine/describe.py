@@ -12,14 +12,19 @@ from fly64tasks.engine.spec import FILE, EngineSpec
 def describe(spec: EngineSpec) -> str:
     """Return the lines of `doit engine`."""
     machine = Machine.this()
+    lines = machine_lines(machine)
+    return "\n".join(lines + (_local(spec, machine) if spec.provider == "local" else _batch(spec)))
+
+
+def machine_lines(machine: Machine) -> list[str]:
+    """Return what there is of cores, memory and GPUs, a line each."""
     gpus = f"{len(machine.gpus)} ({', '.join(machine.gpus)})" if machine.gpus else "none"
-    lines = [
+    return [
         f"machine      {socket.gethostname()}",
         f"cores        {machine.cores} usable of {os.cpu_count()}",
         f"memory       {machine.memory_bytes / 2**30:.1f} GiB available",
         f"GPUs         {gpus}",
     ]
-    return "\n".join(lines + (_local(spec, machine) if spec.provider == "local" else _batch(spec)))
 
 
 def _local(spec: EngineSpec, machine: Machine) -> list[str]:

@@ -1,4 +1,4 @@
-"""Score one reconstruction: the `score` action, and `python -m fly64tasks.score`.
+"""Score one reconstruction: the `score` action, `fly64tasks score`, `python -m fly64tasks.score`.
 
 What needs the truth is scored only where there is one that the result can be laid over, pixel by
 pixel; otherwise the data-space score stands alone and the others say why they are absent.
@@ -32,6 +32,7 @@ from fly64tasks.score.scorecard import METRICS, scores_of
 from fly64tasks.study.cases import Case
 from fly64tasks.study.stages import ScoreSpec
 
+PROG = "python -m fly64tasks.score"
 SCHEMA = 1
 _SET_KEYS = (
     "dose_photons_per_frame",
@@ -208,18 +209,26 @@ def _write_frc(path: Path, comparison: Comparison | None) -> None:
             )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code."""
+def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
+    """Run the command line, which help calls ``prog``; return its exit code."""
+    options = make_parser(prog).parse_args(arguments)
+    return exit_code_of(lambda: _print_scores(options.input_npz, options.output_dir))
+
+
+def make_parser(prog: str = PROG) -> Parser:
+    """Return the parser of the command line, which help calls ``prog``."""
     parser = Parser(
-        prog="python -m fly64tasks.score",
+        prog=prog,
         description="Score a reconstruction against the truth of its set and against its data.",
+        epilog=f"example:\n  {prog} --input-npz my_scan.npz --output-dir out",
     )
-    parser.add_argument("--input-npz", type=Path, required=True, metavar="PATH")
+    parser.add_argument(
+        "--input-npz", type=Path, required=True, metavar="PATH", help="the set it was made from"
+    )
     parser.add_argument(
         "--output-dir", type=Path, required=True, metavar="DIR", help="with reconstruction.npz"
     )
-    options = parser.parse_args(arguments)
-    return exit_code_of(lambda: _print_scores(options.input_npz, options.output_dir))
+    return parser
 
 
 def _print_scores(input_npz: Path, output_dir: Path) -> int:

@@ -19,6 +19,8 @@ from fly64tasks.recon.result import Reconstructed
 from fly64tasks.recon.start import choose_frames
 from fly64tasks.study.stages import ScoreSpec
 
+_SAME_PLACE_PX = 1e-3
+
 ImagePair = tuple[FloatArray, FloatArray, BoolArray]
 
 
@@ -71,10 +73,12 @@ def refuse_another(dataset: PtychoDataset, found: Reconstructed) -> None:
         Its frames, probe or object are not those of the set.
     """
     size, shape = dataset.frame_size_px, found.obj.shape
-    n = len(choose_frames(len(dataset.positions_px), found.spec))
+    chosen = dataset.positions_px[choose_frames(len(dataset.positions_px), found.spec)]
     problem = None
-    if len(found.positions_px) != n:
-        problem = f"positions_px holds {len(found.positions_px)} frames, expected {n}"
+    if len(found.positions_px) != len(chosen):
+        problem = f"positions_px holds {len(found.positions_px)} frames, expected {len(chosen)}"
+    elif np.ptp(found.positions_px - chosen, axis=0).max() > _SAME_PLACE_PX:
+        problem = "positions_px are not those of the set"
     elif found.probe.shape[-1] != size:
         problem = f"probe is {found.probe.shape[-1]} px wide, expected {size}"
     elif not patches_inside(found.positions_px, size, (shape[0], shape[1])).all():

@@ -1,0 +1,131 @@
+"""What `fly64tasks new` writes, and what it never touches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from small_study import PROJECT, SMALL_STUDY, doit
+
+from fly64tasks.errors import ProjectError
+from fly64tasks.setup import new
+from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.study import read_study
+
+FILES = [".gitignore", "README.md", "dodo.py", "study.toml"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["dodo.py", "study.toml"])
+def test_file_of_the_repository_is_the_template(name: str):
+    assert (PROJECT / name).read_bytes() == new.content("default", name), (
+        f"{name} and its template in fly64tasks/setup/templates differ: copy the one that is right"
+    )
+
+
+def test_every_template_has_a_folder_and_a_line_in_help():
+    folders = (PROJECT / "fly64tasks/setup/templates").iterdir()
+    assert {path.name for path in folders} == {"common", *new.TEMPLATES}
+
+
+@pytest.mark.parametrize("template", new.TEMPLATES)
+def test_new_project_is_whole_and_lists_18_reconstructions(template: str, tmp_path: Path):
+    folder = tmp_path / "not" / "yet there"
+    new.new_project(folder, template)
+    assert names(folder) == FILES
+    assert doit(folder, "list", "--all").count("\nrecon:") == 18
+
+
+def test_baseline_has_the_default_study_with_settings_of_its_own(tmp_path: Path):
+    """The literal settings: those of the default study may change, these stay."""
+    path = tmp_path / "study.toml"
+    path.write_bytes(new.content("lsqml_baseline", "study.toml"))
+    study = read_study(path)
+    assert study.recon == ReconSpec(
+        algorithm="LSQML",
+        num_epochs=50,
+        batch_size=96,
+        batching="COMPACT",
+        noise_model="GAUSSIAN",
+        momentum=2.0,
+        damping=0.5,
+        warmup_epochs=24,
+        warmup_batch_size=24,
+        fast_fourier_shift=True,
+        object_init="ones",
+        update_probe=True,
+        subsampling_seed=456,
+        seed=0,
+    )
+    default = read_study(PROJECT / "study.toml")
+    assert default == msgspec.structs.replace(study, name=default.name, recon=default.recon)
+
+
+def test_files_of_others_stay_as_they_are(tmp_path: Path):
+    (tmp_path / "my_base.npz").write_text("precious")
+    new.new_project(tmp_path)
+    assert names(tmp_path) == sorted([*FILES, "my_base.npz"])
+    assert (tmp_path / "my_base.npz").read_text() == "precious"
+
+
+@pytest.mark.parametrize("taken", FILES)
+def test_file_in_the_way_is_named_and_nothing_is_written(
+    taken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / taken).symlink_to("nowhere")  # a name is taken by whatever has it
+    assert new.main([str(tmp_path)]) == 3
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}: already holds {taken}, and nothing was written; choose another "
+        "folder, or move what is there away\n"
+    )
+    assert names(tmp_path) == [taken]
+
+
+def test_file_in_the_place_of_the_folder_is_refused(tmp_path: Path):
+    file = tmp_path / "file"
+    file.write_text("precious")
+    with pytest.raises(ProjectError, match=r"file: is a file, expected a folder; choose another"):
+        new.new_project(file)
+    assert new.main([str(file / "below")]) == 74
+    assert file.read_text() == "precious"
+
+
+def test_disk_that_fails_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rename = Path.rename
+
+    def full(self: Path, target: Path) -> Path:
+        if target.name == "README.md":
+            raise OSError(28, "No space left on device", str(target))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    assert new.main([str(tmp_path / "a/b")]) == 74
+    assert names(tmp_path) == []
+    (tmp_path / "there").mkdir()
+    assert new.main([str(tmp_path / "there")]) == 74
+    assert names(tmp_path / "there") == []
+
+
+def test_next_steps_are_said_in_words_a_shell_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert new.main([str(tmp_path / "Süß study")]) == 0
+    said = capsys.readouterr().out
+    assert f"\n  cd '{tmp_path}/Süß study'\n" in said
+    assert "\n  doit -n " in said
+    assert "reports/index.html" in said
+
+
+def test_readme_names_only_commands_that_are_there(tmp_path: Path):
+    new.new_project(tmp_path)
+    (tmp_path / "study.toml").write_text(SMALL_STUDY, "utf-8")
+    readme = (tmp_path / "README.md").read_text("utf-8")
+    listed = doit(tmp_path, "help")
+    for command in ("list", "clean", "verify", "help"):
+        assert f"doit {command}" in readme
+        assert f"-c {command} " in listed
+    assert "19 run" in doit(tmp_path, "-n", "--split", "train")
