@@ -10,13 +10,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from fly64tasks import __version__
 from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.doitext.errors import printable
 from fly64tasks.engine.describe import machine_lines
 from fly64tasks.engine.machine import Machine, count
 from fly64tasks.errors import StudyError
-from fly64tasks.setup.installed import US, Installed
+from fly64tasks.setup.installed import US, Installed, version
 
 PROG = "fly64tasks doctor"
 SHOWN = {"doit": "doit", "numpy": "numpy", "torch": "torch", "ptychi": "pty-chi"}
@@ -71,7 +70,7 @@ def _examine(seconds: float) -> int:
 
 def version_lines(installed: Installed) -> list[str]:
     """Return the versions of what matters most, and what of the rest is there, a line each."""
-    lines = [f"{'python':<13}{platform.python_version()}", f"{US:<13}{__version__}"]
+    lines = [f"{'python':<13}{platform.python_version()}", f"{US:<13}{version(US)}"]
     lines += [
         f"{label:<13}{installed.versions.get(name, 'not installed')}"
         for name, label in SHOWN.items()
