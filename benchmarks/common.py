@@ -26,7 +26,7 @@ from fly64tasks.recon.ptychi.device import hardware_name
 from fly64tasks.recon.ptychi.options import ptychi_options
 from fly64tasks.recon.ptychi.task import arrays_of, new_task
 from fly64tasks.recon.start import Start, read_start
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 
 PROJECT = Path(__file__).parent.parent
 OLD = ReconSpec(

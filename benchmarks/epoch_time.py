@@ -27,7 +27,7 @@ from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.recon.ptychi import fourier_shift
 from fly64tasks.recon.ptychi.memory import peak_device_bytes
 from fly64tasks.recon.start import Start, start_of
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 
 LARGEST_BYTES = 10e9
 

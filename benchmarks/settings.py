@@ -25,7 +25,7 @@ from fly64tasks.recon.start import start_of
 from fly64tasks.simulation.simulate import make_base, simulate
 from fly64tasks.simulation.views import make_view
 from fly64tasks.study.cases import BASELINE, SPLITS
-from fly64tasks.study.recon import ReconSpec, algorithms
+from fly64tasks.study.recon_settings import ReconSpec, algorithms
 from fly64tasks.study.study import Study
 
 

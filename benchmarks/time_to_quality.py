@@ -22,7 +22,7 @@ from common import OLD, doit, error_of, machine, objects_of, project
 from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.study import Study
 
 Curve = list[tuple[int, float, float]]

@@ -23,18 +23,47 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fly64tasks.data.dataset import PtychoDataset
-from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
-from fly64tasks.errors import DatasetError, StudyError
+from fly64tasks.errors import (
+    DatasetError,
+    Fly64Error,
+    MachineError,
+    ReconstructionError,
+    StudyError,
+)
 from fly64tasks.recon import result
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.setup import new
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import Geometry, ScoreSpec
 from fly64tasks.study.study import Study, read_study
+
+__all__ = [
+    "DatasetError",
+    "Fly64Error",
+    "Geometry",
+    "MachineError",
+    "PlannedTask",
+    "PtychoDataset",
+    "ReconSpec",
+    "Reconstructed",
+    "ReconstructionError",
+    "ScoreSpec",
+    "Study",
+    "StudyError",
+    "StudyProject",
+    "load_study",
+    "make_set",
+    "read_reconstruction",
+    "read_set",
+    "reconstruct",
+    "score_reconstruction",
+    "write_set",
+]
 
 AnyPath = str | PathLike[str]
 

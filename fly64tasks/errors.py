@@ -1,4 +1,8 @@
-"""The words of a failure: errors that a user can cause and mend, in one line, with an exit code."""
+"""The errors that a user can cause and mend: one line, no traceback, an exit code each.
+
+What is particular to a failure is said where it is raised; the classes, and the words that several
+places share, are here.
+"""
 
 from __future__ import annotations
 

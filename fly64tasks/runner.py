@@ -23,7 +23,7 @@ from fly64tasks.doitext.running import signals
 from fly64tasks.recon.command import run
 from fly64tasks.recon.epochs import showing
 from fly64tasks.recon.files import RECONSTRUCTION
-from fly64tasks.study.recon import CheckpointSpec, ReconSpec
+from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import parse_spec, settings_of
 
 PROG = "python -m fly64tasks.runner"

@@ -58,6 +58,12 @@ def test_every_public_name_is_there_and_described(name: str):
     assert name in dir(fly64tasks)
 
 
+def test_what_is_public_is_said_once():
+    from fly64tasks import api
+
+    assert sorted(api.__all__) == fly64tasks.__all__
+
+
 def test_name_that_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'recontruct'"):
         fly64tasks.recontruct  # noqa: B018

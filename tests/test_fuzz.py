@@ -45,7 +45,7 @@ from fly64tasks.report.page import render
 from fly64tasks.report.results import read_jobs
 from fly64tasks.report.summary import csv_text, markdown_text
 from fly64tasks.score.files import SCORES
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.study import Study, read_study
 
 DEADLINE_S = 10.0

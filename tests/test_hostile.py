@@ -38,7 +38,7 @@ from fly64tasks.report.results import read_jobs
 from fly64tasks.score import command as score
 from fly64tasks.score.files import FRC, SCORES
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.study import Study, read_study
 
 

@@ -13,7 +13,7 @@ from fly64tasks.recon import command as recon
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import read_reconstruction
 from fly64tasks.score import command as score
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import ScoreSpec
 
 SETTLED = 20

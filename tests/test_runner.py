@@ -20,7 +20,7 @@ import pytest
 from fly64tasks import runner
 from fly64tasks.errors import ReconstructionError
 from fly64tasks.recon import command as recon
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 
 DIVERGING = ReconSpec(algorithm="RPIE", batch_size=96, num_epochs=8)
 

@@ -12,7 +12,7 @@ import pytest
 from fly64tasks import tasks
 from fly64tasks.doitext.spec import SpecUnchanged
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.study import Study
 
 STUDY = Study()

@@ -11,7 +11,7 @@ import numpy as np
 from small_study import ONE_DOSE, doit
 
 from fly64tasks import runner
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 
 CASE = "dose_1000_dense_train"
 ONE = ("--dose", "1000", "--view", "dense", "--split", "train")

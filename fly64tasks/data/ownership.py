@@ -18,6 +18,7 @@ _MARKS = {
     ".png": f"Software\0{WRITER}".encode(),
 }
 """What a file of ours holds, by its suffix: near its beginning, so that one cut short has it too.
+Any other file of ours holds our name.
 
 A PDF has it near its end.
 """
@@ -36,7 +37,7 @@ def refuse_foreign(path: Path, mark: bytes | None = None) -> None:
     DatasetError
         ``path`` exists and was not written by this project.
     """
-    if path.exists() and not _is_ours(path, mark or _MARKS[path.suffix]):
+    if path.exists() and not _is_ours(path, mark or _MARKS.get(path.suffix, WRITER.encode())):
         raise DatasetError(
             f"{path}: exists and was not written by {WRITER}; expected a free name: move it away "
             "or choose another folder"

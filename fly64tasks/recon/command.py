@@ -17,7 +17,7 @@ from fly64tasks.recon import files, record
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.recon.runlog import logging_to
 from fly64tasks.recon.start import read_start
-from fly64tasks.study.recon import CheckpointSpec, ReconSpec
+from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 
 if TYPE_CHECKING:
     from fly64tasks.recon.checkpoint import Checkpoints

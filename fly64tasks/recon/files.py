@@ -51,10 +51,14 @@ class ResultFile:
     name : str
     write : callable
         Writes a `Finished` to a path, whole or not at all; the same one gives the same bytes.
+    mark : bytes, optional
+        What it holds by which we know it for ours, where `fly64tasks.data.ownership` has none for
+        its suffix and it does not hold our name.
     """
 
     name: str
     write: Callable[[Path, Finished], None]
+    mark: bytes | None = None
 
 
 def _write_reconstruction(path: Path, finished: Finished) -> None:
@@ -87,8 +91,8 @@ RESULTS = (
 )
 """In the order in which they are written."""
 
-_RECORDS = (LOSSES, RUN_RECORD)
-"""Written however the run ends."""
+_RECORDS = {LOSSES: b"epoch,loss", RUN_RECORD: None}
+"""Written however the run ends; with their marks."""
 
 TARGETS = (*(file.name for file in RESULTS), *_RECORDS)
 """What there is after a run that succeeded; a task's targets."""
@@ -108,8 +112,8 @@ def refuse_foreign_files(folder: Path) -> None:
     DatasetError
         It was not written by this project.
     """
-    for name in TARGETS:
-        refuse_foreign(folder / name, b"epoch,loss" if name == LOSSES else None)
+    for name, mark in {**{file.name: file.mark for file in RESULTS}, **_RECORDS}.items():
+        refuse_foreign(folder / name, mark)
 
 
 def remove_results(folder: Path) -> None:

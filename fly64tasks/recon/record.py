@@ -12,7 +12,7 @@ from fly64tasks.data import lineage
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.errors import Fly64Error, StoppedEarly
 from fly64tasks.recon.start import Start
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 
 PACKAGES = ("fly64tasks", "ptychi", "torch", "numpy")
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fly64tasks.data.archive import Archive, write_npz
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.errors import DatasetError
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.stages import Geometry
 

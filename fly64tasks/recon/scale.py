@@ -1,9 +1,9 @@
 """The scale of a reconstruction: the set's intensities, pty-chi's numbers, and the way back.
 
-All that scales a probe is here. A set that is not photon counts is brought to a mean frame of
-`ASSUMED_PHOTONS_PER_FRAME`, because pty-chi's epsilons are absolute; the first probe is brought to
-the photons of the mean frame; and pty-chi's transform is not normalised, so that its probe is 1/N
-of the unitary one.
+All that scales a probe in a reconstruction is here. A set that is not photon counts is brought to a
+mean frame of `ASSUMED_PHOTONS_PER_FRAME`, because pty-chi's epsilons are absolute; the first probe
+is brought to the photons of the mean frame; and pty-chi's transform is not normalised, so that its
+probe is 1/N of the unitary one.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from fly64tasks.recon.ptychi import fourier_shift, memory, state
 from fly64tasks.recon.ptychi.options import ptychi_options
 from fly64tasks.recon.ptychi.task import arrays_of, new_task, run_epoch
 from fly64tasks.recon.start import Start
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 
 logger = logging.getLogger(__name__)
 

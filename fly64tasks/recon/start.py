@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
-from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.data.readers import read_dataset
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.physics.scan import Canvas, canvas_of
 from fly64tasks.recon.scale import Scale
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.stages import Geometry
 

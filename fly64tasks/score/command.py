@@ -19,7 +19,7 @@ from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.data import lineage
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.ownership import WRITER, refuse_foreign
-from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.data.readers import read_dataset
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics import alignment

@@ -11,7 +11,7 @@ import msgspec
 import shtab
 
 from fly64tasks.commandline import Parser
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 
 
 def script(

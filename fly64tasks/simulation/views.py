@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fly64tasks.data import lineage
-from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.physics.optics import probe_diameter_px
 from fly64tasks.physics.overlap import overlap_metrics

@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from fly64tasks.study.cases import BASELINE, SPLITS, Case
-from fly64tasks.study.recon import CheckpointSpec, ReconSpec
+from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import Positive, Spec, read_spec
 from fly64tasks.study.stages import (
     BaseSpec,

@@ -16,7 +16,7 @@ from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.score.files import SCORES
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.recon import CheckpointSpec, ReconSpec
+from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.stages import ScoreSpec, ViewSpec
 from fly64tasks.study.study import Study
 

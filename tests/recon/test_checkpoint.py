@@ -23,7 +23,7 @@ from fly64tasks import runner
 from fly64tasks.errors import CheckpointError, ReconstructionError, StoppedEarly
 from fly64tasks.recon import command as recon
 from fly64tasks.recon.files import CHECKPOINT, LOSSES, PRODUCT, RECONSTRUCTION, RUN_RECORD
-from fly64tasks.study.recon import CheckpointSpec, ReconSpec
+from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 
 EVERY_EPOCH = CheckpointSpec(epochs=1)
 

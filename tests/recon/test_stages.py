@@ -17,7 +17,7 @@ from fly64tasks.recon.ptychi import device
 from fly64tasks.recon.stages import Reconstruction, reconstruct
 from fly64tasks.recon.start import Start, start_of
 from fly64tasks.simulation.simulate import simulate_amplitude
-from fly64tasks.study.recon import ReconSpec, algorithms
+from fly64tasks.study.recon_settings import ReconSpec, algorithms
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.stages import BaseSpec, Geometry
 

@@ -7,7 +7,7 @@ from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.recon.scale import ASSUMED_PHOTONS_PER_FRAME
 from fly64tasks.recon.start import start_of
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 
 
 def test_object_starts_from_ones_on_the_truth_s_canvas(small_set: PtychoDataset):

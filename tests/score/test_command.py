@@ -25,7 +25,7 @@ from fly64tasks.score import command as score
 from fly64tasks.score.files import COMPARISON, FRC, SCORE_FILES, SCORES, THUMBNAIL
 from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study.cases import Case
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import Geometry, ScoreSpec
 
 SPEC = ScoreSpec(ms_ssim_scales=2)

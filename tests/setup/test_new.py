@@ -10,7 +10,7 @@ from small_study import PROJECT, SMALL_STUDY, doit
 
 from fly64tasks.errors import ProjectError
 from fly64tasks.setup import new
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.study import read_study
 
 FILES = [".gitignore", "README.md", "dodo.py", "study.toml"]

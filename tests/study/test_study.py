@@ -4,7 +4,7 @@ import pytest
 from small_study import PROJECT
 
 from fly64tasks.errors import StudyError
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.study import Study, read_study
 

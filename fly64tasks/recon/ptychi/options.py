@@ -9,7 +9,7 @@ import numpy as np
 import ptychi.api as api
 
 from fly64tasks.recon.start import Start
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 
 _OPTIONS: dict[str, Any] = {
     "LSQML": api.LSQMLOptions,
@@ -67,5 +67,6 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
     elif spec.algorithm == "AD":
         obj.optimizer = probe.optimizer = api.Optimizers.ADAM
         obj.step_size = 0.01
-        probe.step_size = 0.1 * float(np.sqrt(np.mean(np.abs(start.probe) ** 2))) / n
+        scaled = start.scale.to_ptychi(start.probe)
+        probe.step_size = 0.1 * float(np.sqrt(np.mean(np.abs(scaled) ** 2)))
     return options

@@ -26,7 +26,7 @@ from fly64tasks.score import compare
 from fly64tasks.score.fit import data_r_factor
 from fly64tasks.score.scorecard import scores_of
 from fly64tasks.simulation.simulate import make_base, simulate
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import Geometry, ScoreSpec, SimulationSpec
 
 PTYCHODUS = "ptychodus==1.7.0"

@@ -17,7 +17,7 @@ from fly64tasks.physics import alignment, image_quality
 from fly64tasks.recon.ptychi import fourier_shift
 from fly64tasks.recon.stages import reconstruct
 from fly64tasks.recon.start import start_of
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 
 THEIRS = image_proc.fourier_shift
 TOLERANCE = 4e-6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fly64tasks.study.recon import CheckpointSpec, ReconSpec, algorithms
+from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec, algorithms
 from fly64tasks.study.spec import Spec, settings_of
 
 
