@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from engine_project import assert_nothing_left
 from lifted import SOURCE, Lifted, lift
 
 NEEDED = {"doit", "rich"}
@@ -103,6 +104,7 @@ def test_run_is_foretold_killed_and_resumed(bakery: Lifted, jobs: list[str]) -> 
             assert process.poll() is None, process.communicate()
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
+    assert_nothing_left(bakery.project)
     assert plan(bakery) == {"bake:rye": ["interrupted"], "bake:spelt": ["never run"]}
 
     (bakery.project / "go").touch()

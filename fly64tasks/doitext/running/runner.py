@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
+import os
 import re
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -17,6 +18,7 @@ from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 from ..errors import is_task_error, machine_fault, printable
 from ..graph.inputs import do_without, drop_missing, is_partial
 from ..graph.targets import watch
+from ..processes import die_with_parent
 from ..state.journal import Journal
 from ..state.record import ATTEMPT
 
@@ -179,7 +181,16 @@ class ThreadRunner(_Journaled, _LargestFirst, MThreadRunner):
 
 
 class ProcessRunner(_Journaled, _LargestFirst, MRunner):
-    """Tasks in forked processes."""
+    """Tasks in forked processes, which end with this one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pid = os.getpid()
+
+    def execute_task_subprocess(self, *args: Any, **kwargs: Any) -> None:
+        """Run tasks as they come; called in a forked process."""
+        die_with_parent(self._pid)
+        super().execute_task_subprocess(*args, **kwargs)
 
 
 def largest_first(dispatched: Generator[Any, Any, None]) -> Generator[Any, Any, None]:
