@@ -38,7 +38,7 @@ def script(
     for name, parser in parsers.items():
         _complete_values(parser)
         commands.add_parser(name, parents=[parser], add_help=False, help=purposes[name])
-    text: str = shtab.complete(whole, shell=shell)
+    text: str = shtab.complete(whole, shell)
     return text
 
 
