@@ -123,6 +123,11 @@ def _parser() -> Parser:
         "n_images": "use at most so many frames, drawn at random",
         "subsampling_seed": "seed of that draw",
         "seed": "seed of the reconstruction",
+        "refine": "LSQML or MAP: what follows the warm-up (LSQML)",
+        "prior": "weight of the object's squared differences, in nats, 0 for none (MAP)",
+        "probe_trust": "how far the probe may be off, as a share of its RMS (MAP)",
+        "low_frequency": "help the phase converge below so many cycles per px (MAP)",
+        "tolerance_nats": "converged once 5 epochs bring less per lit pixel (MAP)",
     }
     for field in msgspec.structs.fields(ReconSpec):
         flag = "--" + field.name.replace("_", "-")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fly64tasks.errors import MachineError, ReconstructionError, StudyError
 from fly64tasks.recon.checkpoint import Checkpoints
 from fly64tasks.recon.ptychi import fourier_shift, memory, state
-from fly64tasks.recon.ptychi.task import new_task, ptychi_options
+from fly64tasks.recon.ptychi.task import has_converged, new_task, ptychi_options
 from fly64tasks.recon.start import Start
 from fly64tasks.study.study import Geometry, ReconSpec
 
@@ -210,7 +210,7 @@ def _run_stages(
                 state.restore(task, reached.task)
                 before = reached.losses_before_stage
             while len(losses) - before < stage.num_epochs:
-                if _at_plateau(losses[before:], stage):
+                if has_converged(task) or _at_plateau(losses[before:], stage):
                     break
                 losses.append(_epoch(task, len(losses) + 1))
                 on_epoch(len(losses), losses[-1])

@@ -25,7 +25,7 @@ NotNegative = Annotated[float, Meta(ge=0, le=1e300)]
 Overlap = Annotated[float, Meta(ge=0, lt=1)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 MOST_POSITIONS = 10**7
-Algorithm = Literal["LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
+Algorithm = Literal["LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD", "MAP"]
 Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
 
 
@@ -138,7 +138,13 @@ class ReconSpec(Spec, frozen=True):
 
     ``batch_size``, ``batching`` and ``update_probe`` are what suits the algorithm where they are
     None (`resolved`). LSQML starts with ``warmup_epochs`` of small batches (`stages`), which count
-    among ``num_epochs``.
+    among ``num_epochs``; ``refine`` says what follows them. MAP, in either place, ends before
+    ``num_epochs`` once it has converged.
+
+    MAP's ``prior`` is the weight of the squared differences of neighbouring pixels of the object,
+    in nats, 0 for maximum likelihood; ``probe_trust`` how far the probe may be off, as a share of
+    its root mean square; below ``low_frequency``, in cycles per px, convergence of the phase is
+    helped; ``tolerance_nats`` per lit pixel of the object is what five epochs must bring.
     """
 
     algorithm: Algorithm = "LSQML"
@@ -158,6 +164,11 @@ class ReconSpec(Spec, frozen=True):
     n_images: Annotated[int, Meta(ge=2)] | None = None
     subsampling_seed: Seed = 456
     seed: Seed = 0
+    refine: Literal["LSQML", "MAP"] = "LSQML"
+    prior: NotNegative = 25.0
+    probe_trust: Positive = 0.1
+    low_frequency: NotNegative = 0.04
+    tolerance_nats: NotNegative = 2.5e-3
 
     def __post_init__(self) -> None:
         if self.algorithm == "PIE" and self.update_probe and self.batch_size != 1:
@@ -187,9 +198,10 @@ class ReconSpec(Spec, frozen=True):
         [3]
         """
         warmup = min(self.warmup_epochs, self.num_epochs) if self.algorithm == "LSQML" else 0
+        refines = self.algorithm == "LSQML" and self.refine == "MAP"
         changes: list[dict[str, Any]] = [
             {"num_epochs": warmup, "batch_size": self.warmup_batch_size, **_WARMUP},
-            {"num_epochs": self.num_epochs - warmup},
+            {"num_epochs": self.num_epochs - warmup, **(_REFINING if refines else {})},
         ]
         return tuple(
             msgspec.structs.replace(self, **change) for change in changes if change["num_epochs"]
@@ -203,6 +215,7 @@ _WARMUP: dict[str, Any] = {
     "damping": 0.1,
     "plateau_epochs": None,
 }
+_REFINING: dict[str, Any] = {"algorithm": "MAP", "batch_size": 100_000, "batching": "RANDOM"}
 _SUITED: dict[str, dict[str, Any]] = {
     "LSQML": {"batch_size": 96, "batching": "COMPACT", "update_probe": True},
     "PIE": {"batch_size": 16, "batching": "RANDOM", "update_probe": False},
@@ -211,6 +224,7 @@ _SUITED: dict[str, dict[str, Any]] = {
     "DM": {"batch_size": 96, "batching": "RANDOM", "update_probe": True},
     "BH": {"batch_size": 100_000, "batching": "RANDOM", "update_probe": True},
     "AD": {"batch_size": 96, "batching": "RANDOM", "update_probe": True},
+    "MAP": {"batch_size": 100_000, "batching": "RANDOM", "update_probe": True},
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import ptychi.api as api
 from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 
+from fly64tasks.recon.ptychi.map import MAPOptions, MAPTask
 from fly64tasks.recon.start import Start
 from fly64tasks.study.study import Geometry, ReconSpec
 
@@ -21,6 +23,7 @@ _OPTIONS: dict[str, Any] = {
     "DM": api.DMOptions,
     "BH": api.BHOptions,
     "AD": api.AutodiffPtychographyOptions,
+    "MAP": MAPOptions,
 }
 
 
@@ -70,6 +73,11 @@ def ptychi_options(start: Start, spec: ReconSpec, geometry: Geometry, device: st
         obj.optimizer = probe.optimizer = api.Optimizers.ADAM
         obj.step_size = 0.01
         probe.step_size = 0.1 * float(np.sqrt(np.mean(np.abs(start.probe) ** 2))) / n
+    elif spec.algorithm == "MAP":
+        reconstructor.prior = spec.prior
+        reconstructor.probe_trust = spec.probe_trust
+        reconstructor.low_frequency = spec.low_frequency
+        reconstructor.tolerance_nats = spec.tolerance_nats
     return options
 
 
@@ -86,7 +94,10 @@ def new_task(
     probe : (modes, N, N) complex64
         In pty-chi's scale: its transform is not normalised, its probe 1/N of the unitary one.
     """
-    return PtychographyTask(
+    kind: Any = PtychographyTask
+    if isinstance(options, MAPOptions):
+        kind = partial(MAPTask, probe_guess=start.probe / start.probe.shape[-1])
+    return kind(
         options,
         # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
         diffraction_data=np.fft.ifftshift(start.intensity, axes=(-2, -1)),
@@ -95,3 +106,8 @@ def new_task(
         probe_position_y_px=start.positions_px[:, 0].astype(np.float32),
         probe_position_x_px=start.positions_px[:, 1].astype(np.float32),
     )
+
+
+def has_converged(task: Any) -> bool:
+    """Return whether a task's reconstructor says that another epoch would change nothing."""
+    return bool(getattr(task.reconstructor, "converged", False))
