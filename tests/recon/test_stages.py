@@ -129,6 +129,7 @@ def test_positions_within_a_pixel_give_finite_arrays(payload):
         ("DM", 0.6),  # its iterates wander on noisy counts
         ("BH", 0.1),
         ("AD", 0.15),
+        ("MAP", 0.1),
     ],
 )
 def test_algorithm_reconstructs_with_the_settings_that_suit_it(algorithm: str, error: float):

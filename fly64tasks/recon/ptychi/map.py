@@ -79,7 +79,7 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         probe_guess: Tensor,
     ) -> None:
         super().__init__(parameter_group=parameter_group, dataset=dataset, options=options)
-        self._probe_guess = probe_guess
+        self._probe_guess = probe_guess.to(parameter_group.probe.data)
         # The state of L-BFGS, where a checkpoint finds it.
         self.nats: list[float] = []
         self.gradient: Tensor | None = None
