@@ -168,7 +168,7 @@ class ReconSpec(Spec, frozen=True):
     prior: NotNegative = 25.0
     probe_trust: Positive = 0.1
     low_frequency: NotNegative = 0.04
-    tolerance_nats: NotNegative = 2.5e-3
+    tolerance_nats: NotNegative = 5e-3
 
     def __post_init__(self) -> None:
         if self.algorithm == "PIE" and self.update_probe and self.batch_size != 1:

@@ -46,7 +46,7 @@ class MAPReconstructorOptions(base.ReconstructorOptions):
     prior: float = Field(default=25.0, ge=0)
     probe_trust: float = Field(default=0.1, gt=0)
     low_frequency: float = Field(default=0.04, ge=0)
-    tolerance_nats: float = Field(default=2.5e-3, ge=0)
+    tolerance_nats: float = Field(default=5e-3, ge=0)
 
 
 @dataclass(config=base.OPTIONS_CONFIG)

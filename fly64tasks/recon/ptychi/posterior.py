@@ -57,14 +57,16 @@ class Posterior:
         illumination = likelihood.illumination(probe)
         peak = float(illumination.max())
         self.n_lit = int((illumination > LIT_SHARE * peak).sum())
-        # A pixel's Hessian: its photons, and 4 neighbours that the prior ties it to.
-        least = max(4 * prior, LEAST_ILLUMINATION * peak)
-        self._root = torch.rsqrt(illumination + least)
-        k_y = torch.fft.fftfreq(height, dtype=self._root.dtype, device=probe.device)
-        k_x = torch.fft.rfftfreq(width, dtype=self._root.dtype, device=probe.device)
-        squared = k_y[:, None] ** 2 + k_x**2
-        squared[0, 0] = torch.inf
-        self._boost = low_frequency**2 / squared
+        self._root = torch.rsqrt(0.5 * illumination + max(4 * prior, LEAST_ILLUMINATION * peak))
+        counts = 0.5 * illumination[illumination > LIT_SHARE * peak].mean()
+        k_y = torch.fft.fftfreq(height, dtype=counts.dtype, device=probe.device)[:, None]
+        k_x = torch.fft.rfftfreq(width, dtype=counts.dtype, device=probe.device)
+        squared = k_y**2 + k_x**2
+        seen = squared / (squared + low_frequency**2)
+        seen[0, 0] = 1  # the phase of the whole, which nothing says anything of
+        tied = prior * 4 * (torch.sin(torch.pi * k_y) ** 2 + torch.sin(torch.pi * k_x) ** 2)
+        self._amplitude_filter = (counts + 4 * prior) / (counts + tied)
+        self._phase_filter = (counts + 4 * prior) / (counts * seen + tied)
         self._holds_probe = probe_trust is None
         if probe_trust is not None:
             self._stiffness = float(1 / (probe_trust**2 * (probe * probe.conj()).real.mean()))
@@ -100,22 +102,28 @@ class Posterior:
     def metric(self, gradient: Tensor, vector: Tensor) -> Tensor:
         """Return an estimate of the inverse Hessian at ``vector``, applied to ``gradient``.
 
-        It is symmetric and positive: 1 / sqrt(illumination + 4 prior) on both sides, and between
-        them 1 + (k0 / k)^2 on the part along the phase, for a phase that varies slowly is seen
-        by its gradient alone, and its Hessian falls as k^2.
+        It is symmetric and positive. Of a pixel, the Hessian is half its photons (a count fixes
+        one of the two parts of a far field) and 4 prior for its neighbours: the inverse root of
+        that on both sides. Between them are filters, for the Hessian depends on the frequency:
+        the prior's part is prior (4 sin^2 pi k_y + 4 sin^2 pi k_x), that of the counts falls for
+        the phase as k^2 / (k^2 + k0^2), since a phase that varies slowly is seen by its gradient
+        alone. A probe pixel sees an object of about 1 in every frame.
         """
         obj, _ = self.split(vector)
         obj_gradient, probe_gradient = self.split(gradient)
-        scaled = obj_gradient * self._root
         unit = torch.sgn(obj)
-        phase = (scaled * unit.conj()).imag
-        slow = torch.fft.irfft2(torch.fft.rfft2(phase) * self._boost, s=self._shape)
-        obj_step = (scaled + 1j * slow * unit) * self._root
+        turned = obj_gradient * self._root * unit.conj()
+        amplitude = self._filtered(turned.real, self._amplitude_filter)
+        phase = self._filtered(turned.imag, self._phase_filter)
+        obj_step = torch.complex(amplitude, phase) * unit * self._root
         if self._holds_probe:
             return self.join(obj_step, self._probe)
         frames, size = self._likelihood.n_frames, self._likelihood.frame_size_px
-        hessian = 0.5 * frames * size**2 + self._stiffness
-        return self.join(obj_step, probe_gradient / hessian)
+        return self.join(obj_step, probe_gradient / (frames * size**2 + self._stiffness))
+
+    def _filtered(self, image: Tensor, by: Tensor) -> Tensor:
+        filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * by, s=self._shape)
+        return filtered
 
 
 def roughness(obj: Tensor) -> tuple[float, Tensor]:
