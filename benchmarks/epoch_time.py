@@ -26,6 +26,7 @@ from common import machine, task_of
 from fly64tasks.physics.scan import Canvas
 from fly64tasks.recon.ptychi import fourier_shift
 from fly64tasks.recon.ptychi.memory import peak_device_bytes
+from fly64tasks.recon.scale import KnownScale
 from fly64tasks.recon.start import Start
 from fly64tasks.study.study import ReconSpec
 
@@ -49,6 +50,7 @@ def start_of_random_frames(frames: int, size: int) -> Start:
         frames=np.arange(frames),
         counts=True,
         intensity_scale=1.0,
+        scale=KnownScale("frames", 2.0 * size**2),
         truth_seeded=False,
     )
 

@@ -166,7 +166,13 @@ def run(
                 start, spec, geometry, device=resolved, on_epoch=keep, checkpoints=checkpoints
             )
         _write_results(output_dir, input_npz, start, geometry, result, record)
-        note(state="done", exit_code=0, ptychi_options=result.options)
+        scale = {
+            "known_from": start.scale.known_from,
+            "probe_photons_per_frame": start.scale.photons / start.intensity_scale,
+            "object_multiplied_by": 1 / result.factor,
+            "probe_multiplied_by": result.factor,
+        }
+        note(state="done", exit_code=0, scale=scale, ptychi_options=result.options)
         checkpoints.remove()
     except BaseException as error:
         failure = _named(error, input_npz, output_dir)

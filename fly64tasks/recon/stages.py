@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from fly64tasks.errors import MachineError, ReconstructionError, StudyError
 from fly64tasks.recon.checkpoint import Checkpoints
 from fly64tasks.recon.ptychi import fourier_shift, memory, state
-from fly64tasks.recon.ptychi.task import has_converged, new_task, ptychi_options
+from fly64tasks.recon.ptychi.task import has_converged, known_probe, new_task, ptychi_options
+from fly64tasks.recon.scale import factor_to
 from fly64tasks.recon.start import Start
 from fly64tasks.study.study import Geometry, ReconSpec
 
@@ -46,7 +47,9 @@ class Reconstruction:
     obj : (H, W) complex64
         On the start's canvas.
     probe : (modes, N, N) complex64
-        In sqrt(photons) per pixel, in the scale of the set.
+        In sqrt(photons) per pixel, in the scale of the set; it holds what is known (`scale`).
+    factor : float
+        What the object was divided by, and the probe multiplied, to get there.
     loss : tuple of float
         pty-chi's displayed loss of each epoch.
     options : tuple of dict
@@ -55,6 +58,7 @@ class Reconstruction:
 
     obj: NDArray[np.complex64]
     probe: NDArray[np.complex64]
+    factor: float
     loss: tuple[float, ...]
     options: tuple[dict[str, Any], ...]
 
@@ -205,6 +209,10 @@ def _run_stages(
         if reached and index < reached.stage:
             continue
         before = len(losses)
+        if stage.algorithm == "MAP":  # its prior and its probe's guess are in the known scale
+            obj, probe = (
+                (obj, known_probe(start) / n) if index == 0 else _scaled(start, obj, probe)[:2]
+            )
         with _within_memory(index, losses), new_task(options, start, obj, probe) as task:
             if reached and index == reached.stage:
                 state.restore(task, reached.task)
@@ -221,12 +229,22 @@ def _run_stages(
                     checkpoints.after_epoch(index, losses, before, capture)
             obj = task.get_data("object")[0].cpu().numpy()
             probe = task.get_data("probe")[0].cpu().numpy()
+    obj, probe, factor = _scaled(start, obj, probe)
     return Reconstruction(
         obj=obj.astype(np.complex64),
         probe=(probe * (n / np.sqrt(start.intensity_scale))).astype(np.complex64),
+        factor=factor,
         loss=tuple(losses),
         options=tuple(used),
     )
+
+
+def _scaled(
+    start: Start, obj: NDArray[np.complex64], probe: NDArray[np.complex64]
+) -> tuple[NDArray[np.complex64], NDArray[np.complex64], float]:
+    """Return object and probe (in pty-chi's scale) in the known scale, and the probe's factor."""
+    factor = factor_to(start.scale.photons, probe * probe.shape[-1])
+    return obj / np.float32(factor), probe * np.float32(factor), factor
 
 
 class _OutOfMemory(Exception):

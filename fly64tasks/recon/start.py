@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics.scan import Canvas, canvas_of
+from fly64tasks.recon.scale import KnownScale, known_scale
 from fly64tasks.study.study import ReconSpec
 
 ASSUMED_PHOTONS_PER_FRAME = 1e5
@@ -31,7 +32,8 @@ class Start:
     positions_px : (n, 2) float64
         Patch centres in pixels of the canvas, y first.
     probe : (modes, N, N) complex64
-        In sqrt(photons) per pixel of ``intensity``, scaled to the mean frame.
+        In sqrt(photons) per pixel of ``intensity``, scaled to the mean frame: what an object of
+        ones explains best.
     obj : (H, W) complex64
     canvas : Canvas
     frames : (n,) int
@@ -40,6 +42,8 @@ class Start:
         Whether the set holds whole photon counts.
     intensity_scale : float
         1 for counts; else what brings the mean frame to `ASSUMED_PHOTONS_PER_FRAME`.
+    scale : KnownScale
+        What the probe of the result is to hold, in photons of ``intensity``.
     truth_seeded : bool
         Whether the object starts from the truth that it would be scored against.
     """
@@ -52,6 +56,7 @@ class Start:
     frames: NDArray[np.integer]
     counts: bool
     intensity_scale: float
+    scale: KnownScale
     truth_seeded: bool
 
 
@@ -86,6 +91,7 @@ def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
         frames=frames,
         counts=counts,
         intensity_scale=float(scale),
+        scale=known_scale(scale * probe_power, scale * mean_photons),
         truth_seeded=spec.object_init == "guess" and dataset.is_simulated,
     )
 

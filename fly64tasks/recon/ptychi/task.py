@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 
 from fly64tasks.recon.ptychi.map import MAPOptions, MAPTask
+from fly64tasks.recon.scale import factor_to
 from fly64tasks.recon.start import Start
 from fly64tasks.study.study import Geometry, ReconSpec
 
@@ -96,7 +97,7 @@ def new_task(
     """
     kind: Any = PtychographyTask
     if isinstance(options, MAPOptions):
-        kind = partial(MAPTask, probe_guess=start.probe / start.probe.shape[-1])
+        kind = partial(MAPTask, probe_guess=known_probe(start) / start.probe.shape[-1])
     return kind(
         options,
         # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
@@ -106,6 +107,11 @@ def new_task(
         probe_position_y_px=start.positions_px[:, 0].astype(np.float32),
         probe_position_x_px=start.positions_px[:, 1].astype(np.float32),
     )
+
+
+def known_probe(start: Start) -> NDArray[np.complex64]:
+    """Return the probe of a start, (modes, N, N), in the scale that is known."""
+    return start.probe * np.float32(factor_to(start.scale.photons, start.probe))
 
 
 def has_converged(task: Any) -> bool:
