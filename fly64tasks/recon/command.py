@@ -140,7 +140,7 @@ def run(
 
     def keep(epoch: int, loss: float) -> None:
         losses[epoch - 1 :] = [loss]
-        on_epoch(epoch, spec.num_epochs, loss)
+        on_epoch(epoch, spec.most_epochs, loss)
 
     def note(**outcome: Any) -> None:
         record.update(outcome)

@@ -224,7 +224,7 @@ def _run_stages(
                 before = reached.losses_before_stage
             if stage.algorithm != spec.algorithm:
                 comparable_from = before
-            while len(losses) - before < stage.num_epochs:
+            while len(losses) - before < stage.most_epochs:
                 if has_converged(task) or _at_plateau(losses[before:], stage):
                     break
                 losses.append(_epoch(task, len(losses) + 1))

@@ -136,10 +136,10 @@ class ViewSpec(Spec, frozen=True):
 class ReconSpec(Spec, frozen=True):
     """One pty-chi reconstruction; the defaults are those that measured best (docs/settings.md).
 
-    ``batch_size``, ``batching`` and ``update_probe`` are what suits the algorithm where they are
-    None (`resolved`). LSQML starts with ``warmup_epochs`` of small batches (`stages`), which count
-    among ``num_epochs``; ``refine`` says what follows them. MAP, in either place, ends before
-    ``num_epochs`` once it has converged.
+    ``num_epochs``, ``batch_size``, ``batching`` and ``update_probe`` are what suits the algorithm
+    where they are None (`resolved`). LSQML starts with ``warmup_epochs`` of small batches
+    (`stages`), which count among ``num_epochs``; ``refine`` says what follows them. MAP, in either
+    place, ends before ``num_epochs`` once it has converged.
 
     MAP's ``prior`` is the weight of the squared differences of neighbouring pixels of the object,
     in nats, 0 for maximum likelihood; ``probe_trust`` how far the probe may be off, as a share of
@@ -148,7 +148,7 @@ class ReconSpec(Spec, frozen=True):
     """
 
     algorithm: Algorithm = "LSQML"
-    num_epochs: Count = 50
+    num_epochs: Count | None = None
     batch_size: Count | None = None
     batching: Batching | None = None
     noise_model: Literal["GAUSSIAN", "POISSON"] = "GAUSSIAN"
@@ -183,12 +183,22 @@ class ReconSpec(Spec, frozen=True):
         >>> ReconSpec(algorithm="PIE").resolved().update_probe
         False
         """
-        suited = _SUITED[self.algorithm]
+        suited = {"num_epochs": _MAP_EPOCHS if self.ends_in_map else 50, **_SUITED[self.algorithm]}
         chosen = {key: value for key, value in suited.items() if getattr(self, key) is None}
         return msgspec.structs.replace(self, **chosen)
 
+    @property
+    def ends_in_map(self) -> bool:
+        """Return whether the last stage is MAP, which stops by itself."""
+        return self.algorithm == "MAP" or (self.algorithm == "LSQML" and self.refine == "MAP")
+
+    @property
+    def most_epochs(self) -> int:
+        """Return the epochs that a run has at most."""
+        return self.resolved().num_epochs or 0
+
     def stages(self) -> tuple[ReconSpec, ...]:
-        """Return the spec of each pty-chi run, in order: LSQML's warm-up, then the rest.
+        """Return the spec of each pty-chi run, in order: LSQML's warm-up, then what refines it.
 
         A run of few epochs is the beginning of a longer one.
 
@@ -196,12 +206,15 @@ class ReconSpec(Spec, frozen=True):
         [('RANDOM', 24), ('COMPACT', 26)]
         >>> [stage.num_epochs for stage in ReconSpec(num_epochs=3).stages()]
         [3]
+        >>> [stage.algorithm for stage in ReconSpec(refine="MAP").stages()]
+        ['LSQML', 'MAP']
         """
-        warmup = min(self.warmup_epochs, self.num_epochs) if self.algorithm == "LSQML" else 0
-        refines = self.algorithm == "LSQML" and self.refine == "MAP"
+        most = self.most_epochs
+        warmup = min(self.warmup_epochs, most) if self.algorithm == "LSQML" else 0
+        refining = _REFINING if self.algorithm != "MAP" and self.ends_in_map else {}
         changes: list[dict[str, Any]] = [
             {"num_epochs": warmup, "batch_size": self.warmup_batch_size, **_WARMUP},
-            {"num_epochs": self.num_epochs - warmup, **(_REFINING if refines else {})},
+            {"num_epochs": most - warmup, **refining},
         ]
         return tuple(
             msgspec.structs.replace(self, **change) for change in changes if change["num_epochs"]
@@ -216,6 +229,7 @@ _WARMUP: dict[str, Any] = {
     "plateau_epochs": None,
 }
 _REFINING: dict[str, Any] = {"algorithm": "MAP", "batch_size": 100_000, "batching": "RANDOM"}
+_MAP_EPOCHS = 200  # a bound: it has converged before
 _SUITED: dict[str, dict[str, Any]] = {
     "LSQML": {"batch_size": 96, "batching": "COMPACT", "update_probe": True},
     "PIE": {"batch_size": 16, "batching": "RANDOM", "update_probe": False},

@@ -238,3 +238,25 @@ def test_run_stops_early_on_a_plateau_and_only_there(small_set: PtychoDataset):
 def test_device_that_is_not_there_is_refused(name: str):
     with pytest.raises(StudyError, match=r"device .* (is unknown|asked for)"):
         resolve_device(name)
+
+
+def test_map_goes_on_from_a_warm_up(small_set: PtychoDataset):
+    """In the known scale, and it is judged by its own losses, in their own unit."""
+    settings = {"warmup_epochs": 4, "refine": "MAP"}
+    _, result = run(small_set, **settings)
+    assert [stage["options_class_name"] for stage in result.options] == [
+        "LSQMLOptions",
+        "MAPOptions",
+    ]
+    assert result.comparable_from == 4
+    _, warmup = run(small_set, num_epochs=4, warmup_epochs=4)
+    assert result.loss[:4] == warmup.loss
+    assert (np.diff(result.loss[4:]) <= 0).all()
+    assert len(result.loss) < 100
+
+
+def test_map_without_a_warm_up_is_map_alone(small_set: PtychoDataset):
+    _, alone = run(small_set, algorithm="MAP", num_epochs=5)
+    _, refined = run(small_set, refine="MAP", warmup_epochs=0, num_epochs=5)
+    assert refined.loss == alone.loss
+    assert np.array_equal(refined.obj, alone.obj)
