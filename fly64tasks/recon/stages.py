@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fly64tasks.errors import MachineError, ReconstructionError, StudyError
 from fly64tasks.recon.checkpoint import Checkpoints
 from fly64tasks.recon.ptychi import fourier_shift, memory, state
-from fly64tasks.recon.ptychi.task import has_converged, known_probe, new_task, ptychi_options
+from fly64tasks.recon.ptychi.task import has_converged, new_task, ptychi_options
 from fly64tasks.recon.scale import factor_to
 from fly64tasks.recon.start import Start
 from fly64tasks.study.study import Geometry, ReconSpec
@@ -215,9 +215,7 @@ def _run_stages(
             continue
         before = len(losses)
         if stage.algorithm == "MAP":  # its prior and its probe's guess are in the known scale
-            obj, probe = (
-                (obj, known_probe(start) / n) if index == 0 else _scaled(start, obj, probe)[:2]
-            )
+            obj, probe, _ = _scaled(start, obj, probe)
         with _within_memory(index, losses), new_task(options, start, obj, probe) as task:
             if reached and index == reached.stage:
                 state.restore(task, reached.task)
