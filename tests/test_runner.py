@@ -70,6 +70,9 @@ def test_run_writes_everything_and_says_what_it_did(small_sets: dict[str, Path],
     assert record["device"]["name"] == "cpu"
     assert record["seconds"] > 0
     assert record["peak_memory_bytes"]["process"] > 10**8
+    assert record["scale"]["known_from"] == "probe"
+    assert record["scale"]["probe_photons_per_frame"] == pytest.approx(1e4, rel=1e-4)
+    assert record["scale"]["object_multiplied_by"] == 1 / record["scale"]["probe_multiplied_by"]
     assert record["start"]["truth_seeded"] is False
     assert record["set"]["dose_photons_per_frame"] == 1e4
     assert set(record["versions"]) == {"python", "fly64tasks", "ptychi", "torch", "numpy"}
@@ -146,7 +149,7 @@ def test_failure_is_an_error_that_names_the_input(small_sets: dict[str, Path], t
         (["--n-images", "1"], "command line: n_images is '1', expected `int` >= 2"),
         (["--algorithm", "MAGIC"], "algorithm is 'MAGIC'|Invalid enum value 'MAGIC'"),
         (["--device", "tpu"], "device 'tpu' is unknown, expected auto, cpu, cuda or cuda:0"),
-        (["--num-epochs", "many"], "num_epochs is 'many', expected `int`"),
+        (["--num-epochs", "many"], "num_epochs is 'many', expected `int | null`"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )

@@ -92,7 +92,7 @@ def run(
 
     def keep(epoch: int, loss: float) -> None:
         losses[epoch - 1 :] = [loss]
-        on_epoch(epoch, spec.num_epochs, loss)
+        on_epoch(epoch, spec.most_epochs, loss)
 
     with stages.ONE_AT_A_TIME, _recorded(input_npz, output_dir, of_run, losses, checkpoints):
         with logging_to(output_dir / files.LOG, append=checkpoints.reached is not None):
@@ -100,6 +100,7 @@ def run(
                 start, spec, device=where, on_epoch=keep, checkpoints=checkpoints
             )
         files.write_results(output_dir, files.Finished(input_npz, start, result, of_run))
+        of_run["scale"] = start.scale.said(result.factor)
         of_run["ptychi_options"] = result.options
     return of_run
 

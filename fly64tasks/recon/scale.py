@@ -2,13 +2,19 @@
 
 All that scales a probe in a reconstruction is here. A set that is not photon counts is brought to a
 mean frame of `ASSUMED_PHOTONS_PER_FRAME`, because pty-chi's epsilons are absolute; the first probe
-is brought to the photons of the mean frame; and pty-chi's transform is not normalised, so that its
-probe is 1/N of the unitary one.
+is brought to the photons of the mean frame, which an object of ones explains best; and pty-chi's
+transform is not normalised, so that its probe is 1/N of the unitary one.
+
+Multiplying the object and dividing the probe by one number predicts the same frames, so that the
+scale of one must be known. Known is what the set's own probe holds, where it can be in photons: an
+object absorbs some of them, none of physics adds any. Else the probe is taken to hold the photons
+of the mean frame.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +22,13 @@ from numpy.typing import NDArray
 ASSUMED_PHOTONS_PER_FRAME = 1e5
 """Mean frame of a set that is not counts, as pty-chi is given it."""
 
+MOST_ABSORBED = 5.0
+"""A probe of so many times the photons of the mean frame at most is taken to be in photons."""
+
 
 @dataclass(frozen=True)
 class Scale:
-    """What a set's intensities are multiplied by, and its probe with them.
+    """What a set's intensities are multiplied by, and what its probe is to hold.
 
     Attributes
     ----------
@@ -29,6 +38,10 @@ class Scale:
         1 for counts; else what brings the mean frame to `ASSUMED_PHOTONS_PER_FRAME`.
     mean_photons : float
         Of the set's frames, before they are multiplied.
+    known_from : str
+        ``probe``, the set's own, or ``frames``, the mean of them.
+    known_photons : float
+        Per frame, what the probe of the result holds, in the unit of the set.
     frame_size_px : int
         N.
     """
@@ -36,20 +49,38 @@ class Scale:
     counts: bool
     intensity: float
     mean_photons: float
+    known_from: Literal["probe", "frames"]
+    known_photons: float
     frame_size_px: int
 
     @classmethod
-    def of(cls, intensity: NDArray[np.float64]) -> Scale:
-        """Return the scale for diffraction intensities, (n, N, N), as the set has them."""
+    def of(cls, intensity: NDArray[np.float64], probe: NDArray[np.complexfloating]) -> Scale:
+        """Return the scale of a set.
+
+        Parameters
+        ----------
+        intensity : (n, N, N) float
+            Diffraction intensity as the set has it.
+        probe : (modes, N, N) complex
+            The set's own.
+        """
         counts = holds_counts(intensity)
-        mean_photons = intensity.sum(axis=(1, 2)).mean()
-        factor = 1.0 if counts else ASSUMED_PHOTONS_PER_FRAME / mean_photons
-        return cls(counts, float(factor), float(mean_photons), intensity.shape[-1])
+        mean = float(intensity.sum(axis=(1, 2)).mean())
+        factor = 1.0 if counts else ASSUMED_PHOTONS_PER_FRAME / mean
+        held = _power(probe)
+        in_photons = mean <= held <= MOST_ABSORBED * mean
+        return cls(
+            counts=counts,
+            intensity=factor,
+            mean_photons=mean,
+            known_from="probe" if in_photons else "frames",
+            known_photons=held if in_photons else mean,
+            frame_size_px=intensity.shape[-1],
+        )
 
     def first_probe(self, guess: NDArray[np.complexfloating]) -> NDArray[np.complex64]:
         """Return a probe, (modes, N, N), with the power of the mean frame that pty-chi is given."""
-        power = (np.abs(guess.astype(np.complex128)) ** 2).sum()
-        factor = np.sqrt(self.intensity * self.mean_photons / power)
+        factor = np.sqrt(self.intensity * self.mean_photons / _power(guess))
         return np.asarray(guess * factor).astype(np.complex64)
 
     def to_ptychi(self, probe: NDArray[np.complex64]) -> NDArray[np.complex64]:
@@ -61,6 +92,33 @@ class Scale:
         """Return pty-chi's probe in sqrt(photons) per pixel, in the scale of the set."""
         factor = self.frame_size_px / np.sqrt(self.intensity)
         return np.asarray(probe * factor).astype(np.complex64)
+
+    def to_known(
+        self, obj: NDArray[np.complex64], probe: NDArray[np.complex64]
+    ) -> tuple[NDArray[np.complex64], NDArray[np.complex64], float]:
+        """Return object and probe (in pty-chi's scale) in the known scale, and the probe's factor.
+
+        1 for a probe that holds nothing, or is not finite: no factor helps it.
+        """
+        held = _power(probe) * self.frame_size_px**2
+        factor = 1.0
+        if 0 < held < np.inf:
+            factor = float(np.sqrt(self.known_photons * self.intensity / held))
+        return obj / np.float32(factor), probe * np.float32(factor), factor
+
+    def said(self, factor: float) -> dict[str, Any]:
+        """Return what a record says of the scale, and of the factor of the probe."""
+        return {
+            "known_from": self.known_from,
+            "probe_photons_per_frame": self.known_photons,
+            "object_multiplied_by": 1 / factor,
+            "probe_multiplied_by": factor,
+        }
+
+
+def _power(probe: NDArray[np.complexfloating]) -> float:
+    """Return the sum of |p|^2."""
+    return float((np.abs(probe.astype(np.complex128)) ** 2).sum())
 
 
 def holds_counts(intensity: NDArray[np.floating]) -> bool:

@@ -19,7 +19,7 @@ from fly64tasks.recon.checkpoint import Checkpoints
 from fly64tasks.recon.ptychi import device as devices
 from fly64tasks.recon.ptychi import fourier_shift, memory, state
 from fly64tasks.recon.ptychi.options import ptychi_options
-from fly64tasks.recon.ptychi.task import arrays_of, new_task, run_epoch
+from fly64tasks.recon.ptychi.task import arrays_of, has_converged, new_task, run_epoch
 from fly64tasks.recon.start import Start
 from fly64tasks.study.recon_settings import ReconSpec
 
@@ -46,16 +46,23 @@ class Reconstruction:
     obj : (H, W) complex64
         On the start's canvas.
     probe : (modes, N, N) complex64
-        In sqrt(photons) per pixel, in the scale of the set.
+        In sqrt(photons) per pixel, in the scale of the set; it holds what is known (`scale`).
+    factor : float
+        What the object was divided by, and the probe multiplied, to get there.
     loss : tuple of float
-        pty-chi's displayed loss of each epoch.
+        Of each epoch: pty-chi's displayed loss, or MAP's objective in nats per valid pixel, less
+        that of a perfect fit.
+    comparable_from : int
+        How many losses before the last ones are of another algorithm, and in another unit.
     options : tuple of dict
         Every option that pty-chi ran with, in each stage.
     """
 
     obj: NDArray[np.complex64]
     probe: NDArray[np.complex64]
+    factor: float
     loss: tuple[float, ...]
+    comparable_from: int
     options: tuple[dict[str, Any], ...]
 
 
@@ -166,18 +173,23 @@ def _run_stages(
     obj, probe = start.obj, start.scale.to_ptychi(start.probe)
     losses = list(checkpoints.losses) if checkpoints else []
     used: list[dict[str, Any]] = []
+    comparable_from = 0
     for index, stage in enumerate(spec.stages()):
         options = ptychi_options(start, stage, device)
         used.append(options.get_dict())
         if reached and index < reached.stage:
             continue
         before = len(losses)
+        if stage.algorithm == "MAP":  # its prior and its probe's guess are in the known scale
+            obj, probe, _ = start.scale.to_known(obj, probe)
         with _within_memory(index, losses), new_task(options, start, obj, probe) as task:
             if reached and index == reached.stage:
                 state.restore(task, reached.task)
                 before = reached.losses_before_stage
-            while len(losses) - before < stage.num_epochs:
-                if _at_plateau(losses[before:], stage):
+            if stage.algorithm != spec.algorithm:
+                comparable_from = before
+            while len(losses) - before < stage.most_epochs:
+                if has_converged(task) or _at_plateau(losses[before:], stage):
                     break
                 losses.append(run_epoch(task, len(losses) + 1))
                 on_epoch(len(losses), losses[-1])
@@ -187,10 +199,13 @@ def _run_stages(
                     capture = partial(state.capture, task)
                     checkpoints.after_epoch(index, losses, before, capture)
             obj, probe = arrays_of(task)
+    obj, probe, factor = start.scale.to_known(obj, probe)
     return Reconstruction(
         obj=obj.astype(np.complex64),
         probe=start.scale.from_ptychi(probe),
+        factor=factor,
         loss=tuple(losses),
+        comparable_from=comparable_from,
         options=tuple(used),
     )
 
@@ -227,7 +242,7 @@ def _check(result: Reconstruction, start: Start, spec: ReconSpec) -> None:
         bad = array.size - int(np.count_nonzero(np.isfinite(array)))
         if bad:
             raise failed_reconstruction(f"the {name} holds {bad} values that are not finite")
-    first, last = result.loss[0], result.loss[-1]
+    first, last = result.loss[result.comparable_from], result.loss[-1]
     # DM's loss is the change of the exit waves, which need not be largest at first.
     if spec.algorithm != "DM" and last > DIVERGED_LOSS_RATIO * first:
         raise failed_reconstruction(

@@ -42,7 +42,8 @@ class Start:
     positions_px : (n, 2) float64
         Patch centres in pixels of the canvas, y first.
     probe : (modes, N, N) complex64
-        In sqrt(photons) per pixel of ``intensity``, scaled to the mean frame.
+        In sqrt(photons) per pixel of ``intensity``, scaled to the mean frame: what an object of
+        ones explains best.
     obj : (H, W) complex64
     canvas : Canvas
     frames : (n,) int
@@ -94,7 +95,7 @@ def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
     intensity = chosen.diffraction_amplitude.astype(np.float64) ** 2
     if not intensity.any():
         raise DatasetError(f"{name}: the {len(frames)} chosen frames are dark, expected photons")
-    scale = Scale.of(intensity)
+    scale = Scale.of(intensity, dataset.probe_guess)
     return Start(
         intensity=(intensity * scale.intensity).astype(np.float32),
         positions_px=chosen.positions_px + np.array(canvas.origin_px),

@@ -13,23 +13,24 @@ from msgspec import Meta
 
 from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
 
-Algorithm = Literal["LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
+Algorithm = Literal["LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD", "MAP"]
 Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
 
 
 class ReconSpec(Spec, frozen=True):
     """One pty-chi reconstruction; the defaults are those that measured best (docs/settings.md).
 
-    ``batch_size``, ``batching`` and ``update_probe`` are what suits the algorithm where they are
-    None (`resolved`). LSQML starts with ``warmup_epochs`` of small batches (`stages`), which count
-    among ``num_epochs``.
+    ``num_epochs``, ``batch_size``, ``batching`` and ``update_probe`` are what suits the algorithm
+    where they are None (`resolved`). LSQML starts with ``warmup_epochs`` of small batches
+    (`stages`), which count among ``num_epochs``; ``refine`` says what follows them. MAP, in either
+    place, ends before ``num_epochs`` once it has converged.
 
     Attributes
     ----------
     algorithm : str
-        pty-chi reconstructor: LSQML, PIE, EPIE, RPIE, DM, BH, AD.
-    num_epochs : int
-        Passes over all frames.
+        pty-chi reconstructor: LSQML, PIE, EPIE, RPIE, DM, BH, AD, or our MAP.
+    num_epochs : int, what suits the algorithm unless given
+        Passes over all frames; MAP ends before, once it has converged.
     batch_size : int, what suits the algorithm unless given
         Frames in a minibatch, at most.
     batching : str, what suits the algorithm unless given
@@ -60,10 +61,20 @@ class ReconSpec(Spec, frozen=True):
         Seed of that draw.
     seed : int
         Seed of the reconstruction.
+    refine : str
+        LSQML or MAP: what follows the warm-up of LSQML.
+    prior : float
+        Weight of a smooth object, in nats; 0 for maximum likelihood (MAP).
+    probe_trust : float
+        How far the probe may be off, as a share of its root mean square (MAP).
+    low_frequency : float
+        Below so many cycles per px the convergence of the phase is helped (MAP).
+    tolerance_nats : float
+        Ends once five epochs bring less than this per lit pixel of the object (MAP).
     """
 
     algorithm: Algorithm = "LSQML"
-    num_epochs: Count = 50
+    num_epochs: Count | None = None
     batch_size: Count | None = None
     batching: Batching | None = None
     noise_model: Literal["GAUSSIAN", "POISSON"] = "GAUSSIAN"
@@ -79,6 +90,11 @@ class ReconSpec(Spec, frozen=True):
     n_images: Annotated[int, Meta(ge=2)] | None = None
     subsampling_seed: Seed = 456
     seed: Seed = 0
+    refine: Literal["LSQML", "MAP"] = "LSQML"
+    prior: NotNegative = 25.0
+    probe_trust: Positive = 0.1
+    low_frequency: NotNegative = 0.04
+    tolerance_nats: NotNegative = 5e-3
 
     def __post_init__(self) -> None:
         if self.algorithm == "PIE" and self.update_probe and self.batch_size != 1:
@@ -93,12 +109,22 @@ class ReconSpec(Spec, frozen=True):
         >>> ReconSpec(algorithm="PIE").resolved().update_probe
         False
         """
-        suited = _SUITED[self.algorithm]
+        suited = {"num_epochs": _MAP_EPOCHS if self.ends_in_map else 50, **_SUITED[self.algorithm]}
         chosen = {key: value for key, value in suited.items() if getattr(self, key) is None}
         return msgspec.structs.replace(self, **chosen)
 
+    @property
+    def ends_in_map(self) -> bool:
+        """Return whether the last stage is MAP, which stops by itself."""
+        return self.algorithm == "MAP" or (self.algorithm == "LSQML" and self.refine == "MAP")
+
+    @property
+    def most_epochs(self) -> int:
+        """Return the epochs that a run has at most."""
+        return self.resolved().num_epochs or 0
+
     def stages(self) -> tuple[ReconSpec, ...]:
-        """Return the spec of each pty-chi run, in order: LSQML's warm-up, then the rest.
+        """Return the spec of each pty-chi run, in order: LSQML's warm-up, then what refines it.
 
         A run of few epochs is the beginning of a longer one.
 
@@ -106,11 +132,15 @@ class ReconSpec(Spec, frozen=True):
         [('RANDOM', 24), ('COMPACT', 26)]
         >>> [stage.num_epochs for stage in ReconSpec(num_epochs=3).stages()]
         [3]
+        >>> [stage.algorithm for stage in ReconSpec(refine="MAP").stages()]
+        ['LSQML', 'MAP']
         """
-        warmup = min(self.warmup_epochs, self.num_epochs) if self.algorithm == "LSQML" else 0
+        most = self.most_epochs
+        warmup = min(self.warmup_epochs, most) if self.algorithm == "LSQML" else 0
+        refining = _REFINING if self.algorithm != "MAP" and self.ends_in_map else {}
         changes: list[dict[str, Any]] = [
             {"num_epochs": warmup, "batch_size": self.warmup_batch_size, **_WARMUP},
-            {"num_epochs": self.num_epochs - warmup},
+            {"num_epochs": most - warmup, **refining},
         ]
         return tuple(
             msgspec.structs.replace(self, **change) for change in changes if change["num_epochs"]
@@ -124,6 +154,8 @@ _WARMUP: dict[str, Any] = {
     "damping": 0.1,
     "plateau_epochs": None,
 }
+_REFINING: dict[str, Any] = {"algorithm": "MAP", "batch_size": 100_000, "batching": "RANDOM"}
+_MAP_EPOCHS = 200  # a bound: it has converged before
 _SUITED: dict[str, dict[str, Any]] = {
     "LSQML": {"batch_size": 96, "batching": "COMPACT", "update_probe": True},
     "PIE": {"batch_size": 16, "batching": "RANDOM", "update_probe": False},
@@ -132,6 +164,7 @@ _SUITED: dict[str, dict[str, Any]] = {
     "DM": {"batch_size": 96, "batching": "RANDOM", "update_probe": True},
     "BH": {"batch_size": 100_000, "batching": "RANDOM", "update_probe": True},
     "AD": {"batch_size": 96, "batching": "RANDOM", "update_probe": True},
+    "MAP": {"batch_size": 100_000, "batching": "RANDOM", "update_probe": True},
 }
 
 

@@ -62,6 +62,9 @@ LSQML = {"warmup_epochs": 3, "num_epochs": 7}
         ({"algorithm": "DM", "num_epochs": 4}, [2]),
         ({"algorithm": "BH", "num_epochs": 4}, [2]),
         ({"algorithm": "AD", "num_epochs": 4}, [2]),
+        ({"algorithm": "MAP", "num_epochs": 16}, [1, 3, 9]),
+        ({"algorithm": "MAP", "num_epochs": 4, "update_probe": False}, [2]),
+        ({**LSQML, "refine": "MAP"}, [2, 1, 1]),
     ],
     ids=lambda value: "-".join(map(str, value.values() if isinstance(value, dict) else value)),
 )

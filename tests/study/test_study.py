@@ -49,7 +49,7 @@ def test_baseline_is_a_group_of_one_and_thinned_views_are_of_four():
 
 
 def test_spec_is_json_ready():
-    assert ReconSpec().to_dict()["num_epochs"] == 50
+    assert ReconSpec().resolved().to_dict()["num_epochs"] == 50
 
 
 BROKEN_STUDIES = {
@@ -78,7 +78,7 @@ BROKEN_STUDIES = {
     "no epochs": ("[recon]\nnum_epochs = 0", "recon.num_epochs is 0, expected `int` >= 1"),
     "epochs as text": (
         '[recon]\nnum_epochs = "100"',
-        "recon.num_epochs is '100', expected `int`, got `str`",
+        "recon.num_epochs is '100', expected `int | null`, got `str`",
     ),
     "epochs as a fraction": ("[recon]\nnum_epochs = 1.5", "recon.num_epochs is 1.5"),
     "unknown algorithm": ('[recon]\nalgorithm = "MAGIC"', "recon.algorithm.*'MAGIC'"),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import ptychi.api as api
 
+from fly64tasks.recon.ptychi.map import MAPOptions
 from fly64tasks.recon.start import Start
 from fly64tasks.study.recon_settings import ReconSpec
 
@@ -19,6 +20,7 @@ _OPTIONS: dict[str, Any] = {
     "DM": api.DMOptions,
     "BH": api.BHOptions,
     "AD": api.AutodiffPtychographyOptions,
+    "MAP": MAPOptions,
 }
 
 
@@ -36,7 +38,7 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
     batch_size = math.ceil(frames / math.ceil(frames / (spec.batch_size or 1)))
 
     reconstructor = options.reconstructor_options
-    reconstructor.num_epochs = spec.num_epochs
+    reconstructor.num_epochs = spec.most_epochs
     reconstructor.batch_size = batch_size
     reconstructor.batching_mode = api.BatchingModes[spec.batching or "RANDOM"]
     reconstructor.random_seed = spec.seed
@@ -69,4 +71,9 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
         obj.step_size = 0.01
         scaled = start.scale.to_ptychi(start.probe)
         probe.step_size = 0.1 * float(np.sqrt(np.mean(np.abs(scaled) ** 2)))
+    elif spec.algorithm == "MAP":
+        reconstructor.prior = spec.prior
+        reconstructor.probe_trust = spec.probe_trust
+        reconstructor.low_frequency = spec.low_frequency
+        reconstructor.tolerance_nats = spec.tolerance_nats
     return options

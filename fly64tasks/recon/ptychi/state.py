@@ -170,10 +170,11 @@ def _is_state(value: Any) -> bool:
         return True
     if isinstance(value, (dict, list, tuple)):
         return True
-    kind = type(value)
-    return isinstance(value, (DataLoader, torch.nn.Module)) or (
-        kind.__module__.partition(".")[0] == "ptychi" and hasattr(value, "__dict__")
-    )
+    if isinstance(value, (DataLoader, torch.nn.Module)):
+        return True
+    # Of pty-chi's classes, or derived from them, as a reconstructor of ours is.
+    kinds = (kind.__module__.partition(".")[0] for kind in type(value).__mro__)
+    return "ptychi" in kinds and hasattr(value, "__dict__")
 
 
 def _attributes(value: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 
 from fly64tasks.errors import failed_reconstruction
+from fly64tasks.recon.ptychi.map import MAPOptions, MAPTask
 from fly64tasks.recon.start import Start
 
 
@@ -26,7 +28,12 @@ def new_task(
     probe : (modes, N, N) complex64
         In pty-chi's scale, as `Scale.to_ptychi` gives it.
     """
-    return PtychographyTask(
+    kind: Any = PtychographyTask
+    if isinstance(options, MAPOptions):
+        scale = start.scale
+        _, guess, _ = scale.to_known(start.obj, scale.to_ptychi(start.probe))
+        kind = partial(MAPTask, probe_guess=guess)
+    return kind(
         options,
         # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
         diffraction_data=np.fft.ifftshift(start.intensity, axes=(-2, -1)),
@@ -56,3 +63,8 @@ def arrays_of(task: Any) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
     """Return object, (H, W), and probe, (modes, N, N), as they are, in pty-chi's scale."""
     obj, probe = (task.get_data(name)[0].cpu().numpy() for name in ("object", "probe"))
     return obj, probe
+
+
+def has_converged(task: Any) -> bool:
+    """Return whether a task's reconstructor says that another epoch would change nothing."""
+    return bool(getattr(task.reconstructor, "converged", False))

@@ -1,0 +1,137 @@
+"""How well object and probe explain the counts: Poisson statistics, and their gradients.
+
+Maximum likelihood in ptychography is P. Thibault and M. Guizar-Sicairos, New J. Phys. 14, 063004
+(2012); ``[TG n]`` below are its equations. The transform is pty-chi's: not normalised, so that a
+probe here is 1/N of the one whose |p|^2 are photons.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fly64tasks.recon.ptychi.windows import Windows
+
+BACKGROUND_COUNTS = 1e-3
+"""Counts per pixel that are always expected, at most: without any, a photon where none is expected
+would be impossible, and its gradient without bound."""
+BACKGROUND_SHARE = 1 / 200
+"""The same as a share of the mean counts per pixel: what few photons get."""
+
+
+class PoissonLikelihood:
+    """Minus the logarithm of the likelihood of all frames, in nats, chunk by chunk.
+
+    Parameters
+    ----------
+    counts : (n, N, N) float
+        Diffraction intensity in photons, zero frequency in the corner.
+    windows : Windows
+        Where the frames lie on the object.
+    shifts_px : (n, 2) float
+        What is left of the positions, y first: the probe is shifted by it.
+    valid : (N, N) or (n, N, N) bool, optional
+        Pixels that count; all unless given.
+    chunk : int
+        Frames at a time: what memory is needed beside the counts.
+
+    Attributes
+    ----------
+    n_valid : int
+        Pixels that count, over all frames.
+    """
+
+    def __init__(
+        self,
+        counts: Tensor,
+        windows: Windows,
+        shifts_px: Tensor,
+        valid: Tensor | None,
+        chunk: int,
+    ) -> None:
+        n, size = counts.shape[0], counts.shape[-1]
+        self.windows = windows
+        self.n_frames, self.frame_size_px = n, size
+        self._counts, self._valid = counts, valid
+        self._slices = [slice(a, min(a + chunk, n)) for a in range(0, n, chunk)]
+        frequency = torch.fft.fftfreq(size, dtype=shifts_px.dtype, device=shifts_px.device)
+        shifts = shifts_px[windows.order]
+        self._ramp_y, self._ramp_x = (
+            torch.exp(-2j * torch.pi * shifts[:, axis, None] * frequency) for axis in (0, 1)
+        )
+        self.n_valid = 0
+        self._perfect = total = 0.0
+        for frames in self._slices:
+            n_k, valid_k = self._data(frames)
+            self.n_valid += n_k.numel() if valid_k is None else int(valid_k.expand_as(n_k).sum())
+            self._perfect += _sum(n_k - torch.xlogy(n_k, n_k), valid_k)
+            total += _sum(n_k, valid_k)
+        self.background = min(BACKGROUND_COUNTS, BACKGROUND_SHARE * total / max(self.n_valid, 1))
+
+    def __call__(self, obj: Tensor, probe: Tensor) -> tuple[float, Tensor, Tensor]:
+        """Return the nats above those of a perfect fit, and the gradients.
+
+        The frames' far fields are psi_m = F[p_m o] of each mode m, their expected counts
+        P = sum_m |psi_m|^2 [TG 1], and the nats sum(P - n log P) [TG 3] less those at P = n. The
+        gradients are those with respect to the conjugates [TG 10, 11]:
+        with chi_m = F^H[(1 - n / P) psi_m], of the object sum_m p_m* chi_m, of the probe
+        sum_frames o* chi_m, shifted back.
+
+        Parameters
+        ----------
+        obj : (H, W) complex
+        probe : (modes, N, N) complex
+
+        Returns
+        -------
+        nats : float
+        obj_gradient : (H, W) complex
+        probe_gradient : (modes, N, N) complex
+        """
+        spectrum = torch.fft.fft2(probe)
+        obj_gradient = torch.zeros_like(obj)
+        probe_gradient = torch.zeros_like(probe)
+        nats = 0.0
+        for frames in self._slices:
+            counts, valid = self._data(frames)
+            ramp = (self._ramp_y[frames, :, None] * self._ramp_x[frames, None, :])[:, None]
+            shifted = torch.fft.ifft2(spectrum * ramp)
+            patches = self.windows.cut(obj, frames)[:, None]
+            far = torch.fft.fft2(shifted * patches)
+            # real^2 + imag^2 of strided views takes seven times as long.
+            expected = _over_modes((far * far.conj()).real) + self.background
+            nats += _sum(expected - counts * torch.log(expected), valid)
+            excess = 1 - counts / expected
+            if valid is not None:
+                excess = torch.where(valid, excess, 0)
+            chi = torch.fft.ifft2(far.mul_(excess[:, None]), norm="forward")
+            self.windows.add(obj_gradient, _over_modes(shifted.conj() * chi), frames)
+            probe_gradient += (torch.fft.fft2(patches.conj() * chi) * ramp.conj()).sum(0)
+        return nats - self._perfect, obj_gradient, torch.fft.ifft2(probe_gradient)
+
+    def illumination(self, probe: Tensor) -> Tensor:
+        """Return the photons that fall on each pixel of the object over all frames, (H, W)."""
+        canvas = torch.zeros(self.windows.shape, dtype=probe.real.dtype, device=probe.device)
+        photons = self.frame_size_px**2 * (probe * probe.conj()).real.sum(0)
+        for frames in self._slices:
+            n = frames.stop - frames.start
+            self.windows.add(canvas, photons.expand(n, -1, -1), frames)
+        return canvas
+
+    def _data(self, frames: slice) -> tuple[Tensor, Tensor | None]:
+        order = self.windows.order[frames]
+        valid = self._valid
+        if valid is not None and valid.ndim == 3:
+            valid = valid[order]
+        return self._counts[order], valid
+
+
+def _over_modes(values: Tensor) -> Tensor:
+    """Return the sum over the second axis; over one mode alone it would take time all the same."""
+    return values[:, 0] if values.shape[1] == 1 else values.sum(1)
+
+
+def _sum(values: Tensor, valid: Tensor | None) -> float:
+    if valid is not None:
+        values = torch.where(valid, values, 0)
+    return float(values.sum(dtype=torch.float64))

@@ -1,0 +1,224 @@
+"""Maximum a posteriori reconstruction, as one of the reconstructors that pty-chi's task runs.
+
+An epoch is one iteration of L-BFGS over all frames; data, probe, positions, object and device are
+pty-chi's. Its constraints between epochs are not applied, for each would leave the minimum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Any
+
+import numpy as np
+import ptychi.api.options.base as base
+import torch
+from numpy.typing import NDArray
+from ptychi.api.options.task import PtychographyTaskOptions
+from ptychi.api.task import PtychographyTask
+from ptychi.data_structures.parameter_group import PlanarPtychographyParameterGroup
+from ptychi.io_handles import PtychographyDataset
+from ptychi.reconstructors.base import IterativePtychographyReconstructor
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from fly64tasks.recon.ptychi import lbfgs
+from fly64tasks.recon.ptychi.likelihood import PoissonLikelihood
+from fly64tasks.recon.ptychi.posterior import Posterior
+from fly64tasks.recon.ptychi.windows import Windows
+
+STOP_EPOCHS = 5
+"""Epochs over which the fall of the objective is judged: single ones vary."""
+_CHUNK_PIXELS = {"cpu": 2**18, "cuda": 2**25}
+"""Pixels of frames at a time: on a CPU what its cache holds, elsewhere what keeps it busy."""
+
+
+@dataclass(config=base.OPTIONS_CONFIG)
+class MAPReconstructorOptions(base.ReconstructorOptions):
+    """Options of `MAPReconstructor`; see `Posterior`. ``batch_size`` bounds the frames at a time.
+
+    Attributes
+    ----------
+    tolerance_nats : float
+        Converged once `STOP_EPOCHS` together bring less than this per lit pixel of the object.
+    """
+
+    prior: float = Field(default=25.0, ge=0)
+    probe_trust: float = Field(default=0.1, gt=0)
+    low_frequency: float = Field(default=0.04, ge=0)
+    tolerance_nats: float = Field(default=5e-3, ge=0)
+
+
+@dataclass(config=base.OPTIONS_CONFIG)
+class MAPOptions(PtychographyTaskOptions):
+    """Options of a `MAPTask`."""
+
+    reconstructor_options: MAPReconstructorOptions = field(default_factory=MAPReconstructorOptions)
+
+
+class MAPReconstructor(IterativePtychographyReconstructor):
+    """L-BFGS on a `Posterior`.
+
+    Its loss of an epoch is the objective at its end in nats per valid pixel, less what a perfect
+    fit of the counts would have; it never rises.
+
+    Attributes
+    ----------
+    converged : bool
+        Whether another epoch would bring nothing that counts.
+    """
+
+    dataset: PtychographyDataset
+    options: MAPReconstructorOptions
+
+    def __init__(
+        self,
+        parameter_group: PlanarPtychographyParameterGroup,
+        dataset: PtychographyDataset,
+        options: MAPReconstructorOptions,
+        probe_guess: Tensor,
+    ) -> None:
+        super().__init__(parameter_group=parameter_group, dataset=dataset, options=options)
+        self._probe_guess = probe_guess.to(parameter_group.probe.data)
+        # The state of L-BFGS, where a checkpoint finds it.
+        self.nats: list[float] = []
+        self.gradient: Tensor | None = None
+        self.steps: list[Tensor] = []
+        self.changes: list[Tensor] = []
+        self.is_stuck = False
+
+    def check_inputs(self) -> None:
+        """Refuse what the posterior has no term for."""
+        group = self.parameter_group
+        if group.object.is_multislice:
+            raise NotImplementedError("MAP reconstructs objects of one slice")
+        if group.probe.has_multiple_opr_modes:
+            raise NotImplementedError("MAP reconstructs probes of one OPR mode")
+        if group.probe_positions.optimizable:
+            raise NotImplementedError("MAP does not correct positions")
+
+    def build_dataloader(self, batch_sampler: Any = None) -> None:
+        """Make no batches: an epoch is over all frames at once."""
+        self.dataset.move_attributes_to_device(torch.get_default_device())  # type: ignore[no-untyped-call]
+
+    def build(self) -> None:
+        """Prepare all that an epoch needs."""
+        super().build()
+        device = torch.get_default_device()
+        size = self.dataset.patterns.shape[-1]
+        options, group = self.options, self.parameter_group
+        corners, shifts = self._grid(size)
+        valid = self.dataset.valid_pixel_mask
+        pixels = _CHUNK_PIXELS.get(device.type, _CHUNK_PIXELS["cuda"])
+        with torch.no_grad():
+            likelihood = PoissonLikelihood(
+                self.dataset.patterns.to(device),
+                Windows(corners, size, (group.object.shape[-2], group.object.shape[-1]), device),
+                shifts,
+                None if valid.all() else valid,
+                chunk=min(options.batch_size, max(pixels // size**2, 1)),
+            )
+            self.posterior = Posterior(
+                likelihood,
+                self._probe_guess,
+                prior=options.prior,
+                probe_trust=options.probe_trust if group.probe.optimizable else None,
+                low_frequency=options.low_frequency,
+            )
+        self._n_valid = likelihood.n_valid
+
+    def _grid(self, size: int) -> tuple[NDArray[np.int64], Tensor]:
+        """Return first pixels of the windows, and what is left of the positions, as pty-chi has.
+
+        Its positions are rounded, the origin added, and half a window, (N - 1) / 2, subtracted.
+        """
+        positions = self.parameter_group.probe_positions.data.detach()
+        nearest = positions.round()
+        origin = self.parameter_group.object.get_buffer("pos_origin_coords")
+        corners = (nearest + origin - (size - 1) / 2).round().long()
+        return corners.cpu().numpy(), positions - nearest
+
+    @property
+    def converged(self) -> bool:
+        if self.is_stuck:
+            return True
+        if len(self.nats) <= STOP_EPOCHS:
+            return False
+        fall = self.nats[-1 - STOP_EPOCHS] - self.nats[-1]
+        return bool(fall < self.options.tolerance_nats * self.posterior.n_lit)
+
+    def run(self, n_epochs: int | None = None) -> None:
+        """Run ``n_epochs`` iterations, all of the options' unless given."""
+        for _ in range(self.n_epochs if n_epochs is None else n_epochs):
+            with torch.no_grad():
+                self._iterate()
+            self.loss_tracker.update_batch_loss(loss=self.nats[-1] / self._n_valid)
+            self.loss_tracker.conclude_epoch(epoch=self.current_epoch)
+            self.loss_tracker.print_latest()
+            self.current_epoch += 1
+            self.pbar.update(1)
+
+    def _iterate(self) -> None:
+        point = self._point()
+        if self.gradient is None:
+            nats, self.gradient = self.posterior(point)
+            self.nats.append(nats)
+        nats, gradient = self.nats[-1], self.gradient
+        direction = lbfgs.descent(
+            gradient, self.steps, self.changes, lambda g: self.posterior.metric(g, point)
+        )
+        found = lbfgs.step(self.posterior, point, nats, gradient, direction)
+        if found is None:
+            self.is_stuck = not self.steps
+            self.steps.clear()  # the next epoch tries the metric's own direction
+            self.changes.clear()
+            self.nats.append(nats)
+            return
+        new, nats, self.gradient = found
+        lbfgs.remember(self.steps, self.changes, new - point, self.gradient - gradient)
+        self.nats.append(nats)
+        self._move_to(new)
+
+    def _point(self) -> Tensor:
+        group = self.parameter_group
+        return self.posterior.join(group.object.data[0], group.probe.data[0])
+
+    def _move_to(self, point: Tensor) -> None:
+        obj, probe = self.posterior.split(point)
+        self.parameter_group.object.set_data(obj[None])
+        if self.parameter_group.probe.optimizable:
+            self.parameter_group.probe.set_data(probe[None])
+
+
+class MAPTask(PtychographyTask):
+    """pty-chi's task with our reconstructor.
+
+    Parameters
+    ----------
+    options : MAPOptions
+    probe_guess : (modes, N, N) complex64
+        What the probe is held near, in pty-chi's scale; it need not start there.
+    **arrays
+        As `PtychographyTask` takes them.
+    """
+
+    def __init__(
+        self, options: MAPOptions, *, probe_guess: NDArray[np.complex64], **arrays: Any
+    ) -> None:
+        self._probe_guess = probe_guess
+        super().__init__(options, **arrays)
+
+    def build_reconstructor(self) -> None:
+        """Build a `MAPReconstructor`, which pty-chi's own registry does not know."""
+        built: Any = self
+        group = PlanarPtychographyParameterGroup(
+            object=built.object,
+            probe=built.probe,
+            probe_positions=built.probe_positions,
+            opr_mode_weights=built.opr_mode_weights,
+        )
+        guess = torch.as_tensor(self._probe_guess, device=torch.get_default_device())
+        self.reconstructor = MAPReconstructor(
+            group, built.dataset, built.reconstructor_options, guess
+        )
+        self.reconstructor.build()

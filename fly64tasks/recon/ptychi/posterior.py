@@ -1,0 +1,144 @@
+"""What MAP minimises: the counts' likelihood, a smooth object, a probe near its guess; in nats.
+
+    f(o, p) = sum(P - n log P) + prior sum |grad o|^2 + sum |p - p0|^2 / (trust^2 mean |p0|^2)
+
+The smoothness term is P. Thibault and M. Guizar-Sicairos, New J. Phys. 14, 063004 (2012), section
+3.3, with a weight in nats rather than one tuned to each set: nats of the counts grow with dose and
+overlap, so that data that say much outweigh the prior. The last term is a normal distribution of
+the probe about its guess, in each pixel of ``trust`` times its root mean square.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fly64tasks.recon.ptychi.likelihood import PoissonLikelihood
+
+LIT_SHARE = 0.1
+"""Pixels count as lit above this share of the largest illumination."""
+LEAST_ILLUMINATION = 1e-3
+"""What the metric takes for the least illumination, as a share of the largest: only maximum
+likelihood, which has no prior to hold unlit pixels, comes near it."""
+
+
+class Posterior:
+    """Minus the logarithm of the posterior of object and probe, as a function of one real vector.
+
+    Parameters
+    ----------
+    likelihood : PoissonLikelihood
+    probe : (modes, N, N) complex
+        The guess p0, in pty-chi's scale.
+    prior : float
+        Weight of the squared differences of neighbouring pixels; 0 is maximum likelihood.
+    probe_trust : float or None
+        How far the probe may be off, as a share of its root mean square; None holds it.
+    low_frequency : float
+        In cycles per px: below it the metric makes up for how little slow phase is determined.
+
+    Attributes
+    ----------
+    n_lit : int
+        Pixels of the object that are lit.
+    """
+
+    def __init__(
+        self,
+        likelihood: PoissonLikelihood,
+        probe: Tensor,
+        *,
+        prior: float,
+        probe_trust: float | None,
+        low_frequency: float,
+    ) -> None:
+        self._likelihood, self._probe, self._prior = likelihood, probe, prior
+        self._shape = height, width = likelihood.windows.shape
+        illumination = likelihood.illumination(probe)
+        peak = float(illumination.max())
+        self.n_lit = int((illumination > LIT_SHARE * peak).sum())
+        self._root = torch.rsqrt(0.5 * illumination + max(4 * prior, LEAST_ILLUMINATION * peak))
+        counts = 0.5 * illumination[illumination > LIT_SHARE * peak].mean()
+        k_y = torch.fft.fftfreq(height, dtype=counts.dtype, device=probe.device)[:, None]
+        k_x = torch.fft.rfftfreq(width, dtype=counts.dtype, device=probe.device)
+        squared = k_y**2 + k_x**2
+        seen = squared / (squared + low_frequency**2)
+        seen[0, 0] = 1  # the phase of the whole, which nothing says anything of
+        tied = prior * 4 * (torch.sin(torch.pi * k_y) ** 2 + torch.sin(torch.pi * k_x) ** 2)
+        self._amplitude_filter = (counts + 4 * prior) / (counts + tied)
+        self._phase_filter = (counts + 4 * prior) / (counts * seen + tied)
+        self._holds_probe = probe_trust is None
+        if probe_trust is not None:
+            self._stiffness = float(1 / (probe_trust**2 * (probe * probe.conj()).real.mean()))
+
+    def join(self, obj: Tensor, probe: Tensor) -> Tensor:
+        """Return the vector of an object (H, W) and a probe (modes, N, N), both complex."""
+        parts = (obj,) if self._holds_probe else (obj, probe)
+        return torch.cat([torch.view_as_real(part).reshape(-1) for part in parts])
+
+    def split(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """Return object and probe of a vector; the guess where the probe is held."""
+        size = 2 * self._shape[0] * self._shape[1]
+        obj = torch.view_as_complex(vector[:size].view(*self._shape, 2))
+        if self._holds_probe:
+            return obj, self._probe
+        return obj, torch.view_as_complex(vector[size:].view(*self._probe.shape, 2))
+
+    def __call__(self, vector: Tensor) -> tuple[float, Tensor]:
+        """Return f in nats above a perfect fit of the counts, and its gradient."""
+        obj, probe = self.split(vector)
+        nats, obj_gradient, probe_gradient = self._likelihood(obj, probe)
+        if self._prior:
+            squares, rough = roughness(obj)
+            nats += self._prior * squares
+            obj_gradient += self._prior * rough
+        if not self._holds_probe:
+            off = probe - self._probe
+            nats += self._stiffness * _squares(off)
+            probe_gradient += self._stiffness * off
+        # A real function's gradient is twice that with respect to the conjugate.
+        return nats, self.join(obj_gradient, probe_gradient).mul_(2)
+
+    def metric(self, gradient: Tensor, vector: Tensor) -> Tensor:
+        """Return an estimate of the inverse Hessian at ``vector``, applied to ``gradient``.
+
+        It is symmetric and positive. Of a pixel, the Hessian is half its photons (a count fixes
+        one of the two parts of a far field) and 4 prior for its neighbours: the inverse root of
+        that on both sides. Between them are filters, for the Hessian depends on the frequency:
+        the prior's part is prior (4 sin^2 pi k_y + 4 sin^2 pi k_x), that of the counts falls for
+        the phase as k^2 / (k^2 + k0^2), since a phase that varies slowly is seen by its gradient
+        alone. A probe pixel sees an object of about 1 in every frame.
+        """
+        obj, _ = self.split(vector)
+        obj_gradient, probe_gradient = self.split(gradient)
+        unit = torch.sgn(obj)
+        turned = obj_gradient * self._root * unit.conj()
+        amplitude = self._filtered(turned.real, self._amplitude_filter)
+        phase = self._filtered(turned.imag, self._phase_filter)
+        obj_step = torch.complex(amplitude, phase) * unit * self._root
+        if self._holds_probe:
+            return self.join(obj_step, self._probe)
+        frames, size = self._likelihood.n_frames, self._likelihood.frame_size_px
+        return self.join(obj_step, probe_gradient / (frames * size**2 + self._stiffness))
+
+    def _filtered(self, image: Tensor, by: Tensor) -> Tensor:
+        filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * by, s=self._shape)
+        return filtered
+
+
+def roughness(obj: Tensor) -> tuple[float, Tensor]:
+    """Return sum |grad o|^2 by forward differences, and its gradient with respect to o*.
+
+    The edges are free: what lies outside of the object pulls at nothing.
+    """
+    down, right = obj[1:] - obj[:-1], obj[:, 1:] - obj[:, :-1]
+    gradient = torch.zeros_like(obj)
+    gradient[1:] += down
+    gradient[:-1] -= down
+    gradient[:, 1:] += right
+    gradient[:, :-1] -= right
+    return _squares(down) + _squares(right), gradient
+
+
+def _squares(values: Tensor) -> float:
+    return float((values * values.conj()).real.sum(dtype=torch.float64))

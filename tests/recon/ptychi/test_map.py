@@ -1,0 +1,233 @@
+"""MAP on real small sets: what it is given, what it ends in, and that it always ends alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.physics import alignment, image_quality
+from fly64tasks.physics.optics import synthetic_object, zone_plate_probe
+from fly64tasks.physics.scan import raster_positions
+from fly64tasks.recon.ptychi.map import STOP_EPOCHS, MAPReconstructor
+from fly64tasks.recon.ptychi.options import ptychi_options
+from fly64tasks.recon.stages import Reconstruction, reconstruct
+from fly64tasks.recon.start import Start, start_of
+from fly64tasks.simulation.simulate import simulate_amplitude
+from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.stages import BaseSpec, Geometry
+
+
+def simulated(size: int = 32, dose: float = 1e4, seed: int | None = 1) -> PtychoDataset:
+    """Return a set of ``size`` px frames, without noise where there is no seed."""
+    spec = BaseSpec(
+        probe_size_px=size,
+        object_size_px=96,
+        scan_step_px=5.0,
+        scan_jitter_px=0.8,
+        defocus_m=18e-6,
+    )
+    probe = zone_plate_probe(spec, Geometry())[None] * np.sqrt(dose)
+    return noisy(probe, synthetic_object(spec), raster_positions(spec), seed)
+
+
+def noisy(probe: Any, obj: Any, positions: Any, seed: int | None) -> PtychoDataset:
+    rng = None if seed is None else np.random.default_rng(seed)
+    return PtychoDataset(
+        diffraction_amplitude=simulate_amplitude(probe, obj, positions, rng),
+        object_guess=obj.astype(np.complex64),
+        probe_guess=probe.astype(np.complex64),
+        positions_px=positions,
+        metadata={"simulated": True},
+    )
+
+
+def spec_of(**settings: Any) -> ReconSpec:
+    return ReconSpec(**{"algorithm": "MAP", "num_epochs": 60, **settings}).resolved()
+
+
+def run(dataset: PtychoDataset, **settings: Any) -> tuple[Start, Reconstruction]:
+    spec = spec_of(**settings)
+    start = start_of(dataset, spec, "set")
+    return start, reconstruct(start, spec)
+
+
+def error_of(dataset: PtychoDataset, start: Start, result: Reconstruction) -> float:
+    truth = dataset.object_guess.astype(complex)
+    region = alignment.illuminated_region(start.probe, start.positions_px, truth.shape)
+    aligned = alignment.align(result.obj.astype(complex), truth, region)
+    return image_quality.complex_nrmse(aligned.obj, truth, region)
+
+
+@pytest.fixture
+def dataset() -> PtychoDataset:
+    return simulated()
+
+
+@pytest.mark.parametrize("size", [32, 33])
+def test_truth_explains_noiseless_frames(size: int):
+    """Simulation, pty-chi and MAP agree on where a frame lies: even and odd N, sub-pixel scan."""
+    dataset = simulated(size, seed=None)
+    spec = spec_of(object_init="guess", num_epochs=1, prior=0.0)
+    truth = start_of(dataset, spec, "set")
+    start = replace(truth, probe=dataset.probe_guess * np.float32(np.sqrt(truth.scale.intensity)))
+    assert reconstruct(start, spec).loss[0] < 1e-4
+
+
+@pytest.mark.parametrize("size", [32, 33])
+def test_noiseless_set_reconstructs_to_the_truth(size: int):
+    dataset = simulated(size, dose=1e6, seed=None)
+    start, result = run(dataset, num_epochs=150, tolerance_nats=1e-5, prior=0.0)
+    assert error_of(dataset, start, result) < 0.02
+
+
+@pytest.mark.parametrize("dose", [1e2, 1e3, 1e4, 1e5])
+def test_result_is_better_than_a_flat_object_at_every_dose(dose: float):
+    dataset = simulated(dose=dose)
+    start, result = run(dataset)
+    flat = replace(result, obj=np.ones_like(result.obj))
+    assert error_of(dataset, start, result) < 0.9 * error_of(dataset, start, flat)
+
+
+def test_prior_holds_noise_back_and_none_is_maximum_likelihood():
+    dataset = simulated(dose=1e3)
+    errors, losses = [], []
+    for prior in (25.0, 0.0):
+        start, result = run(dataset, prior=prior, num_epochs=100)
+        errors.append(error_of(dataset, start, result))
+        losses.append(result.loss[-1])
+        assert np.isfinite(result.obj).all()
+    assert errors[0] < 0.8 * errors[1] < 0.5
+    assert losses[1] < losses[0]  # what the noise is worth to the fit
+
+
+def test_loss_never_rises_and_the_run_ends_where_it_has_converged(dataset: PtychoDataset):
+    _, result = run(dataset)
+    assert STOP_EPOCHS < len(result.loss) < 60
+    assert (np.diff(result.loss) <= 0).all()
+    _, longer = run(dataset, tolerance_nats=5e-4)
+    assert len(longer.loss) > len(result.loss)
+    assert longer.loss[: len(result.loss)] == result.loss
+    _, shorter = run(dataset, num_epochs=4)
+    assert shorter.loss == result.loss[:4]
+
+
+def test_result_is_the_same_bits_again(dataset: PtychoDataset):
+    first, again = (run(dataset, num_epochs=12)[1] for _ in range(2))
+    assert np.array_equal(first.obj, again.obj)
+    assert np.array_equal(first.probe, again.probe)
+    assert first.loss == again.loss
+
+
+def test_object_never_starts_from_the_truth(dataset: PtychoDataset):
+    """Garbage for ``objectGuess`` gives the same reconstruction, bit for bit."""
+    rng = np.random.default_rng(0)
+    shape = dataset.object_guess.shape
+    garbage = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+    _, result = run(dataset, num_epochs=8)
+    _, other = run(replace(dataset, object_guess=garbage), num_epochs=8)
+    assert np.array_equal(result.obj, other.obj)
+    assert np.array_equal(result.probe, other.probe)
+    assert result.loss == other.loss
+
+
+def test_frames_at_a_time_change_rounding_alone(dataset: PtychoDataset):
+    _, whole = run(dataset, num_epochs=6)
+    _, parts = run(dataset, num_epochs=6, batch_size=7)
+    assert parts.loss == pytest.approx(whole.loss, rel=1e-4)
+    assert np.abs(parts.obj - whole.obj).max() < 1e-2
+
+
+def test_probe_can_be_held_and_else_stays_near_its_guess(dataset: PtychoDataset):
+    guess = dataset.probe_guess
+    _, held = run(dataset, update_probe=False)
+    assert np.allclose(held.probe, guess, rtol=1e-4, atol=1e-4)
+    _, result = run(dataset, probe_trust=0.01)
+    off = np.linalg.norm(result.probe - guess) / np.linalg.norm(guess)
+    assert 0 < off < 0.02
+
+
+def test_two_modes_explain_a_partially_coherent_beam():
+    coherent = simulated()
+    spec = BaseSpec(probe_size_px=32, object_size_px=96, scan_step_px=5.0, scan_jitter_px=0.8)
+    first = coherent.probe_guess[0].astype(complex)
+    second = 0.7 * np.roll(first, 4, axis=1)
+    positions = raster_positions(spec)
+    two = noisy(np.stack([first, second]), coherent.object_guess.astype(complex), positions, 1)
+    errors = []
+    for probe in (two.probe_guess, two.probe_guess[:1]):
+        dataset = replace(two, probe_guess=probe)
+        start, result = run(dataset)
+        assert result.probe.shape == probe.shape
+        errors.append(error_of(dataset, start, result))
+    assert errors[0] < 0.75 * errors[1]
+
+
+def test_set_that_is_not_counts_reconstructs(dataset: PtychoDataset):
+    normalised = replace(
+        dataset, diffraction_amplitude=dataset.diffraction_amplitude * np.float32(1e-3)
+    )
+    start, result = run(normalised)
+    assert not start.scale.counts
+    assert error_of(normalised, start, result) < 0.12
+
+
+def task_with_mask(start: Start, spec: ReconSpec, mask: Any) -> Any:
+    """Return a task of MAP whose data have a mask, zero frequency centred."""
+    options = ptychi_options(start, spec, "cpu")
+    options.data_options.valid_pixel_mask = np.fft.ifftshift(mask)
+    return new_task(options, start, start.obj, start.scale.to_ptychi(start.probe))
+
+
+@pytest.mark.filterwarnings("ignore:.*valid_pixel_mask.*")  # arrays in options are on their way out
+def test_masked_pixels_have_no_part_in_it(dataset: PtychoDataset):
+    mask = np.ones((32, 32), bool)
+    mask[14:17, 18:22] = False
+    spec = spec_of(num_epochs=10)
+    start = start_of(dataset, spec, "set")
+    hot = replace(start, intensity=np.where(mask, start.intensity, 65535).astype(np.float32))
+    results = []
+    for begun in (start, hot):
+        with task_with_mask(begun, spec, mask) as task:
+            task.run(10)
+            results.append(task.get_data("object")[0].numpy().copy())
+            assert task.reconstructor.posterior._likelihood.n_valid == mask.sum() * len(
+                start.frames
+            )
+    assert np.array_equal(*results)
+
+
+def test_running_in_slices_is_running_at_once(dataset: PtychoDataset):
+    spec = spec_of(num_epochs=6)
+    start = start_of(dataset, spec, "set")
+    options = ptychi_options(start, spec, "cpu")
+    objects = []
+    for slices in ([6], [1, 2, 3]):
+        with new_task(options, start, start.obj, start.scale.to_ptychi(start.probe)) as task:
+            for epochs in slices:
+                task.run(epochs)
+            assert isinstance(task.reconstructor, MAPReconstructor)
+            assert task.reconstructor.current_epoch == 6
+            objects.append(task.get_data("object"))
+    assert torch.equal(*objects)
+
+
+def test_run_says_its_settings(dataset: PtychoDataset):
+    _, result = run(dataset, num_epochs=1, prior=3.0, probe_trust=0.2, low_frequency=0.01)
+    (options,) = result.options
+    assert options["options_class_name"] == "MAPOptions"
+    told = options["reconstructor_options"]
+    assert [told[key] for key in ("prior", "probe_trust", "low_frequency")] == [3.0, 0.2, 0.01]
+
+
+def test_what_the_posterior_has_no_term_for_is_refused(dataset: PtychoDataset):
+    spec = spec_of()
+    start = start_of(dataset, spec, "set")
+    options = ptychi_options(start, spec, "cpu")
+    options.probe_position_options.optimizable = True
+    with pytest.raises(NotImplementedError, match="MAP does not correct positions"):
+        new_task(options, start, start.obj, start.scale.to_ptychi(start.probe))

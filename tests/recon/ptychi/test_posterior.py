@@ -1,0 +1,171 @@
+"""The objective against its formula in numpy, its gradient against finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fly64tasks.recon.ptychi.likelihood import PoissonLikelihood
+from fly64tasks.recon.ptychi.posterior import Posterior, roughness
+from fly64tasks.recon.ptychi.windows import Windows
+
+SHAPE = (17, 19)
+CASES = [
+    pytest.param(size, modes, mask, id=f"{size} px, {modes} modes, {mask} mask")
+    for size, modes, mask in [
+        (8, 1, "no"),
+        (7, 1, "no"),
+        (8, 2, "one"),
+        (7, 3, "a frame's own"),
+    ]
+]
+
+
+class Problem:
+    """Frames of a random object and probe, in double precision."""
+
+    def __init__(self, size: int, modes: int, mask: str, n: int = 11, chunk: int = 4) -> None:
+        rng = np.random.default_rng([size, modes])
+
+        def waves(*shape: int) -> NDArray[np.complex128]:
+            return rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+
+        self.size = size
+        self.obj, self.probe = 1 + 0.1 * waves(*SHAPE), waves(modes, size, size) / size
+        self.corners = rng.integers(0, np.array(SHAPE) - size + 1, (n, 2))
+        self.shifts = rng.uniform(-0.5, 0.5, (n, 2))
+        self.counts = rng.poisson(3, (n, size, size)).astype(float)
+        self.valid: NDArray[np.bool_] | None = None
+        if mask != "no":
+            shape = (size, size) if mask == "one" else (n, size, size)
+            self.valid = rng.random(shape) > 0.2
+        self.windows = Windows(self.corners, size, SHAPE, torch.device("cpu"))
+        self.likelihood = PoissonLikelihood(
+            torch.from_numpy(self.counts),
+            self.windows,
+            torch.from_numpy(self.shifts),
+            None if self.valid is None else torch.from_numpy(self.valid),
+            chunk,
+        )
+
+    def posterior(self, **settings: float | None) -> Posterior:
+        chosen = {"prior": 25.0, "probe_trust": 0.1, "low_frequency": 0.04, **settings}
+        return Posterior(self.likelihood, torch.from_numpy(self.probe), **chosen)  # type: ignore[arg-type]
+
+    def point(self, posterior: Posterior, seed: int = 0) -> Tensor:
+        """Return a point near the guess."""
+        rng = np.random.default_rng(seed)
+        start = posterior.join(torch.from_numpy(self.obj), torch.from_numpy(self.probe))
+        return start + 0.02 * torch.from_numpy(rng.standard_normal(len(start)))
+
+    def nats(self, obj: NDArray[np.complex128], probe: NDArray[np.complex128]) -> float:
+        """Return the formula, frame by frame."""
+        k = np.fft.fftfreq(self.size)
+        total = 0.0
+        valid = np.broadcast_to(True if self.valid is None else self.valid, self.counts.shape)
+        for (y, x), (sy, sx), n, good in zip(
+            self.corners, self.shifts, self.counts, valid, strict=True
+        ):
+            ramp = np.exp(-2j * np.pi * (k[:, None] * sy + k * sx))
+            shifted = np.fft.ifft2(np.fft.fft2(probe) * ramp)
+            waves = np.fft.fft2(shifted * obj[y : y + self.size, x : x + self.size])
+            expected = (np.abs(waves) ** 2).sum(0) + self.likelihood.background
+            term = expected - n * np.log(expected)
+            perfect = n - n * np.log(np.where(n, n, 1))
+            total += (term - perfect)[good].sum()
+        return total
+
+
+def slopes(f: object, point: Tensor, directions: Sequence[Tensor], h: float) -> list[float]:
+    return [(f(point + h * d)[0] - f(point - h * d)[0]) / (2 * h) for d in directions]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("size", "modes", "mask"), CASES)
+def test_objective_is_the_formula(size: int, modes: int, mask: str):
+    problem = Problem(size, modes, mask)
+    posterior = problem.posterior()
+    vector = problem.point(posterior)
+    obj, probe = (part.numpy() for part in posterior.split(vector))
+    rough = (np.abs(np.diff(obj, axis=0)) ** 2).sum() + (np.abs(np.diff(obj, axis=1)) ** 2).sum()
+    off = (np.abs(probe - problem.probe) ** 2).sum()
+    stiffness = 1 / (0.1**2 * (np.abs(problem.probe) ** 2).mean())
+    expected = problem.nats(obj, probe) + 25 * rough + stiffness * off
+    assert posterior(vector)[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("size", "modes", "mask"), CASES)
+@pytest.mark.parametrize("settings", [{}, {"prior": 0.0}, {"probe_trust": None}], ids=str)
+def test_gradient_is_that_of_finite_differences(
+    size: int, modes: int, mask: str, settings: dict[str, float | None]
+):
+    problem = Problem(size, modes, mask)
+    posterior = problem.posterior(**settings)
+    point = problem.point(posterior)
+    gradient = posterior(point)[1]
+    rng = np.random.default_rng(1)
+    directions = [torch.from_numpy(rng.standard_normal(len(point))) for _ in range(5)]
+    found = slopes(posterior, point, directions, h=1e-6)
+    assert [float(gradient @ d) for d in directions] == pytest.approx(found, rel=1e-5)
+
+
+def test_chunks_change_rounding_alone():
+    values = []
+    for chunk in (1, 3, 100):
+        problem = Problem(8, 2, "one", chunk=chunk)
+        posterior = problem.posterior()
+        values.append(posterior(problem.point(posterior)))
+    for nats, gradient in values[1:]:
+        assert nats == pytest.approx(values[0][0], rel=1e-13)
+        torch.testing.assert_close(gradient, values[0][1], rtol=1e-10, atol=1e-10)
+
+
+def test_masked_pixels_say_nothing_whatever_they_hold():
+    problem, other = Problem(8, 1, "one"), Problem(8, 1, "one")
+    assert other.valid is not None
+    other.counts[:, ~other.valid] = np.nan  # the likelihood shares this memory
+    results = [p.posterior()(p.point(p.posterior())) for p in (problem, other)]
+    assert results[0][0] == results[1][0]
+    assert torch.equal(results[0][1], results[1][1])
+    assert problem.likelihood.n_valid == problem.valid.sum() * 11  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("settings", [{}, {"prior": 0.0}, {"low_frequency": 0.0}], ids=str)
+def test_metric_is_symmetric_and_positive(settings: dict[str, float]):
+    problem = Problem(8, 2, "no")
+    posterior = problem.posterior(**settings)
+    point = problem.point(posterior)
+    a, b = problem.point(posterior, 1) - point, problem.point(posterior, 2) - point
+    forth = float(a @ posterior.metric(b, point))
+    assert forth == pytest.approx(float(b @ posterior.metric(a, point)), rel=1e-10)
+    assert float(a @ posterior.metric(a, point)) > 0
+
+
+def test_roughness_of_a_ramp_is_its_slope_squared_per_pair():
+    ramp = torch.arange(12.0).repeat(5, 1).to(torch.complex64)
+    assert roughness(ramp)[0] == 5 * 11
+    assert roughness(torch.ones(5, 12))[0] == 0
+
+
+def test_illumination_counts_every_photon():
+    problem = Problem(8, 2, "no")
+    photons = problem.size**2 * (np.abs(problem.probe) ** 2).sum()  # of a frame, by Parseval
+    total = float(problem.likelihood.illumination(torch.from_numpy(problem.probe)).sum())
+    assert total == pytest.approx(11 * photons)
+
+
+def test_background_is_a_small_share_of_few_photons():
+    problem = Problem(8, 1, "no")
+    assert problem.likelihood.background == 1e-3
+    few = PoissonLikelihood(
+        torch.from_numpy(problem.counts * 1e-3),
+        problem.windows,
+        torch.from_numpy(problem.shifts),
+        None,
+        4,
+    )
+    assert few.background == pytest.approx(problem.counts.mean() * 1e-3 / 200)
