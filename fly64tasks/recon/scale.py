@@ -101,9 +101,9 @@ class Scale:
         1 for a probe that holds nothing, or is not finite: no factor helps it.
         """
         held = _power(probe) * self.frame_size_px**2
-        factor = 1.0
-        if 0 < held < np.inf:
-            factor = float(np.sqrt(self.known_photons * self.intensity / held))
+        if not 0 < held < np.inf:
+            return obj, probe, 1.0
+        factor = float(np.sqrt(self.known_photons * self.intensity / held))
         return obj / np.float32(factor), probe * np.float32(factor), factor
 
     def said(self, factor: float) -> dict[str, Any]:
