@@ -28,10 +28,14 @@ from fly64tasks.study.spec import parse_spec, settings_of
 
 PROG = "python -m fly64tasks.runner"
 
-_OFTEN_SET = ("algorithm", "num_epochs", "batch_size", "n_images", "seed")
+_OFTEN_SET = ("algorithm", "num_epochs", "prior", "n_images", "seed")
 _GROUPS = {
     "algorithm": ("algorithm", "num_epochs", "batch_size", "batching", "update_probe", "seed"),
-    "LSQML": ("noise_model", "momentum", "damping", "warmup_epochs", "warmup_batch_size"),
+    "MAP": ("prior", "probe_trust", "low_frequency", "tolerance_nats"),
+    "LSQML": (
+        *("noise_model", "momentum", "damping", "warmup_epochs", "warmup_batch_size"),
+        *("refine", "fast_fourier_shift"),
+    ),
     "early end": ("plateau_epochs", "plateau_tolerance"),
     "start": ("object_init", "n_images", "subsampling_seed"),
 }

@@ -129,7 +129,7 @@ def test_recon_and_score_are_the_two_modules(small_sets: dict[str, Path], tmp_pa
     where = ["--input-npz", str(small_sets["train"]), "--output-dir", str(tmp_path / "out")]
     done = run("recon", *where, "--num-epochs", "2")
     assert done.returncode == 0, done.stderr
-    assert "2 epochs of LSQML" in done.stdout
+    assert "2 epochs of MAP" in done.stdout
     done = run("score", *where)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out/scores.json").exists()

@@ -264,7 +264,7 @@ def test_list_says_dose_view_split_algorithm_and_epochs_in_case_order(project: P
     assert set(UPSTREAM) < set(names)
     docs = dict(lines)
     assert docs["recon:dose_1000_dense_train"] == (
-        "Reconstruct 1000 photons per frame, dense, train: LSQML, 3 epochs"
+        "Reconstruct 1000 photons per frame, dense, train: MAP, at most 3 epochs"
     )
 
 

@@ -101,6 +101,7 @@ def run(
             )
         files.write_results(output_dir, files.Finished(input_npz, start, result, of_run))
         of_run["scale"] = start.scale.said(result.factor)
+        of_run["converged"] = result.converged
         of_run["ptychi_options"] = result.options
     return of_run
 

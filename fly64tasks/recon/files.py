@@ -76,7 +76,7 @@ def _write_product(path: Path, finished: Finished) -> None:
     product.write_product(
         path,
         name=finished.input_npz.stem,
-        comments=record.comments(finished.record),
+        comments=record.comments(finished.record, len(finished.result.loss)),
         obj=finished.result.obj,
         probe=finished.result.probe,
         positions_px=finished.start.positions_px,

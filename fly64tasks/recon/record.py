@@ -70,12 +70,12 @@ def ended(failure: BaseException) -> dict[str, Any]:
     }
 
 
-def comments(record: dict[str, Any]) -> str:
-    """Return what a product says of itself in words."""
+def comments(record: dict[str, Any], epochs: int) -> str:
+    """Return what a product of so many epochs says of itself in words."""
     spec, versions = record["spec"], record["versions"]
     sizes = "assumed" if record["set"]["geometry"]["assumed"] else "as given"
     return (
-        f"{spec['algorithm']}, {spec['num_epochs']} epochs, by fly64tasks {versions['fly64tasks']} "
+        f"{spec['algorithm']}, {epochs} epochs, by fly64tasks {versions['fly64tasks']} "
         f"with pty-chi {versions['ptychi']}, from {record['input']['path']} "
         f"(SHA-256 {record['input']['sha256']}). Pixel size, energy and distance are {sizes}."
     )

@@ -54,6 +54,8 @@ class Reconstruction:
         that of a perfect fit.
     comparable_from : int
         How many losses before the last ones are of another algorithm, and in another unit.
+    converged : bool or None
+        Whether MAP stopped by itself, before its bound of epochs; None where MAP did not end it.
     options : tuple of dict
         Every option that pty-chi ran with, in each stage.
     """
@@ -63,6 +65,7 @@ class Reconstruction:
     factor: float
     loss: tuple[float, ...]
     comparable_from: int
+    converged: bool | None
     options: tuple[dict[str, Any], ...]
 
 
@@ -173,7 +176,7 @@ def _run_stages(
     obj, probe = start.obj, start.scale.to_ptychi(start.probe)
     losses = list(checkpoints.losses) if checkpoints else []
     used: list[dict[str, Any]] = []
-    comparable_from = 0
+    comparable_from, converged = 0, None
     for index, stage in enumerate(spec.stages()):
         options = ptychi_options(start, stage, device)
         used.append(options.get_dict())
@@ -199,6 +202,7 @@ def _run_stages(
                     capture = partial(state.capture, task)
                     checkpoints.after_epoch(index, losses, before, capture)
             obj, probe = arrays_of(task)
+            converged = has_converged(task)
     obj, probe, factor = start.scale.to_known(obj, probe)
     return Reconstruction(
         obj=obj.astype(np.complex64),
@@ -206,6 +210,7 @@ def _run_stages(
         factor=factor,
         loss=tuple(losses),
         comparable_from=comparable_from,
+        converged=converged,
         options=tuple(used),
     )
 

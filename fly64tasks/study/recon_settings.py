@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
 
-Algorithm = Literal["LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD", "MAP"]
+Algorithm = Literal["MAP", "LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
 Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
 
 
@@ -28,9 +28,9 @@ class ReconSpec(Spec, frozen=True):
     Attributes
     ----------
     algorithm : str
-        pty-chi reconstructor: LSQML, PIE, EPIE, RPIE, DM, BH, AD, or our MAP.
+        MAP, LSQML, PIE, EPIE, RPIE, DM, BH, AD.
     num_epochs : int, what suits the algorithm unless given
-        Passes over all frames; MAP ends before, once it has converged.
+        Passes over all frames; MAP may end before.
     batch_size : int, what suits the algorithm unless given
         Frames in a minibatch, at most.
     batching : str, what suits the algorithm unless given
@@ -56,7 +56,7 @@ class ReconSpec(Spec, frozen=True):
     update_probe : bool, what suits the algorithm unless given
         True or false: let the probe change.
     n_images : int, all unless given
-        Use at most so many frames, drawn at random.
+        So many frames at most, drawn at random.
     subsampling_seed : int
         Seed of that draw.
     seed : int
@@ -64,7 +64,7 @@ class ReconSpec(Spec, frozen=True):
     refine : str
         LSQML or MAP: what follows the warm-up of LSQML.
     prior : float
-        Weight of a smooth object, in nats; 0 for maximum likelihood (MAP).
+        Smoothness in nats, 0 for none (MAP).
     probe_trust : float
         How far the probe may be off, as a share of its root mean square (MAP).
     low_frequency : float
@@ -73,7 +73,7 @@ class ReconSpec(Spec, frozen=True):
         Ends once five epochs bring less than this per lit pixel of the object (MAP).
     """
 
-    algorithm: Algorithm = "LSQML"
+    algorithm: Algorithm = "MAP"
     num_epochs: Count | None = None
     batch_size: Count | None = None
     batching: Batching | None = None
@@ -123,17 +123,30 @@ class ReconSpec(Spec, frozen=True):
         """Return the epochs that a run has at most."""
         return self.resolved().num_epochs or 0
 
+    @property
+    def in_words(self) -> str:
+        """Return what a list of tasks says of it.
+
+        >>> ReconSpec().in_words, ReconSpec(algorithm="EPIE", num_epochs=10).in_words
+        ('MAP, at most 200 epochs', 'EPIE, 10 epochs')
+        """
+        most = "at most " if self.ends_in_map else ""
+        return f"{self.algorithm}, {most}{self.most_epochs} epochs"
+
     def stages(self) -> tuple[ReconSpec, ...]:
         """Return the spec of each pty-chi run, in order: LSQML's warm-up, then what refines it.
 
         A run of few epochs is the beginning of a longer one.
 
-        >>> [(stage.batching, stage.num_epochs) for stage in ReconSpec().resolved().stages()]
+        >>> lsqml = ReconSpec(algorithm="LSQML")
+        >>> [(stage.batching, stage.num_epochs) for stage in lsqml.resolved().stages()]
         [('RANDOM', 24), ('COMPACT', 26)]
-        >>> [stage.num_epochs for stage in ReconSpec(num_epochs=3).stages()]
+        >>> [stage.num_epochs for stage in ReconSpec(algorithm="LSQML", num_epochs=3).stages()]
         [3]
-        >>> [stage.algorithm for stage in ReconSpec(refine="MAP").stages()]
+        >>> [stage.algorithm for stage in ReconSpec(algorithm="LSQML", refine="MAP").stages()]
         ['LSQML', 'MAP']
+        >>> [stage.algorithm for stage in ReconSpec().stages()]
+        ['MAP']
         """
         most = self.most_epochs
         warmup = min(self.warmup_epochs, most) if self.algorithm == "LSQML" else 0

@@ -136,7 +136,7 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         "meta": meta,
         "doc": (
             f"Reconstruct {case.dose:g} photons per frame, {case.view}, {case.split}: "
-            f"{spec.algorithm}, {spec.num_epochs} epochs"
+            f"{spec.in_words}"
         ),
     }
 

@@ -43,7 +43,7 @@ def record(folder: Path) -> dict[str, Any]:
     return found
 
 
-LSQML = {"warmup_epochs": 3, "num_epochs": 7}
+LSQML = {"algorithm": "LSQML", "warmup_epochs": 3, "num_epochs": 7}
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_doctor_names_versions_machine_device_and_speed():
     rate = re.match(r"([\d,]+) frames a second", said["speed"])
     assert rate
     assert int(rate[1].replace(",", "")) > 10
-    assert "the default study's reconstructions are 170,100 of them: about" in done.stdout
+    assert "the default study's reconstructions are 68,040 of them: about" in done.stdout
     assert done.stdout.endswith("\nAll that is needed is there.\n")
 
 

@@ -49,7 +49,7 @@ def test_baseline_is_a_group_of_one_and_thinned_views_are_of_four():
 
 
 def test_spec_is_json_ready():
-    assert ReconSpec().resolved().to_dict()["num_epochs"] == 50
+    assert ReconSpec().resolved().to_dict()["num_epochs"] == 200
 
 
 BROKEN_STUDIES = {

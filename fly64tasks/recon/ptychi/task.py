@@ -65,6 +65,7 @@ def arrays_of(task: Any) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
     return obj, probe
 
 
-def has_converged(task: Any) -> bool:
-    """Return whether a task's reconstructor says that another epoch would change nothing."""
-    return bool(getattr(task.reconstructor, "converged", False))
+def has_converged(task: Any) -> bool | None:
+    """Return whether another epoch would change nothing, None where a reconstructor can not say."""
+    converged: bool | None = getattr(task.reconstructor, "converged", None)
+    return converged
