@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.transforms import ScaledTranslation
 
 from fly64tasks import plotstyle
 from fly64tasks.plotstyle import LIGHT
@@ -23,8 +24,9 @@ def against_dose(
 ) -> None:
     """Draw a score against dose: a line per view, broken at a missing job, its name at its end.
 
-    A value that is only a bound has an open marker. ``limits`` is the scale of all panels of the
-    score (`limits_of`).
+    A value that is only a bound has an open marker; a job without one, because it is worse than
+    could be seen, a cross at the edge where the scale is worst, and breaks the line. ``limits`` is
+    the scale of all panels of the score (`limits_of`).
     """
     axes.set_title(split)
     assumed = metric.unit == "nm" and any(job.geometry_assumed for job in jobs)
@@ -34,6 +36,7 @@ def against_dose(
     axes.set_xscale("log")
     every = doses_of(jobs)
     ends: list[tuple[float, float, str, str]] = []
+    crosses: list[tuple[str, list[float]]] = []
     for view, look in looks_of(jobs).items():
         line = {
             job.case.dose: (value, job.is_bound(metric))
@@ -42,6 +45,12 @@ def against_dose(
             and (value := job.value(metric)) is not None
             and np.isfinite(value)
         }
+        nowhere = [
+            job.case.dose
+            for job in jobs
+            if (job.case.view, job.case.split) == (view, split) and job.is_unresolved(metric)
+        ]
+        crosses.append((look["color"], nowhere))
         if not line:
             continue
         axes.plot(every, [line.get(dose, (np.nan,))[0] for dose in every], **look, clip_on=False)
@@ -50,9 +59,10 @@ def against_dose(
                 axes.plot(dose, value, **look, markerfacecolor=LIGHT["paper"], clip_on=False)
         last = max(line)
         ends.append((last, line[last][0], view, look["color"]))
-    if limits is None or not ends:
+    if limits is None or not (ends or any(doses for _, doses in crosses)):
         say_empty(axes, f"no {metric.label} here")
         return
+    _cross(axes, crosses, worst=1.0 if metric.better == "lower" else 0.0)
     if limits[0] > 0:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -65,6 +75,16 @@ def against_dose(
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: dose_text(round(value))))
     _name_ends(axes, ends, every[-1])
+
+
+def _cross(axes: Axes, crosses: Sequence[tuple[str, list[float]]], *, worst: float) -> None:
+    """Mark doses without a score at one edge of the axes, views side by side and not in a heap."""
+    for index, (colour, doses) in enumerate(crosses):
+        aside_in = 0.08 * (index - (len(crosses) - 1) / 2)
+        aside = ScaledTranslation(aside_in, 0, axes.figure.dpi_scale_trans)
+        place = axes.get_xaxis_transform() + aside
+        look: dict[str, Any] = {"color": colour, "marker": "x", "linestyle": "", "clip_on": False}
+        axes.plot(doses, [worst] * len(doses), transform=place, **look, markeredgewidth=1.5)
 
 
 def _name_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]], last_dose: float) -> None:

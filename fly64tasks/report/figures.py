@@ -26,7 +26,7 @@ from fly64tasks.report.curves import (
 from fly64tasks.report.files import FIGURE_FORMATS, FIGURE_NAMES
 from fly64tasks.report.findings import RESOLUTION
 from fly64tasks.report.results import Job, main_metric
-from fly64tasks.report.wording import dose_text, score_text
+from fly64tasks.report.wording import dose_text
 from fly64tasks.score.scorecard import Metric
 from fly64tasks.study.cases import SPLITS
 
@@ -143,8 +143,7 @@ def _grid_of_thumbnails(jobs: Sequence[Job]) -> Figure:
                 say_empty(axes, "no picture" if job.scores else job.state)
             axes.set(xticks=[], yticks=[])
             axes.set_box_aspect(aspect)
-            text = score_text(metric, job.value(metric), is_bound=job.is_bound(metric))
-            axes.set_xlabel(text, fontsize=8)
+            axes.set_xlabel(job.text(metric), fontsize=8)
         row[0].set_ylabel(f"{dose_text(dose)} photons", fontsize=8)
     return figure
 

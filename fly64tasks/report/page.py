@@ -39,7 +39,6 @@ from fly64tasks.report.wording import (
     duration_text,
     in_sentence,
     listed,
-    score_text,
     with_unit,
 )
 from fly64tasks.score.scorecard import METRICS, Metric
@@ -187,8 +186,8 @@ def _key_numbers(jobs: Sequence[Job]) -> list[tuple[str, str, str]]:
         found = [(value, job) for job in jobs if (value := job.value(metric)) is not None]
         if found and metric.needs_truth:
             choose = min if metric.better == "lower" else max
-            value, job = choose(found, key=lambda pair: pair[0])
-            text = with_unit(metric, score_text(metric, value, is_bound=job.is_bound(metric)))
+            _, job = choose(found, key=lambda pair: pair[0])
+            text = with_unit(metric, job.text(metric))
             where = f"{dose_text(job.case.dose)} photons, {job.case.view}, {job.case.split}"
             numbers.append((f"Best {in_sentence(metric.label)}", text, where))
     seconds = [job.run.seconds for job in jobs if job.run and job.run.seconds is not None]

@@ -17,6 +17,7 @@ from fly64tasks.report.records import (
     read_json,
     read_losses,
 )
+from fly64tasks.report.wording import UNRESOLVED, score_text
 from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL
 from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.cases import Case
@@ -44,12 +45,29 @@ class Job:
     files: tuple[str, ...] = ()
 
     def value(self, metric: Metric) -> float | None:
-        """Return a score, None where there is none."""
+        """Return a score, None where there is none: a limit that it is worse than is none."""
+        return None if self.is_unresolved(metric) else self._written(metric)
+
+    def limit(self, metric: Metric) -> float | None:
+        """Return the value that an unresolved score is worse than, None for any other."""
+        return self._written(metric) if self.is_unresolved(metric) else None
+
+    def _written(self, metric: Metric) -> float | None:
         return self.scores.metrics.get(metric.key) if self.scores else None
 
     def is_bound(self, metric: Metric) -> bool:
-        """Return whether the score only bounds the true value."""
+        """Return whether the score, or its limit, only bounds the true value."""
         return self.scores is not None and metric.key in self.scores.bounds
+
+    def is_unresolved(self, metric: Metric) -> bool:
+        """Return whether there is no score, because the true one is worse than could be seen."""
+        return self.scores is not None and metric.key in self.scores.unresolved
+
+    def text(self, metric: Metric) -> str:
+        """Return the score as tables show it, without its unit: `UNRESOLVED` for a mere limit."""
+        if self.is_unresolved(metric):
+            return UNRESOLVED
+        return score_text(metric, self.value(metric), is_bound=self.is_bound(metric))
 
     def note(self, metric: Metric) -> str:
         """Return why a score is absent, or what is to be known of it."""

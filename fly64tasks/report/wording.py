@@ -9,6 +9,8 @@ from fly64tasks.score.scorecard import Metric
 
 NONE = "–"
 MINUS = "−"
+UNRESOLVED = "none"
+"""In place of a score that is worse than could be seen: its limit is not it."""
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -51,7 +53,7 @@ def score_text(metric: Metric, value: float | None, *, is_bound: bool = False) -
 
 def with_unit(metric: Metric, text: str) -> str:
     """Return a score's text with its unit, where it has both."""
-    return f"{text} {metric.unit}" if metric.unit and text != NONE else text
+    return f"{text} {metric.unit}" if metric.unit and text not in (NONE, UNRESOLVED) else text
 
 
 def duration_text(seconds: float) -> str:

@@ -28,7 +28,7 @@ from fly64tasks.recon.result import Reconstructed, read_reconstruction
 from fly64tasks.score.compare import Comparison, Fitted, compare, refuse_another, why_no_truth
 from fly64tasks.score.files import COMPARISON, FRC, SCORE_FILES, SCORES, THUMBNAIL
 from fly64tasks.score.picture import draw_comparison, draw_thumbnail
-from fly64tasks.score.scorecard import METRICS, scores_of
+from fly64tasks.score.scorecard import METRICS, Metric, scores_of
 from fly64tasks.study.cases import Case
 from fly64tasks.study.stages import ScoreSpec
 
@@ -139,6 +139,7 @@ def assess(
         "alignment": None if comparison is None else _alignment_of(comparison),
         "metrics": {metric.key: scored.values.get(metric.key) for metric in METRICS},
         "bounds": scored.bounds,
+        "unresolved": scored.unresolved,
         "notes": scored.notes,
         "settings": spec.to_dict(),
         "set": {
@@ -225,12 +226,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _print_scores(input_npz: Path, output_dir: Path) -> int:
     scores = score(input_npz, output_dir, ScoreSpec())
     for metric in METRICS:
-        value = scores["metrics"][metric.key]
-        bound = {"lower": "≤ ", "higher": "≥ "}[metric.better]
-        shown = (
-            f"- ({scores['notes'][metric.key]})"
-            if value is None
-            else f"{bound if metric.key in scores['bounds'] else ''}{value:.4g} {metric.unit}"
-        )
-        print(f"{metric.label:<24}{shown}".rstrip())
+        print(f"{metric.label:<24}{_shown(metric, scores)}".rstrip())
     return 0
+
+
+def _shown(metric: Metric, scores: dict[str, Any]) -> str:
+    value = scores["metrics"][metric.key]
+    if value is None or metric.key in scores["unresolved"]:
+        return f"- ({scores['notes'][metric.key]})"
+    bound = {"lower": "≤ ", "higher": "≥ "}[metric.better]
+    return f"{bound if metric.key in scores['bounds'] else ''}{value:.4g} {metric.unit}"

@@ -6,7 +6,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from scored_study import NO_TRUTH, STUDY, layout_in, scores_of, write_run, write_scores, write_study
+from scored_study import (
+    NO_TRUTH,
+    STUDY,
+    layout_in,
+    scores_of,
+    unresolved,
+    write_run,
+    write_scores,
+    write_study,
+)
 
 from fly64tasks.errors import Fly64Error
 from fly64tasks.recon.files import LOG, LOSSES, RUN_RECORD
@@ -125,6 +134,7 @@ def test_summary_is_tidy_and_complete(layout: Layout):
         "unit": "",
         "is_bound": "false",
         "note": "",
+        "bound": "",
     }
     by_metric = {row["metric"]: row for row in rows[: len(METRICS)]}
     assert by_metric["phase_ms_ssim"]["value"] == ""
@@ -132,6 +142,7 @@ def test_summary_is_tidy_and_complete(layout: Layout):
     assert by_metric["frc_halfbit_period_nm"]["value"] == "20.0"
     assert by_metric["frc_halfbit_period_nm"]["unit"] == "nm"
     assert by_metric["frc_halfbit_period_nm"]["is_bound"] == "true"
+    assert by_metric["frc_halfbit_period_nm"]["bound"] == "better"
 
 
 def test_bounds_and_absent_values_say_so(layout: Layout):
@@ -139,6 +150,31 @@ def test_bounds_and_absent_values_say_so(layout: Layout):
     assert ">≥ 0.500</td>" in row
     assert ">≤ 20.0</td>" in row
     assert 'data-sort="" title="the region is too small for five scales">–</td>' in row
+
+
+def test_score_that_is_only_a_limit_is_none_and_its_limit_no_number_of_the_page(layout: Layout):
+    for case in CASES:
+        write_scores(layout, case, **unresolved(case))
+    html = page_of(layout)
+    note = "no resolution: the curve never rises above the threshold"
+    assert f'data-sort="" title="{note}">none</td>' in in_row(html, CASES[0])
+    assert f"<dd>none<small>{note}</small></dd>" in section_of(html, CASES[0])
+    assert "3310" not in html
+    assert "3310" not in markdown_of(layout)
+    assert "| 10³ | train | none | none | none |" in markdown_of(layout)
+    row = next(row for row in rows_of(layout) if row["metric"] == "frc_halfbit_period_nm")
+    assert (row["value"], row["is_bound"], row["bound"]) == ("3310.0", "true", "worse")
+    assert row["note"] == note
+    write_report(ONE_DOSE, layout)
+
+
+def test_summary_of_an_older_version_is_known_as_ours(layout: Layout):
+    path = layout.artifact_root / "summary.csv"
+    path.write_text("case,dose,view,split,gridsize,metric,value,unit,is_bound,note\n")
+    write_report(ONE_DOSE, layout)
+    assert path.read_text().startswith(
+        "case,dose,view,split,gridsize,metric,value,unit,is_bound,note,bound\n"
+    )
 
 
 def test_every_string_of_a_file_is_escaped(tmp_path: Path):

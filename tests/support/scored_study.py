@@ -85,6 +85,18 @@ def scores_of(case: Case, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def unresolved(case: Case) -> dict[str, Any]:
+    """Return the changes to a job's scores whose correlation never rises above the threshold."""
+    key, scores = "frc_halfbit_period_nm", scores_of(case)
+    note = "no resolution: the curve never rises above the threshold"
+    return {
+        "metrics": scores["metrics"] | {key: 3310.0},
+        "bounds": [key],
+        "unresolved": [key],
+        "notes": {key: note},
+    }
+
+
 def run_of(**changes: Any) -> dict[str, Any]:
     """Return a job's ``run.json``."""
     return {
