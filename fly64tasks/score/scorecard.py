@@ -143,8 +143,8 @@ def _crossing(c: Comparison, threshold: float | NDArray[np.float64]) -> float | 
         width_px = max(rows.stop - rows.start, columns.stop - columns.start)
         width_um = width_px * c.found.geometry.pixel_size_m * 1e6
         note = (
-            "no resolution: the curve never rises above the threshold; the limit is the field's "
-            f"width, {width_px} px or {width_um:.3g} µm"
+            "no resolution: the curve never rises above the threshold (limit: the field's width, "
+            f"{width_px} px or {width_um:.3g} µm)"
         )
         return Bound(1 / width_px, note, side="worse")
     return found
