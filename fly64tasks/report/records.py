@@ -54,6 +54,17 @@ class Alignment(Struct, frozen=True):
     residual_shift_px: tuple[Number, Number] | None = None
 
 
+class Picture(Struct, frozen=True):
+    """What a thumbnail's colours mean, and the size of what it shows, in pixels of the object."""
+
+    quantity: Literal["phase_rad"]
+    low: Number
+    high: Number
+    colour_map: Literal["viridis", "twilight"]
+    height_px: Annotated[int, Meta(ge=1, le=2**31)]
+    width_px: Annotated[int, Meta(ge=1, le=2**31)]
+
+
 class Scores(Struct, frozen=True):
     """``scores.json``, schema 1."""
 
@@ -62,6 +73,7 @@ class Scores(Struct, frozen=True):
     metrics: dict[str, Number | None]
     region: Region | None = None
     alignment: Alignment | None = None
+    picture: Picture | None = None
     bounds: tuple[str, ...] = ()
     unresolved: tuple[str, ...] = ()
     notes: dict[str, str] = {}

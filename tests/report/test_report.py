@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from fly64tasks.report import page, summary
 from fly64tasks.report.command import write_report
 from fly64tasks.report.files import REPORT, REPORT_FILES, SUMMARY_MD
 from fly64tasks.report.results import read_jobs
-from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL
+from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
 from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
@@ -81,7 +82,7 @@ def test_every_file_is_written_and_every_job_is_in_it(written: Layout):
     for case in STUDY.cases():
         assert f'id="job-{case.name}"' in html
         assert f">{scores_of(case)['metrics']['complex_nrmse']:.4f}<" in in_row(html, case)
-    assert html.count("data:image/webp;base64,") == 2 * 18
+    assert html.count("data:image/webp;base64,") == 2 * 18 + 6
     assert html.count("<svg") == 2 + 2 + 6 + 18
     assert not list(written.artifact_root.rglob("*.tmp*"))
 
@@ -302,6 +303,7 @@ def test_many_jobs_are_linked_to_and_not_held(tmp_path: Path):
         (LOSSES, "epoch,loss\n1,a\n", "column loss holds something that is not a number"),
         (FRC, "frc\n0.5\n", "has no column spatial_frequency_cycles_per_px"),
         (THUMBNAIL, "no picture", "damaged picture"),
+        (TRUTH_THUMBNAIL, "no picture", "damaged picture"),
         (COMPARISON, "no picture", "damaged picture"),
         (COMPARISON, "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot identify"),
     ],
@@ -352,3 +354,42 @@ def test_report_that_was_cut_off_is_written_whole_by_the_next_run(written: Layou
     (written.artifact_root / SUMMARY_MD).unlink()
     write_report(STUDY, written)
     assert {path: path.read_bytes() for path in files} == before
+
+
+def test_matrix_has_the_truth_its_colours_and_a_length_for_each_view_and_split(layout: Layout):
+    html = page_of(layout)
+    scales = re.search(r'<tr class="scales">.*?</tr>', html, re.S)[0]
+    assert scales.count("<img ") == 6
+    assert scales.count("linear-gradient(to right, #440154, ") == 6
+    assert scales.count("<span>−0.50</span><span>0.75 rad</span>") == 6
+    assert scales.count('<i style="width: 25.0%"></i> 500 nm') == 6  # of 200 pixels of 10 nm
+    assert scales.count("disc overlap 39%") == 6
+    assert "4.2·10⁴" not in html
+    assert html.count('<span class="light">1.2·10⁵\u00a0photons</span>') == 6
+    assert html.count("3\u00a0/px, 0.03\u00a0/nm²") >= 6
+
+
+def test_scale_that_is_not_that_of_all_tiles_is_not_shown(layout: Layout):
+    other = scores_of(CASES[0])["picture"] | {"high": 3.0}
+    write_scores(layout, CASES[0], picture=other)
+    two_doses = msgspec.structs.replace(STUDY, doses=(1e3, 1e4))
+    html = page_of(write_study(layout.artifact_root.parent, two_doses), two_doses)
+    assert html.count("linear-gradient(to right") == 6
+    write_scores(layout, CASES[0], picture=other)
+    assert page_of(layout, two_doses).count("linear-gradient(to right") == 5
+
+
+def test_scores_of_an_older_version_are_shown_without_what_they_lack(layout: Layout):
+    for case in CASES:
+        path = layout.recon_dir(case) / SCORES
+        older = scores_of(case)
+        del older["picture"]
+        older["set"] = {key: older["set"][key] for key in ("n_frames", "n_frames_in_set")}
+        path.write_text(json.dumps(older), "utf-8")
+        (layout.recon_dir(case) / TRUTH_THUMBNAIL).unlink()
+    html = page_of(layout)
+    assert ">0.1000</td>" in in_row(html, CASES[0])
+    assert "120 frames" in html
+    assert "linear-gradient(to right" not in html
+    assert "\u00a0/px" not in html
+    write_report(ONE_DOSE, layout)

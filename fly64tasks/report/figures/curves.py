@@ -1,22 +1,25 @@
-"""Curves on axes: a score against dose, and Fourier ring correlation. Nothing here opens a file."""
+"""A score against dose, on axes. Nothing here opens a file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from fly64tasks import plotstyle
 from fly64tasks.plotstyle import LIGHT
 from fly64tasks.report.results import Job
-from fly64tasks.report.wording import dose_text
+from fly64tasks.report.wording import UNRESOLVED, dose_text
 from fly64tasks.score.scorecard import Metric
 
 _DOSES_NAMED = 6
+_DOSES_DRAWN = 12
 
 
 def against_dose(
@@ -85,11 +88,18 @@ def _cross(axes: Axes, crosses: Sequence[tuple[str, list[float]]], *, worst: flo
         place = axes.get_xaxis_transform() + aside
         look: dict[str, Any] = {"color": colour, "marker": "x", "linestyle": "", "clip_on": False}
         axes.plot(doses, [worst] * len(doses), transform=place, **look, markeredgewidth=1.5)
+    if any(doses for _, doses in crosses):
+        look = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "center"}
+        axes.annotate(f"× {UNRESOLVED}", (1, worst), xytext=(4, 0), color=LIGHT["muted"], **look)
 
 
 def _name_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]], last_dose: float) -> None:
     """Write each line's name right of its end; those at the last dose are moved apart."""
-    from_pixels, gap = axes.transAxes.inverted().transform, 0.075
+    from_pixels = axes.transAxes.inverted().transform
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    height_px = axes.get_window_extent().height
+    gap = 1.25 * matplotlib.rcParams["font.size"] * figure.dpi / 72 / height_px
     placed: list[float] = []
     for dose, value, view, colour in sorted(ends, key=lambda end: end[1]):
         x, height = map(float, from_pixels(axes.transData.transform((dose, value))))
@@ -108,32 +118,18 @@ def _name_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]], last_d
         )
 
 
-def frc_curves(axes: Axes, jobs: Sequence[Job], looks: dict[str, dict[str, Any]]) -> None:
-    """Draw the correlation of one dose and split, a line per view, and the thresholds.
-
-    The thresholds depend on the number of pixels in a ring: those of the first view are drawn.
-    """
-    case = jobs[0].case
-    axes.set_title(f"{dose_text(case.dose)} photons, {case.split}")
-    for job in jobs:
-        if job.frc is None:
-            continue
-        look = looks[job.case.view] | {"marker": ""}
-        axes.plot(job.frc.frequency, job.frc.frc, **look, linewidth=1.5, label=job.case.view)
-    curves = jobs[0].frc
-    if curves is not None:
-        dotted: dict[str, Any] = {"color": LIGHT["muted"], "linewidth": 0.9}
-        axes.plot(curves.frequency, curves.one_bit, **dotted, linestyle="--", label="1-bit")
-        axes.plot(curves.frequency, curves.half_bit, **dotted, linestyle=":", label="½-bit")
-    axes.set_xlim(0, 0.5)
-    axes.set_ylim(0, 1.02)
-    axes.set_xlabel("spatial frequency (cycles/px)")
-    axes.set_ylabel("FRC")
-
-
 def doses_of(jobs: Sequence[Job]) -> tuple[float, ...]:
     """Return the doses, in order."""
     return tuple(dict.fromkeys(job.case.dose for job in jobs))
+
+
+def drawn_doses(jobs: Sequence[Job]) -> tuple[float, ...]:
+    """Return the doses that have a panel of their own: all, or so many spread evenly over them."""
+    doses = doses_of(jobs)
+    if len(doses) <= _DOSES_DRAWN:
+        return doses
+    chosen = np.linspace(0, len(doses) - 1, _DOSES_DRAWN).round().astype(int)
+    return tuple(doses[index] for index in chosen)
 
 
 def looks_of(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
@@ -149,6 +145,13 @@ def limits_of(jobs: Sequence[Job], metric: Metric) -> tuple[float, float] | None
         return None
     low, high = min(values), max(values)
     return (low / 1.3, high * 1.3) if low > 0 else (min(0.0, low * 1.1), high * 1.1 or 1.0)
+
+
+def empty_figure(text: str) -> Figure:
+    """Return a figure that says why it has nothing to show."""
+    figure = Figure(figsize=(plotstyle.PAGE_IN, 1.2))
+    figure.text(0.5, 0.5, text, ha="center", color=LIGHT["muted"])
+    return figure
 
 
 def say_empty(axes: Axes, text: str) -> None:
