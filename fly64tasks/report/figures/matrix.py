@@ -23,8 +23,8 @@ from fly64tasks.report.tiles import Column, columns_of
 from fly64tasks.report.wording import dose_text, in_sentence, quantity_text
 
 _LEFT_IN, _GAP_IN = 0.2, 0.06
-_HEADING_IN, _BELOW_IN, _BARS_IN, _NOTE_IN = 0.55, 0.31, 0.5, 0.15
-"""Room above the first row, below a tile for its numbers, below the last for scales and a note."""
+_LINE_IN, _BELOW_IN, _BARS_IN, _NOTE_IN = 0.13, 0.31, 0.5, 0.15
+"""Room for a heading's line, below a tile for its numbers, below the last for scales and a note."""
 _COLUMNS_WITH_SCAN = 8
 """Above so many columns there is no room for their frames and overlap."""
 
@@ -41,7 +41,10 @@ def grid_of_reconstructions(jobs: Sequence[Job]) -> Figure:
     tile_in = width_in * max(column.aspect for column in columns)
     truth_in = tile_in + _GAP_IN if any(column.truth for column in columns) else 0.0
     row_in = tile_in + _BELOW_IN
-    height_in = _HEADING_IN + truth_in + row_in * len(doses) + _BARS_IN + _NOTE_IN
+    headings = [_heading(column, len(columns)) for column in columns]
+    above_in = 0.05 + _LINE_IN * max(heading.count("\n") + 1 for heading in headings)
+    bars_in = _BARS_IN if any(column.picture for column in columns) else 0.0
+    height_in = above_in + truth_in + row_in * len(doses) + bars_in + _NOTE_IN
     figure = Figure(figsize=(plotstyle.PAGE_IN, height_in))
 
     def axes_at(column: int, top_in: float, high_in: float) -> Axes:
@@ -52,26 +55,26 @@ def grid_of_reconstructions(jobs: Sequence[Job]) -> Figure:
     for index, column in enumerate(columns):
         left_in, colour = _LEFT_IN + index * (width_in + _GAP_IN), looks[column.view]["color"]
         place = (left_in / plotstyle.PAGE_IN, 1 - 0.03 / height_in)
-        heading = _heading(column, len(columns))
-        figure.text(*place, heading, fontsize=7, color=colour, va="top")
+        figure.text(*place, headings[index], fontsize=7, color=colour, va="top")
         if truth_in:
-            axes = axes_at(index, _HEADING_IN, tile_in)
+            axes = axes_at(index, above_in, tile_in)
             _show(axes, column.truth, "no truth")
             if not index:
                 axes.set_ylabel("truth", labelpad=2)
         for row, dose in enumerate(doses):
             job = by_key[dose, column.view, column.split]
-            axes = axes_at(index, _HEADING_IN + truth_in + row * row_in, tile_in)
+            axes = axes_at(index, above_in + truth_in + row * row_in, tile_in)
             _show(axes, job.thumbnail, "no picture" if job.scores else job.state)
             light = exposure_of(job).photons_per_px
             below = "" if light is None else f"\n{quantity_text(light)} photons/px"
             text = job.text(metric) + below
-            bottom_in = height_in - _HEADING_IN - truth_in - row * row_in - tile_in
+            bottom_in = height_in - above_in - truth_in - row * row_in - tile_in
             place = (left_in / plotstyle.PAGE_IN, (bottom_in - 0.02) / height_in)
             figure.text(*place, text, fontsize=7, va="top")
             if not index:
                 axes.set_ylabel(f"{dose_text(dose)} photons", labelpad=2)
-        _add_scales(axes_at(index, height_in - _BARS_IN - _NOTE_IN, _BARS_IN), column)
+        if bars_in:
+            _add_scales(axes_at(index, height_in - bars_in - _NOTE_IN, bars_in), column)
     note = f"Below each tile: {in_sentence(metric.label)}; photons per pixel of the region."
     if any(exposure_of(job).spacing_diameters is not None for job in jobs):
         note += " D: diameter of the probe."
