@@ -22,7 +22,7 @@ from fly64tasks.report.results import Job, main_metric
 from fly64tasks.score.scorecard import Metric
 from fly64tasks.study.cases import SPLITS
 
-_PANEL_IN = (5.4, 3.2)
+_PANEL_IN = (4.6, 2.9)
 _SMALL_PANEL_IN = (4.0, 2.7)
 _PRINTED_PANEL_IN = 1.7
 
