@@ -11,20 +11,29 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.doitext.atomic import replaced
 
 AMPLITUDE_MAP = "cividis"
-PHASE_MAP = "twilight"
+PHASE_MAP = "viridis"
+"""For phases that do not go round: its ends differ, as those of a cyclic map do not."""
+CYCLIC_PHASE_MAP = "twilight"
 DIFFERENCE_MAP = "magma"
+
+COLUMN_IN = 85 / 25.4
+PAGE_IN = 170 / 25.4
+"""Widths of a figure over one column and over two, in inches: 85 and 170 mm."""
 
 LIGHT = {
     "paper": "#ffffff",
@@ -101,6 +110,23 @@ STYLE: dict[str, Any] = {
     "pdf.fonttype": 42,
 }
 
+PRINT: dict[str, Any] = {
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "axes.linewidth": 0.5,
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.5,
+    "xtick.major.size": 2.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "savefig.dpi": 240,
+}
+"""What differs in files: type of 7 to 8 pt at the width that they are printed in."""
+
 
 @contextlib.contextmanager
 def applied(**more: Any) -> Iterator[None]:
@@ -125,9 +151,43 @@ def look_of(views: Sequence[str]) -> dict[str, dict[str, Any]]:
     }
 
 
+def add_axes(
+    figure: Figure, left_in: float, bottom_in: float, width_in: float, height_in: float
+) -> Axes:
+    """Add axes to a figure at a place given in inches."""
+    width, height = figure.get_size_inches()
+    return figure.add_axes(
+        (left_in / width, bottom_in / height, width_in / width, height_in / height)
+    )
+
+
+def colours_of(colour_map: str, count: int) -> list[str]:
+    """Return so many colours of a map, evenly spread from end to end.
+
+    >>> colours_of("viridis", 2)
+    ['#440154', '#fde725']
+    """
+    found = matplotlib.colormaps[colour_map]
+    return [to_hex(found(index / (count - 1))) for index in range(count)]
+
+
+def scale_bar(width_m: float) -> tuple[float, str]:
+    """Return a round length, an eighth to a quarter of a width, in m and in words.
+
+    >>> scale_bar(3.3e-6), scale_bar(1e-7)
+    ((5e-07, '500 nm'), (2e-08, '20 nm'))
+    """
+    quarter_m = width_m / 4
+    decade = float(f"1e{math.floor(math.log10(quarter_m))}")
+    length_m = decade * max(step for step in (1, 2, 5) if step * decade <= quarter_m)
+    text = f"{length_m * 1e6:g} µm" if length_m >= 1e-6 else f"{length_m * 1e9:g} nm"
+    return length_m, text
+
+
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as SVG, PDF or PNG by its suffix, whole or not at all."""
-    with applied(**{"savefig.facecolor": LIGHT["paper"]}), replaced(path) as temporary:
+    """Write a figure that was drawn in `PRINT`, as SVG, PDF or PNG, whole or not at all."""
+    look = PRINT | {"savefig.facecolor": LIGHT["paper"]}
+    with applied(**look), replaced(path) as temporary:
         figure.savefig(temporary, metadata=_metadata(path.suffix))
 
 

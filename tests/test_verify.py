@@ -36,7 +36,7 @@ def test_verify_names_every_kind_of_damage_in_a_study(
     (project / "study.toml").write_text(f'base_npz = "own.npz"\n{STUDY}', "utf-8")
     doit(project, *ONE)
     selected = ("simulate", "views:dose_1000_dense", f"recon:{CASE}", f"score:{CASE}")
-    assert doit(project, "verify", *selected) == "12 of 12 artifacts whole.\n"
+    assert doit(project, "verify", *selected) == "13 of 13 artifacts whole.\n"
     assert found(project, "recon:dose_1000_sparse_test") == {
         "recon:dose_1000_sparse_test never made": {""}
     }
@@ -78,7 +78,7 @@ def test_verify_names_every_kind_of_damage_in_a_study(
     printed = doit(project, "-n", *ONE)
     assert f"target truncated: {source.relative_to(project)} (3000 of " in printed
     doit(project, *ONE)
-    assert doit(project, "verify", *selected) == "12 of 12 artifacts whole.\n"
+    assert doit(project, "verify", *selected) == "13 of 13 artifacts whole.\n"
     for name in ("reconstruction.npz", "product.h5", "scores.json", "comparison.png"):
         assert (results / name).read_bytes() == kept[results / name]
     kept[results / "run.json"] = (results / "run.json").read_bytes()  # it has times

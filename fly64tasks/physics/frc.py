@@ -16,6 +16,14 @@ from fly64tasks.physics.alignment import BoolArray, ComplexArray, FloatArray, bo
 
 NYQUIST_CYCLES_PER_PX = 0.5
 
+MIN_RING_PIXELS = 8.0
+"""Rings with fewer independent pixels count nowhere.
+
+The correlation of unrelated noise scatters by 1 / sqrt(2 n) about 0: by a quarter in a ring of 8,
+where 1 ring in 100 is above the ½-bit curve by chance, and by more in smaller ones. Below 1 pixel
+the curves even change their order: 1-bit asks for less than ½-bit, and both for more than 1.
+"""
+
 
 @dataclass(frozen=True)
 class RingCorrelation:
@@ -36,11 +44,18 @@ class RingCorrelation:
     correlation: FloatArray
     n_pixels: FloatArray
 
+    @property
+    def counted(self) -> BoolArray:
+        """Return which rings have pixels enough to tell anything, (rings,) bool."""
+        counted: BoolArray = self.n_pixels >= MIN_RING_PIXELS
+        return counted
+
     def bit_threshold(self, bits: float) -> FloatArray:
         """Return the threshold at which a ring carries so many bits of information per pixel.
 
         van Heel & Schatz, *J. Struct. Biol.* 151, 250 (2005): SNR 0.4142 for two half
-        data sets together is ½ bit, SNR 1 is 1 bit; half of it is in each.
+        data sets together is ½ bit, SNR 1 is 1 bit; half of it is in each. In every ring of more
+        than 1 pixel more bits are a higher threshold.
         """
         snr = (2.0**bits - 1) / 2
         root_n = np.sqrt(self.n_pixels)
@@ -52,16 +67,31 @@ class RingCorrelation:
     def crossing(self, threshold: float | FloatArray) -> float | None:
         """Return the first frequency at which the curve falls below a threshold, in cycles/px.
 
-        Rings before the curve first rises above the threshold are passed over: there are few
-        pixels in them, and a curve that never was above has its crossing in the first ring. Between
-        two rings the curve is a straight line. None where it stays above up to the Nyquist
-        frequency.
+        Rings that count alone are looked at, and a straight line between two of them. The curve is
+        followed from the first ring above the threshold, the 1-bit curve and 0.5 alike, and what
+        lies before is passed over; where there is no such ring, from the first above two of these,
+        then from the first above the threshold. So all three start at one ring, and none is crossed
+        before a higher one: 1 bit is never finer than ½ bit. 0.5 is no bit curve: it is higher than
+        that of 1 bit in rings of more than 46 pixels, and lower than that of ½ bit in those of
+        fewer than 14.
+
+        Returns
+        -------
+        float or None
+            0 where the curve never rises above the threshold: no frequency is resolved. None where
+            it stays above up to the Nyquist frequency.
         """
-        f, excess = self.frequency_cycles_per_px, self.correlation - threshold
-        above = np.flatnonzero(excess > 0)
-        if not above.size:
-            return float(f[0])
-        below = np.flatnonzero(excess[above[0] :] < 0) + above[0]
+        counted = self.counted
+        f = self.frequency_cycles_per_px[counted]
+        excess = (self.correlation - threshold)[counted]
+        above = excess > 0
+        if not above.any():
+            return 0.0
+        one_bit = above & (self.correlation > self.bit_threshold(1.0))[counted]
+        half = above & (self.correlation > 0.5)[counted]
+        starts = (one_bit & half, one_bit, half, above)
+        start = next(int(rings.argmax()) for rings in starts if rings.any())
+        below = np.flatnonzero(excess[start:] < 0) + start
         if not below.size:
             return None
         i = int(below[0])

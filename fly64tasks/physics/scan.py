@@ -85,7 +85,7 @@ def canvas_of(
             f"{name}: {n} scan position, expected at least 2: one frame fixes neither object nor "
             "probe"
         )
-    distance = _nearest(positions_px)
+    distance = nearest_px(positions_px)
     worst = int(distance.argmax())
     if distance[worst] > ISOLATION_LIMIT * frame_size_px:
         y, x = positions_px[worst]
@@ -118,7 +118,7 @@ def canvas_of(
     return Canvas((height, width), (float(-low[0]), float(-low[1])), "scan")
 
 
-def _nearest(positions_px: FloatArray) -> FloatArray:
+def nearest_px(positions_px: FloatArray) -> FloatArray:
     """Return each position's distance to its nearest neighbour, in px.
 
     Equal positions are looked up once: a tree of them would compare each with each.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from fly64tasks.data.ownership import refuse_foreign
 from fly64tasks.doitext.atomic import replaced
-from fly64tasks.report import figures, page, summary
+from fly64tasks.report import page, summary
+from fly64tasks.report.figures import drawings
 from fly64tasks.report.files import FIGURES, REPORT, REPORT_FILES, SUMMARY_CSV, SUMMARY_MD
 from fly64tasks.report.results import read_jobs
 from fly64tasks.study.paths import Layout
@@ -47,8 +48,8 @@ def write_report(
     for name in REPORT_FILES:
         refuse_foreign(root / name, _MARKS.get(name))
     jobs = read_jobs(study, layout, available, without)
-    html = page.render(study, layout, jobs, figures.panels(jobs))
-    figures.write_figures(jobs, root / FIGURES)
+    html = page.render(study, layout, jobs, drawings.panels(jobs))
+    drawings.write_figures(jobs, root / FIGURES)
     _write(root / SUMMARY_CSV, summary.csv_text(jobs))
     _write(root / SUMMARY_MD, summary.markdown_text(study, jobs))
     _write(root / REPORT, html)

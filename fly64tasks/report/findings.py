@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fly64tasks.report.results import Job, main_metric
-from fly64tasks.report.wording import counted, dose_text, in_sentence, listed, score_text, with_unit
+from fly64tasks.report.wording import counted, dose_text, in_sentence, listed, with_unit
 from fly64tasks.score import scorecard
 from fly64tasks.score.scorecard import Metric
 from fly64tasks.study.cases import SPLITS
@@ -86,9 +86,27 @@ def headline(jobs: Sequence[Job]) -> list[str]:
     without = sum(job.value(metric) is None for job in scored)
     if without:
         sentences.append(f"{counted(without, 'job')} can not be compared with a truth.")
-    if any(job.value(RESOLUTION) is not None for job in scored):
+    sentences += _resolution(scored)
+    return sentences
+
+
+def _resolution(jobs: Sequence[Job]) -> list[str]:
+    """Return what is said of the resolution: its span, and how many jobs have none."""
+    name = "(FRC, ½-bit, full period)"
+    some = any(job.value(RESOLUTION) is not None for job in jobs)
+    sentences = [f"The resolution {name} goes {_span(jobs, RESOLUTION)}."] if some else []
+    without = [job for job in jobs if job.is_unresolved(RESOLUTION)]
+    if without:
+        have = "has" if len(without) == 1 else "have"
+        cases = (
+            f"{dose_text(job.case.dose)} photons, {job.case.view}, {job.case.split}"
+            for job in without[:_NAMED]
+        )
+        more = [f"{len(without) - _NAMED} more"] if len(without) > _NAMED else []
         sentences.append(
-            f"The resolution (FRC, ½-bit, full period) goes {_span(scored, RESOLUTION)}."
+            f"{counted(len(without), 'job')} {have} no resolution {'' if some else f'{name} '}at "
+            "all, for the correlation never rises above the threshold: "
+            f"{'; '.join([*cases, *more])}."
         )
     return sentences
 
@@ -130,7 +148,7 @@ def _trend(
 
 def _broken(step: Step, metric: Metric, over: Literal["dose", "view"]) -> str:
     before, after = step.before.case, step.after.case
-    values = " → ".join(score_text(metric, job.value(metric)) for job in (step.before, step.after))
+    values = " → ".join(job.text(metric) for job in (step.before, step.after))
     if over == "dose":
         doses = f"{dose_text(before.dose)} → {dose_text(after.dose)}"
         return f"{before.view}, {before.split}, {doses} photons ({values})"
@@ -144,11 +162,11 @@ def _span(jobs: Sequence[Job], metric: Metric) -> str:
     found = [(value, job) for job in jobs if (value := job.value(metric)) is not None]
     ordered = sorted(found, key=lambda pair: pair[0], reverse=metric.better == "higher")
 
-    def said(value: float, job: Job) -> str:
-        text = with_unit(metric, score_text(metric, value, is_bound=job.is_bound(metric)))
+    def said(job: Job) -> str:
+        text = with_unit(metric, job.text(metric))
         case = job.case
         return f"{text} ({dose_text(case.dose)} photons, {case.view}, {case.split})"
 
     if len(ordered) == 1:
-        return f"in the one job that has it to {said(*ordered[0])}"
-    return f"from {said(*ordered[0])} to {said(*ordered[-1])}"
+        return f"in the one job that has it to {said(ordered[0][1])}"
+    return f"from {said(ordered[0][1])} to {said(ordered[-1][1])}"

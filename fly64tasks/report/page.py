@@ -11,6 +11,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,7 +20,8 @@ from markupsafe import Markup
 
 from fly64tasks import plotstyle
 from fly64tasks.data.ownership import WRITER
-from fly64tasks.report import pictures
+from fly64tasks.physics.frc import MIN_RING_PIXELS
+from fly64tasks.report import exposure, pictures
 from fly64tasks.report.files import FIGURE_NAMES, FIGURES
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.page_job import (
@@ -32,14 +34,14 @@ from fly64tasks.report.page_job import (
     spark_points,
 )
 from fly64tasks.report.results import Job, main_metric
+from fly64tasks.report.tiles import Column, columns_of
 from fly64tasks.report.wording import (
-    NONE,
+    MINUS,
     counted,
     dose_text,
     duration_text,
     in_sentence,
     listed,
-    score_text,
     with_unit,
 )
 from fly64tasks.score.scorecard import METRICS, Metric
@@ -98,9 +100,12 @@ def render(
             for job in jobs
         ],
         rows=_matrix(jobs),
+        columns=[_column(column, layout, embeds) for column in columns_of(jobs)],
+        remarks=exposure.remarks(study, jobs),
         panels={key: [Markup(svg) for svg in svgs] for key, svgs in panels.items()},
         resolution=RESOLUTION,
-        overlap_rows=_overlap_rows(jobs),
+        overlap_rows=exposure.overlap_rows(jobs),
+        fewest=MIN_RING_PIXELS,
         embeds=embeds,
         embed_limit=EMBED_LIMIT,
         assumed=_assumed(jobs),
@@ -135,12 +140,6 @@ def _job(
 ) -> dict[str, Any]:
     """Return what the template shows of a job; its main score is ``metric``, else what it has."""
     root, metric_cells = layout.artifact_root, cells_of(job, best)
-
-    def picture(path: Any, width: int) -> str | None:
-        if path is None:
-            return None
-        return pictures.embedded(path, width) if embeds else pictures.linked(path, root)
-
     main = next(cell for cell in metric_cells if cell.metric == metric)
     known = (cell for cell in metric_cells if cell.sort is not None)
     losses = [loss for loss in job.losses if loss == loss]
@@ -152,11 +151,12 @@ def _job(
         "why": job.why,
         "truth_seeded": job.truth_seeded,
         "frames": frames_text(job),
+        "light": exposure.exposure_of(job).light_texts,
         "cells": metric_cells,
         "main": main if main.sort is not None else next(known, main),
         "facts": facts_of(job),
-        "thumbnail": picture(job.thumbnail, _THUMBNAIL_PX),
-        "comparison": picture(job.comparison, _COMPARISON_PX),
+        "thumbnail": _picture(job.thumbnail, _THUMBNAIL_PX, root, embeds),
+        "comparison": _picture(job.comparison, _COMPARISON_PX, root, embeds),
         "no_truth": job.scores.truth.reason or "no comparable truth"
         if job.scores and not job.scores.truth.comparable
         else None,
@@ -164,6 +164,31 @@ def _job(
         "losses": (f"{losses[0]:.4g}", f"{losses[-1]:.4g}", len(job.losses)) if losses else None,
         "log_tail": job.log_tail,
         "files": [(name, pictures.linked(job.folder / name, root)) for name in job.files],
+    }
+
+
+def _picture(path: Path | None, width: int, root: Path, embeds: bool) -> str | None:
+    """Return the address of a picture, which holds it where the page does."""
+    if path is None:
+        return None
+    return pictures.embedded(path, width) if embeds else pictures.linked(path, root)
+
+
+def _column(column: Column, layout: Layout, embeds: bool) -> dict[str, Any]:
+    """Return what the template shows of a view and split: truth, scan, colours, lengths."""
+    scans = {exposure.exposure_of(job).scan_text for job in column.jobs if job.scores}
+    scale = column.picture
+    return {
+        "view": column.view,
+        "split": column.split,
+        "truth": _picture(column.truth, _THUMBNAIL_PX, layout.artifact_root, embeds),
+        "aspect": f"{1 / column.aspect:.3f}",
+        "scan": scans.pop().split("\n") if len(scans) == 1 else [],
+        "gradient": column.gradient,
+        "ends": [f"{end:.2f}".replace("-", MINUS) for end in (scale.low, scale.high)]
+        if scale
+        else None,
+        "bar": column.scale_bar,
     }
 
 
@@ -187,8 +212,8 @@ def _key_numbers(jobs: Sequence[Job]) -> list[tuple[str, str, str]]:
         found = [(value, job) for job in jobs if (value := job.value(metric)) is not None]
         if found and metric.needs_truth:
             choose = min if metric.better == "lower" else max
-            value, job = choose(found, key=lambda pair: pair[0])
-            text = with_unit(metric, score_text(metric, value, is_bound=job.is_bound(metric)))
+            _, job = choose(found, key=lambda pair: pair[0])
+            text = with_unit(metric, job.text(metric))
             where = f"{dose_text(job.case.dose)} photons, {job.case.view}, {job.case.split}"
             numbers.append((f"Best {in_sentence(metric.label)}", text, where))
     seconds = [job.run.seconds for job in jobs if job.run and job.run.seconds is not None]
@@ -203,43 +228,6 @@ def _assumed(jobs: Sequence[Job]) -> str:
     """Return the assumed geometries in words, empty where all were measured."""
     texts = dict.fromkeys(geometry_text(job) for job in jobs if job.geometry_assumed)
     return listed(list(texts))
-
-
-def _overlap_rows(jobs: Sequence[Job]) -> list[list[str]]:
-    """Return the overlap of each view and split, doses with the same numbers in one row."""
-    doses: dict[tuple[str, ...], list[str]] = {}
-    for job in jobs:
-        if job.scores is not None:
-            row = (job.case.view, job.case.split, *_overlap(job.scores.set))
-            doses.setdefault(row, []).append(dose_text(job.case.dose))
-    return [[row[0], row[1], ", ".join(found), *row[2:]] for row, found in doses.items()]
-
-
-def _overlap(table: Mapping[str, Any]) -> list[str]:
-    def said(key: str, form: str = "") -> str:
-        value = table.get(key)
-        if isinstance(value, int | float):
-            return f"{value:{form}}"
-        return NONE if value is None else str(value)
-
-    kept, rejected = table.get("n_accepted"), table.get("n_rejected")
-    frames = said("n_frames_in_set")
-    if isinstance(kept, int) and isinstance(rejected, int):
-        frames = f"{kept} of {kept + rejected}"
-    notes = table.get("overlap_notes")
-    return [
-        frames,
-        said("acceptance_rate", ".1%"),
-        said("selection_strategy"),
-        said("spacing_threshold", ".1f"),
-        said("probe_diameter_px", ".1f"),
-        said("gridsize"),
-        said("neighbor_count"),
-        said("overlap_group_members", ".3f"),
-        said("overlap_neighbors", ".3f"),
-        said("overlap_groups", ".3f"),
-        "; ".join(map(str, notes)) if isinstance(notes, list | tuple) else "",
-    ]
 
 
 def _sections(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:

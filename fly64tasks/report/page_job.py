@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fly64tasks.report.results import Job
-from fly64tasks.report.wording import MINUS, NONE, bytes_text, duration_text, score_text
+from fly64tasks.report.wording import MINUS, NONE, bytes_text, duration_text
 from fly64tasks.score.scorecard import METRICS, Metric
 
 Facts = list[tuple[str, str]]
@@ -29,13 +29,11 @@ def cells_of(job: Job, best: Mapping[str, float]) -> list[Cell]:
     """Return a job's scores in the scorecard's order; ``best`` has the best value of each."""
     cells = []
     for metric in METRICS:
-        value, is_bound = job.value(metric), job.is_bound(metric)
-        note = job.note(metric)
-        if is_bound and not note:
+        value, note = job.value(metric), job.note(metric)
+        if job.is_bound(metric) and not note:
             note = "only a bound: the correlation never falls below the threshold"
-        text = score_text(metric, value, is_bound=is_bound)
         is_best = value is not None and value == best.get(metric.key)
-        cells.append(Cell(metric, text, value, note, is_best))
+        cells.append(Cell(metric, job.text(metric), value, note, is_best))
     return cells
 
 

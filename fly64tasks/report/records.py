@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from msgspec import Meta, Struct
 from fly64tasks.doitext.bounded import text_of
 from fly64tasks.doitext.errors import printable
 from fly64tasks.errors import Fly64Error
+from fly64tasks.physics.frc import MIN_RING_PIXELS
 
 LOG_TAIL_BYTES = 2**16
 DEPTH_LIMIT = 20
@@ -52,6 +54,17 @@ class Alignment(Struct, frozen=True):
     residual_shift_px: tuple[Number, Number] | None = None
 
 
+class Picture(Struct, frozen=True):
+    """What a thumbnail's colours mean, and the size of what it shows, in pixels of the object."""
+
+    quantity: Literal["phase_rad"]
+    low: Number
+    high: Number
+    colour_map: Literal["viridis", "twilight"]
+    height_px: Annotated[int, Meta(ge=1, le=2**31)]
+    width_px: Annotated[int, Meta(ge=1, le=2**31)]
+
+
 class Scores(Struct, frozen=True):
     """``scores.json``, schema 1."""
 
@@ -60,7 +73,9 @@ class Scores(Struct, frozen=True):
     metrics: dict[str, Number | None]
     region: Region | None = None
     alignment: Alignment | None = None
+    picture: Picture | None = None
     bounds: tuple[str, ...] = ()
+    unresolved: tuple[str, ...] = ()
     notes: dict[str, str] = {}
     settings: dict[str, Any] = {}
     set: dict[str, Any] = {}
@@ -86,7 +101,10 @@ class Run(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Frc:
-    """``frc.csv``: spatial frequencies in cycles/px, the correlation and its two thresholds."""
+    """``frc.csv``: spatial frequencies in cycles/px, the correlation and its two thresholds.
+
+    Of the rings with pixels enough to count.
+    """
 
     frequency: tuple[float, ...]
     frc: tuple[float, ...]
@@ -150,8 +168,12 @@ def read_losses(path: Path) -> tuple[float, ...]:
 def read_frc(path: Path) -> Frc | None:
     """Return a job's curves, None where there is no file."""
     names = ("spatial_frequency_cycles_per_px", "frc", "threshold_1bit", "threshold_halfbit")
-    columns = _read_csv(path, names)
-    return Frc(*columns) if columns else None
+    columns = _read_csv(path, (*names, "n_pixels"))
+    if not columns:
+        return None
+    *curves, n_pixels = columns
+    kept = [n >= MIN_RING_PIXELS for n in n_pixels]
+    return Frc(*(tuple(itertools.compress(curve, kept)) for curve in curves))
 
 
 def _read_csv(path: Path, names: Sequence[str]) -> list[tuple[float, ...]] | None:

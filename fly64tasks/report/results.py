@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fly64tasks.recon.files import LOG, LOSSES, RUN_RECORD, SHOWN
 from fly64tasks.report.records import (
@@ -17,7 +17,8 @@ from fly64tasks.report.records import (
     read_json,
     read_losses,
 )
-from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL
+from fly64tasks.report.wording import UNRESOLVED, score_text
+from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
 from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
@@ -41,15 +42,33 @@ class Job:
     log_tail: str = ""
     comparison: Path | None = None
     thumbnail: Path | None = None
+    truth: Path | None = None
     files: tuple[str, ...] = ()
 
     def value(self, metric: Metric) -> float | None:
-        """Return a score, None where there is none."""
+        """Return a score, None where there is none: a limit that it is worse than is none."""
+        return None if self.is_unresolved(metric) else self._written(metric)
+
+    def limit(self, metric: Metric) -> float | None:
+        """Return the value that an unresolved score is worse than, None for any other."""
+        return self._written(metric) if self.is_unresolved(metric) else None
+
+    def _written(self, metric: Metric) -> float | None:
         return self.scores.metrics.get(metric.key) if self.scores else None
 
     def is_bound(self, metric: Metric) -> bool:
-        """Return whether the score only bounds the true value."""
+        """Return whether the score, or its limit, only bounds the true value."""
         return self.scores is not None and metric.key in self.scores.bounds
+
+    def is_unresolved(self, metric: Metric) -> bool:
+        """Return whether there is no score, because the true one is worse than could be seen."""
+        return self.scores is not None and metric.key in self.scores.unresolved
+
+    def text(self, metric: Metric) -> str:
+        """Return the score as tables show it, without its unit: `UNRESOLVED` for a mere limit."""
+        if self.is_unresolved(metric):
+            return UNRESOLVED
+        return score_text(metric, self.value(metric), is_bound=self.is_bound(metric))
 
     def note(self, metric: Metric) -> str:
         """Return why a score is absent, or what is to be known of it."""
@@ -72,9 +91,20 @@ class Job:
     @property
     def geometry_assumed(self) -> bool:
         """Return whether pixel size and energy were assumed and not measured."""
+        return bool(self.geometry.get("assumed"))
+
+    @property
+    def pixel_size_m(self) -> float | None:
+        """Return the pixel size of the object, None where it is not known."""
+        size = self.geometry.get("pixel_size_m")
+        return size if isinstance(size, int | float) and 1e-15 < size < 1 else None
+
+    @property
+    def geometry(self) -> dict[str, Any]:
+        """Return the geometry of the job's set, empty where it is not known."""
         found = self.scores.set if self.scores else self.run.set if self.run else {}
         geometry = found.get("geometry")
-        return isinstance(geometry, dict) and bool(geometry.get("assumed"))
+        return geometry if isinstance(geometry, dict) else {}
 
 
 def read_jobs(
@@ -137,6 +167,7 @@ def _read_job(
         log_tail=log_tail(folder / LOG),
         comparison=_existing(folder / COMPARISON) if scores else None,
         thumbnail=_existing(folder / THUMBNAIL) if scores else None,
+        truth=_existing(folder / TRUTH_THUMBNAIL) if scores and scores.truth.comparable else None,
         files=tuple(name for name in (*SHOWN, *of_scores) if (folder / name).is_file()),
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.results import Job, main_metric
-from fly64tasks.report.wording import NONE, dose_text, score_text
+from fly64tasks.report.wording import dose_text
 from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.cases import SPLITS
 from fly64tasks.study.study import Study
@@ -26,9 +26,10 @@ COLUMNS = (
     "unit",
     "is_bound",
     "note",
+    "bound",
 )
-CSV_MARK = ",".join(COLUMNS).encode()
-"""What a ``summary.csv`` of ours begins with."""
+CSV_MARK = ",".join(COLUMNS[:10]).encode()
+"""What a ``summary.csv`` of ours begins with, older ones too: columns are added at the end."""
 MARKDOWN_MARK = f"<!-- {WRITER} -->".encode()
 """What a ``summary.md`` of ours ends with; Markdown does not show it."""
 
@@ -44,7 +45,7 @@ def csv_text(jobs: Sequence[Job]) -> str:
     for job in jobs:
         case = job.case
         for metric in METRICS:
-            value = job.value(metric)
+            value = job.limit(metric) if job.is_unresolved(metric) else job.value(metric)
             writer.writerow(
                 [
                     case.name,
@@ -57,9 +58,17 @@ def csv_text(jobs: Sequence[Job]) -> str:
                     metric.unit,
                     "true" if job.is_bound(metric) else "false",
                     job.note(metric),
+                    _side(job, metric),
                 ]
             )
     return buffer.getvalue()
+
+
+def _side(job: Job, metric: Metric) -> str:
+    """Return where the true score lies from one that is a bound."""
+    if not job.is_bound(metric):
+        return ""
+    return "worse" if job.is_unresolved(metric) else "better"
 
 
 def markdown_text(study: Study, jobs: Sequence[Job]) -> str:
@@ -92,16 +101,13 @@ def _table(jobs: Sequence[Job], metric: Metric) -> str:
     for dose in dict.fromkeys(job.case.dose for job in jobs):
         for split in SPLITS:
             row = [found[dose, split, view] for view in views]
-            texts = (
-                score_text(metric, job.value(metric), is_bound=job.is_bound(metric)) or NONE
-                for job in row
-            )
+            texts = (job.text(metric) for job in row)
             lines.append(f"| {dose_text(dose)} | {split} | {' | '.join(texts)} |")
     return "\n".join(lines)
 
 
 def _any_has(jobs: Sequence[Job], metric: Metric) -> bool:
-    return any(job.value(metric) is not None for job in jobs)
+    return any(job.value(metric) is not None or job.is_unresolved(metric) for job in jobs)
 
 
 def _plain(text: str) -> str:

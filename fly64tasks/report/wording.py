@@ -9,7 +9,10 @@ from fly64tasks.score.scorecard import Metric
 
 NONE = "–"
 MINUS = "−"
-_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+HARD_SPACE = "\u00a0"
+UNRESOLVED = "none"
+"""In place of a score that is worse than could be seen: its limit is not it."""
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def dose_text(dose: float) -> str:
@@ -24,6 +27,19 @@ def dose_text(dose: float) -> str:
         return f"{dose:,.0f}"
     power = f"10{str(exponent).translate(_SUPERSCRIPT)}"
     return power if mantissa == 1 else f"{mantissa:.0f}·{power}"
+
+
+def quantity_text(value: float) -> str:
+    """Return a positive quantity with two digits.
+
+    >>> [quantity_text(value) for value in (450000.0, 1e5, 880.0, 11.2, 0.0189, 0.00012, 0)]
+    ['4.5·10⁵', '10⁵', '880', '11', '0.019', '1.2·10⁻⁴', '0']
+    """
+    mantissa, exponent = f"{value:.1e}".split("e")
+    if -4 < int(exponent) < 3 or not value:
+        return f"{float(f'{value:.2g}'):g}"
+    power = f"10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    return power if mantissa == "1.0" else f"{float(mantissa):g}·{power}"
 
 
 def score_text(metric: Metric, value: float | None, *, is_bound: bool = False) -> str:
@@ -51,7 +67,7 @@ def score_text(metric: Metric, value: float | None, *, is_bound: bool = False) -
 
 def with_unit(metric: Metric, text: str) -> str:
     """Return a score's text with its unit, where it has both."""
-    return f"{text} {metric.unit}" if metric.unit and text != NONE else text
+    return f"{text} {metric.unit}" if metric.unit and text not in (NONE, UNRESOLVED) else text
 
 
 def duration_text(seconds: float) -> str:

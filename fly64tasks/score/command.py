@@ -26,9 +26,10 @@ from fly64tasks.physics import alignment
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import Reconstructed, read_reconstruction
 from fly64tasks.score.compare import Comparison, Fitted, compare, refuse_another, why_no_truth
-from fly64tasks.score.files import COMPARISON, FRC, SCORE_FILES, SCORES, THUMBNAIL
-from fly64tasks.score.picture import draw_comparison, draw_thumbnail
-from fly64tasks.score.scorecard import METRICS, scores_of
+from fly64tasks.score.exposure import exposure_of
+from fly64tasks.score.files import COMPARISON, FRC, SCORE_FILES, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
+from fly64tasks.score.picture import draw_comparison, draw_thumbnails
+from fly64tasks.score.scorecard import METRICS, Metric, scores_of
 from fly64tasks.study.cases import Case
 from fly64tasks.study.stages import ScoreSpec
 
@@ -43,7 +44,6 @@ _SET_KEYS = (
     "n_accepted",
     "n_rejected",
     "acceptance_rate",
-    "probe_diameter_px",
     "gridsize",
     "neighbor_count",
     "overlap_group_members",
@@ -66,7 +66,7 @@ def score(
 ) -> dict[str, Any]:
     """Score the reconstruction in a folder; return what ``scores.json`` holds.
 
-    Writes ``scores.json``, ``frc.csv``, ``comparison.png`` and ``thumbnail.png`` beside it.
+    Writes ``scores.json``, ``frc.csv`` and pictures beside it.
 
     Parameters
     ----------
@@ -105,7 +105,13 @@ def score(
         title=case.name if case else input_npz.name,
         note=scores["truth"]["reason"] or "",
     )
-    draw_thumbnail(output_dir / THUMBNAIL, obj, truth=truth, region=region)
+    scores["picture"] = draw_thumbnails(
+        output_dir / THUMBNAIL,
+        output_dir / TRUTH_THUMBNAIL,
+        obj,
+        truth=truth,
+        seen=np.ones(obj.shape, dtype=bool) if region is None else region,
+    )
     _write_frc(output_dir / FRC, comparison)
     with replaced(output_dir / SCORES) as temporary:
         text = json.dumps(scores, indent=2, ensure_ascii=False, allow_nan=False)
@@ -126,7 +132,8 @@ def assess(
     refuse_another(dataset, found)
     absent = why_no_truth(dataset, found)
     comparison = None if absent else compare(dataset, found, spec)
-    scored = scores_of(comparison or Fitted(dataset, found, spec), absent)
+    fitted = comparison or Fitted(dataset, found, spec)
+    scored = scores_of(fitted, absent)
     scores = {
         "writer": WRITER,
         "schema": SCHEMA,
@@ -140,6 +147,7 @@ def assess(
         "alignment": None if comparison is None else _alignment_of(comparison),
         "metrics": {metric.key: scored.values.get(metric.key) for metric in METRICS},
         "bounds": scored.bounds,
+        "unresolved": scored.unresolved,
         "notes": scored.notes,
         "settings": spec.to_dict(),
         "set": {
@@ -148,6 +156,7 @@ def assess(
             "simulated": dataset.is_simulated,
             "geometry": found.geometry.to_dict(),
             **{key: dataset.metadata[key] for key in _SET_KEYS if key in dataset.metadata},
+            **exposure_of(fitted),
         },
         "reconstruction": {key: found.metadata[key] for key in ("spec", "versions", "input")},
     }
@@ -234,12 +243,13 @@ def make_parser(prog: str = PROG) -> Parser:
 def _print_scores(input_npz: Path, output_dir: Path) -> int:
     scores = score(input_npz, output_dir, ScoreSpec())
     for metric in METRICS:
-        value = scores["metrics"][metric.key]
-        bound = {"lower": "≤ ", "higher": "≥ "}[metric.better]
-        shown = (
-            f"- ({scores['notes'][metric.key]})"
-            if value is None
-            else f"{bound if metric.key in scores['bounds'] else ''}{value:.4g} {metric.unit}"
-        )
-        print(f"{metric.label:<24}{shown}".rstrip())
+        print(f"{metric.label:<24}{_shown(metric, scores)}".rstrip())
     return 0
+
+
+def _shown(metric: Metric, scores: dict[str, Any]) -> str:
+    value = scores["metrics"][metric.key]
+    if value is None or metric.key in scores["unresolved"]:
+        return f"- ({scores['notes'][metric.key]})"
+    bound = {"lower": "≤ ", "higher": "≥ "}[metric.better]
+    return f"{bound if metric.key in scores['bounds'] else ''}{value:.4g} {metric.unit}"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
+import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -22,6 +26,37 @@ from fly64tasks.physics.image_quality import phase_near
 from fly64tasks.recon.result import Reconstructed
 
 THUMBNAIL_PX = 240
+CYCLIC_FROM_RAD = 1.8 * math.pi
+"""A range of phases from which on they are taken to go round: 2 pi, less what few pixels miss."""
+_CONTEXT_IN = 1.5
+_HEADING_IN = 0.35
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The ends of a colour scale, and its map's name."""
+
+    low: float
+    high: float
+    colour_map: str
+
+
+def phase_scale(phase: FloatArray) -> Scale:
+    """Return the scale of phases in rad: cyclic only where they go round.
+
+    Phases of less than `CYCLIC_FROM_RAD` from end to end never wrap: on a cyclic map their two ends
+    would look alike and neighbours in the middle apart.
+
+    >>> phase_scale(np.array([-0.5, 0.5]))
+    Scale(low=-0.55, high=0.55, colour_map='viridis')
+    >>> phase_scale(np.array([-3.1, 3.1])).colour_map
+    'twilight'
+    """
+    low, high = float(phase.min()), float(phase.max())
+    if high - low >= CYCLIC_FROM_RAD:
+        return Scale(-math.pi, math.pi, plotstyle.CYCLIC_PHASE_MAP)
+    margin = max(0.05 * (high - low), 1e-3)
+    return Scale(low - margin, high + margin, plotstyle.PHASE_MAP)
 
 
 def draw_comparison(
@@ -37,7 +72,8 @@ def draw_comparison(
     """Write truth, reconstruction and difference, in amplitude and phase; probe, loss and scan.
 
     Truth and reconstruction share one scale, that of the truth within the region; what lies
-    outside the region is left blank. Without a truth the reconstruction stands alone.
+    outside the region is left blank. Without a truth the reconstruction stands alone. As wide as
+    two columns of a paper.
 
     Parameters
     ----------
@@ -49,43 +85,83 @@ def draw_comparison(
     box = _whole(obj) if region is None else bounding_box(region)
     seen = np.ones(obj.shape, dtype=bool) if region is None else region
     rows = _rows(obj, truth, seen)
-    with plotstyle.applied(**{"axes.grid": False}):
-        figure = plt.figure(figsize=(10.6, 6.8), layout="constrained")
+    height, width = (side.stop - side.start for side in box)
+    columns, lines = (2, 1) if truth is None else (3, 2)
+    row_in = float(np.clip(height / width, 0.3, 1.2)) * (plotstyle.PAGE_IN / columns - 0.7) + 0.3
+    with plotstyle.applied(**plotstyle.PRINT, **{"axes.grid": False}):
+        size = (plotstyle.PAGE_IN, lines * row_in + _CONTEXT_IN + _HEADING_IN)
+        figure = plt.figure(figsize=size, layout="constrained")
         try:
-            halves: Any = figure.subfigures(2, 1, height_ratios=[2.2, 1])
+            ratios = [lines * row_in, _CONTEXT_IN]
+            halves: Any = figure.subfigures(2, 1, height_ratios=ratios)
             upper, lower = halves
             _draw_images(upper, rows, seen, box, found.geometry.pixel_size_m)
             _draw_context(lower, found, box)
             heading = title + (f": {note}" if note else "")
             if found.geometry.assumed:
                 heading += "   (pixel size assumed)"
-            look = {"fontsize": 11, "fontweight": "bold", "parse_math": False}
-            figure.suptitle(heading, x=0.01, ha="left", **look)
+            look = {"fontsize": 8, "fontweight": "bold", "parse_math": False}
+            figure.suptitle(textwrap.fill(heading, 110), x=0.01, ha="left", **look)
             plotstyle.save(figure, path)
         finally:
             plt.close(figure)
 
 
-def draw_thumbnail(
-    path: Path, obj: ComplexArray, *, truth: ComplexArray | None, region: BoolArray | None
-) -> None:
-    """Write the phase within the region as a PNG at most `THUMBNAIL_PX` wide and high."""
-    seen = np.ones(obj.shape, dtype=bool) if region is None else region
-    phase, low, high = _rows(obj, truth, seen)[1][1][:3]
+def draw_thumbnails(
+    path: Path, truth_path: Path, obj: ComplexArray, *, truth: ComplexArray | None, seen: BoolArray
+) -> dict[str, Any]:
+    """Write the phase within the region, and the truth's, as PNG at most `THUMBNAIL_PX` wide.
+
+    Without a truth its picture is one transparent pixel.
+
+    Returns
+    -------
+    dict
+        What the colours and sizes mean: ``quantity``, the ends ``low`` and ``high`` of the scale in
+        rad from the mean phase, ``colour_map``, and ``height_px`` and ``width_px``, of the object.
+    """
+    panels = _rows(obj, truth, seen)[1]
     box = bounding_box(seen)
-    shade = np.clip((phase[box] - low) / (high - low), 0, 1)
-    colours: NDArray[np.uint8] = plt.get_cmap(plotstyle.PHASE_MAP)(shade, bytes=True)
+    shown = panels[0] if truth is None else panels[1]
+    _write_thumbnail(path, shown, seen, box)
+    if truth is None:
+        _write_png(truth_path, Image.new("RGBA", (1, 1)))
+    else:
+        _write_thumbnail(truth_path, panels[0], seen, box)
+    return {
+        "quantity": "phase_rad",
+        "low": shown.scale.low,
+        "high": shown.scale.high,
+        "colour_map": shown.scale.colour_map,
+        "height_px": box[0].stop - box[0].start,
+        "width_px": box[1].stop - box[1].start,
+    }
+
+
+@dataclass(frozen=True)
+class Panel:
+    """An image with its scale and title."""
+
+    image: FloatArray
+    scale: Scale
+    title: str
+
+
+def _write_thumbnail(path: Path, panel: Panel, seen: BoolArray, box: tuple[slice, slice]) -> None:
+    scale = panel.scale
+    shade = np.clip((panel.image[box] - scale.low) / (scale.high - scale.low), 0, 1)
+    colours: NDArray[np.uint8] = plt.get_cmap(scale.colour_map)(shade, bytes=True)
     colours[~seen[box], 3] = 0
     image = Image.fromarray(colours)
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
+    _write_png(path, image)
+
+
+def _write_png(path: Path, image: Image.Image) -> None:
     made = PngInfo()
     made.add_text("Software", WRITER)
     with replaced(path) as temporary:
         image.save(temporary, format="png", optimize=True, pnginfo=made)
-
-
-Panel = tuple[FloatArray, float, float, str, str]
-"""An image, the ends of its scale, its colour map and its title."""
 
 
 def _rows(obj: ComplexArray, truth: ComplexArray | None, seen: BoolArray) -> list[list[Panel]]:
@@ -93,30 +169,27 @@ def _rows(obj: ComplexArray, truth: ComplexArray | None, seen: BoolArray) -> lis
     reference = obj if truth is None else truth
     mean = np.angle(reference[seen].sum())
     phase, true_phase = (phase_near(image, reference, seen) - mean for image in (obj, reference))
-    images = {
-        "amplitude": (np.abs(obj), np.abs(reference), plotstyle.AMPLITUDE_MAP, ""),
-        "phase": (phase, true_phase, plotstyle.PHASE_MAP, ", rad"),
-    }
+    amplitude, true_amplitude = np.abs(obj), np.abs(reference)
+    low, high = float(true_amplitude[seen].min()), float(true_amplitude[seen].max())
+    amplitudes = Scale(low, max(high, low + 1e-3), plotstyle.AMPLITUDE_MAP)
     rows = []
-    for name, (image, true, colour_map, unit) in images.items():
-        if name == "phase":
-            # symmetric, so that the middle of a cyclic map is the mean phase
-            high = float(np.clip(1.25 * np.abs(true[seen]).max(), 1e-3, np.pi))
-            low = -high
-        else:
-            low, high = (float(end) for end in np.percentile(true[seen], [0, 100]))
-            high = max(high, low + 1e-3)
-        found = (image, low, high, colour_map, f"reconstruction: {name}{unit}")
+    for name, image, true, scale in (
+        ("amplitude", amplitude, true_amplitude, amplitudes),
+        ("phase, rad", phase, true_phase, phase_scale(true_phase[seen])),
+    ):
+        found = Panel(image, scale, f"reconstruction: {name}")
         if truth is None:
-            rows.append([found, found])
+            rows.append([found])
             continue
         difference = np.abs(image - true)
         top = max(float(np.percentile(difference[seen], 99)), 1e-6)
         rows.append(
             [
-                (true, low, high, colour_map, f"truth: {name}{unit}"),
+                Panel(true, scale, f"truth: {name}"),
                 found,
-                (difference, 0.0, top, plotstyle.DIFFERENCE_MAP, f"|difference|: {name}{unit}"),
+                Panel(
+                    difference, Scale(0.0, top, plotstyle.DIFFERENCE_MAP), f"|difference|: {name}"
+                ),
             ]
         )
     return rows
@@ -134,41 +207,30 @@ def _draw_images(
     pixel_size_m: float,
 ) -> None:
     has_truth = len(rows[0]) == 3
-    panels = [row if has_truth else row[:1] for row in rows]
-    axes = (
-        figure.subplots(2, 3, squeeze=False) if has_truth else figure.subplots(1, 2).reshape(2, 1)
-    )
-    for axis, panel in zip(axes.flat, itertools.chain(*panels), strict=True):
-        image, low, high, colour_map, title = panel
+    axes = figure.subplots(2, 3) if has_truth else figure.subplots(1, 2)
+    for axis, panel in zip(axes.flat, itertools.chain(*rows), strict=True):
+        scale = panel.scale
         shown = axis.imshow(
-            np.where(seen, image, np.nan)[box], vmin=low, vmax=high, cmap=colour_map
+            np.where(seen, panel.image, np.nan)[box],
+            vmin=scale.low,
+            vmax=scale.high,
+            cmap=scale.colour_map,
         )
-        axis.set_title(title)
+        axis.set_title(panel.title)
         axis.set_axis_off()
-        figure.colorbar(shown, ax=axis, shrink=0.85, aspect=18)
+        figure.colorbar(shown, ax=axis, shrink=0.85, aspect=14)
     _add_scale_bar(axes.flat[0], box[1].stop - box[1].start, pixel_size_m)
 
 
 def _add_scale_bar(axis: Axes, width_px: int, pixel_size_m: float) -> None:
     """Draw a bar of a round length, about a quarter of the image, below its left end."""
-    quarter_m = width_px * pixel_size_m / 4
-    decade = 10.0 ** np.floor(np.log10(quarter_m))
-    length_m = decade * max(step for step in (1, 2, 5) if step * decade <= quarter_m)
-    label = f"{length_m * 1e6:g} µm" if length_m >= 1e-6 else f"{length_m * 1e9:g} nm"
+    length_m, label = plotstyle.scale_bar(width_px * pixel_size_m)
+    length_px = length_m / pixel_size_m
     transform = axis.get_xaxis_transform()
-    axis.add_patch(
-        Rectangle(
-            (0, -0.05),
-            length_m / pixel_size_m,
-            0.02,
-            transform=transform,
-            color=plotstyle.LIGHT["ink"],
-            clip_on=False,
-        )
-    )
-    axis.text(
-        length_m / pixel_size_m * 1.06, -0.04, label, transform=transform, va="center", fontsize=8
-    )
+    ink = plotstyle.LIGHT["ink"]
+    bar = Rectangle((0, -0.06), length_px, 0.025, transform=transform, color=ink, clip_on=False)
+    axis.add_patch(bar)
+    axis.text(length_px + 0.02 * width_px, -0.05, label, transform=transform, va="center")
 
 
 def _draw_context(figure: Any, found: Reconstructed, box: tuple[slice, slice]) -> None:
@@ -176,20 +238,26 @@ def _draw_context(figure: Any, found: Reconstructed, box: tuple[slice, slice]) -
     amplitude, phase, loss, scan = figure.subplots(1, 4)
     mode = found.probe[0]
     for axis, image, colour_map, title in (
-        (amplitude, np.abs(mode), plotstyle.AMPLITUDE_MAP, "probe: amplitude, √photons"),
-        (phase, np.angle(mode), plotstyle.PHASE_MAP, "probe: phase, rad"),
+        (amplitude, np.abs(mode), plotstyle.AMPLITUDE_MAP, "probe, √photons"),
+        (phase, np.angle(mode), plotstyle.CYCLIC_PHASE_MAP, "probe: phase, rad"),
     ):
         limits = {"vmin": -np.pi, "vmax": np.pi} if axis is phase else {}
         shown = axis.imshow(image, cmap=colour_map, **limits)
         axis.set_title(title)
         axis.set_axis_off()
-        figure.colorbar(shown, ax=axis, shrink=0.85, aspect=18)
+        figure.colorbar(shown, ax=axis, shrink=0.85, aspect=14)
     loss.semilogy(np.arange(1, len(found.loss) + 1), found.loss, color=plotstyle.VIEW_COLOURS[0])
     loss.set(title="loss", xlabel="epoch")
+    known = found.loss[np.isfinite(found.loss) & (found.loss > 0)]
+    span = known.max() / known.min() if known.size else 1.0
+    named = LogLocator(subs=(1, 3) if span < 100 else (1,), numticks=6)
+    loss.yaxis.set_major_locator(named if span > 10 else MaxNLocator(4))
+    loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    loss.yaxis.set_minor_locator(NullLocator())
     y, x = found.positions_px.T
-    scan.plot(x, y, ".", markersize=2, color=plotstyle.VIEW_COLOURS[0])
+    scan.plot(x, y, ".", markersize=1.5, color=plotstyle.VIEW_COLOURS[0])
     scan.set(
-        title=f"scan: {len(x)} positions, px",
+        title=f"{len(x)} positions, px",
         xlim=(box[1].start, box[1].stop),
         ylim=(box[0].stop, box[0].start),
         aspect="equal",

@@ -8,12 +8,13 @@ row. Formulas are in `fly64tasks.physics.image_quality`, `fly64tasks.physics.frc
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fly64tasks.physics.alignment import bounding_box
 from fly64tasks.physics.frc import NYQUIST_CYCLES_PER_PX
 from fly64tasks.physics.image_quality import (
     Undefined,
@@ -29,10 +30,20 @@ from fly64tasks.score.fit import data_r_factor
 
 @dataclass(frozen=True)
 class Bound:
-    """A score that is known to be better than a value only, and why."""
+    """A score of which only a bound is known, and why.
+
+    Attributes
+    ----------
+    value : float
+    note : str
+    side : str
+        Where the true score lies: ``better`` than the value, or ``worse``: then there is none, and
+        the value is the limit of what could have been seen.
+    """
 
     value: float
     note: str
+    side: Literal["better", "worse"] = "better"
 
 
 @dataclass(frozen=True)
@@ -72,10 +83,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class Values:
-    """The scores by key, the keys of those that are a bound, and notes by key."""
+    """The scores by key, the keys of those that are a bound, and notes by key.
+
+    ``unresolved`` has those of ``bounds`` whose true score is worse.
+    """
 
     values: dict[str, float]
     bounds: list[str]
+    unresolved: list[str]
     notes: dict[str, str]
 
 
@@ -89,7 +104,7 @@ def scores_of(fitted: Fitted, no_truth: str | None = None) -> Values:
     no_truth : str, optional
         Why there is none.
     """
-    found = Values({}, [], {})
+    found = Values({}, [], [], {})
     for metric in METRICS:
         if metric.needs_truth and not isinstance(fitted, Comparison):
             found.notes[metric.key] = no_truth or ""
@@ -101,6 +116,8 @@ def scores_of(fitted: Fitted, no_truth: str | None = None) -> Values:
             continue
         if isinstance(value, Bound):
             found.bounds.append(metric.key)
+            if value.side == "worse":
+                found.unresolved.append(metric.key)
             found.notes[metric.key] = value.note
             value = value.value
         found.values[metric.key] = value
@@ -121,6 +138,15 @@ def _crossing(c: Comparison, threshold: float | NDArray[np.float64]) -> float | 
     found = c.rings.crossing(threshold)
     if found is None:
         return Bound(NYQUIST_CYCLES_PER_PX, "the curve stays above the threshold up to Nyquist")
+    if found == 0:
+        rows, columns = bounding_box(c.region)
+        width_px = max(rows.stop - rows.start, columns.stop - columns.start)
+        width_um = width_px * c.found.geometry.pixel_size_m * 1e6
+        note = (
+            "no resolution: the curve never rises above the threshold (limit: the field's width, "
+            f"{width_px} px or {width_um:.3g} µm)"
+        )
+        return Bound(1 / width_px, note, side="worse")
     return found
 
 
@@ -129,7 +155,7 @@ def _period_nm(c: Comparison, threshold: float | NDArray[np.float64]) -> float |
     pixel_nm = c.found.geometry.pixel_size_m * 1e9
     crossing = _crossing(c, threshold)
     if isinstance(crossing, Bound):
-        return Bound(pixel_nm / crossing.value, crossing.note)
+        return replace(crossing, value=pixel_nm / crossing.value)
     return pixel_nm / crossing
 
 

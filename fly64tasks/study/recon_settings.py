@@ -56,7 +56,7 @@ class ReconSpec(Spec, frozen=True):
     update_probe : bool, what suits the algorithm unless given
         True or false: let the probe change.
     n_images : int, all unless given
-        So many frames at most, drawn at random.
+        So many frames at most, at random.
     subsampling_seed : int
         Seed of that draw.
     seed : int

@@ -7,7 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fly64tasks.physics.frc import RingCorrelation, ring_correlation, soft_window
+from fly64tasks.physics.frc import (
+    MIN_RING_PIXELS,
+    RingCorrelation,
+    ring_correlation,
+    soft_window,
+)
 
 SIZE = 256
 WHOLE = np.ones((SIZE, SIZE))
@@ -107,6 +112,55 @@ def test_rings_before_the_curve_rises_are_passed_over():
     f = np.array([0.1, 0.2, 0.3, 0.4])
     rings = RingCorrelation(f, np.array([0.4, 0.7, 0.3, 0.6]), np.full(4, 100.0))
     assert rings.crossing(0.5) == pytest.approx(0.25)
-    assert rings.crossing(0.9) == 0.1
     assert rings.crossing(0.35) == pytest.approx(0.2875)
     assert rings.crossing(0.2) is None
+
+
+def test_curve_that_never_rises_above_its_threshold_resolves_no_frequency():
+    f = np.array([0.1, 0.2, 0.3, 0.4])
+    rings = RingCorrelation(f, np.array([0.4, 0.7, 0.3, 0.6]), np.full(4, 100.0))
+    assert rings.crossing(0.9) == 0.0
+
+
+def test_rings_of_few_pixels_count_nowhere():
+    f, n = np.array([0.1, 0.2, 0.3, 0.4]), np.array([MIN_RING_PIXELS - 1, 50.0, 60.0, 70.0])
+    assert RingCorrelation(f, np.array([0.9, 0.2, 0.2, 0.2]), n).crossing(0.5) == 0.0
+    assert RingCorrelation(f, np.array([0.1, 0.9, 0.7, 0.3]), n).crossing(0.5) == pytest.approx(
+        0.35
+    )
+    none_counts = RingCorrelation(f, np.ones(4), np.full(4, MIN_RING_PIXELS - 1))
+    assert none_counts.crossing(0.5) == 0.0
+
+
+def test_more_bits_are_a_higher_threshold_in_every_ring_that_counts():
+    n = np.array([0.4, MIN_RING_PIXELS, 20.0, 1e3, 1e6])
+    rings = RingCorrelation(np.linspace(0.1, 0.5, 5), np.zeros(5), n)
+    excess = rings.bit_threshold(1.0) - rings.bit_threshold(0.5)
+    assert (excess[rings.counted] > 0).all()
+    assert excess[0] < 0
+    assert (rings.bit_threshold(1.0)[rings.counted] < 1).all()
+
+
+def test_curve_that_falls_and_rises_again_is_followed_from_where_it_carries_a_bit():
+    """Above ½ bit at once, below it, then above both: the former 1-bit was the finer of the two."""
+    f, n = np.arange(1, 8) / 16, np.full(7, 100.0)  # ½ bit 0.307, 1 bit 0.452
+    rings = RingCorrelation(f, np.array([0.35, 0.2, 0.6, 0.6, 0.4, 0.1, 0.1]), n)
+    half, one = (rings.crossing(rings.bit_threshold(bits)) for bits in (0.5, 1.0))
+    assert half == pytest.approx(f[4] + (0.4 - 0.307) / 0.3 / 16, abs=1e-3)
+    assert one == pytest.approx(f[3] + (0.6 - 0.452) / 0.2 / 16, abs=1e-3)
+
+
+@pytest.mark.parametrize("most_pixels", [40.0, 400.0])
+def test_no_threshold_is_finer_than_a_lower_one_whatever_the_curve(most_pixels: float):
+    rng = np.random.default_rng(1)
+    f, n = np.arange(1, 21) / 40, np.linspace(14.0, most_pixels, 20)
+    for _ in range(2000):
+        rings = RingCorrelation(f, rng.uniform(0, 0.8, 20), n)
+        one, half, fixed = (
+            0.5 if crossing is None else crossing
+            for crossing in map(
+                rings.crossing, (rings.bit_threshold(1.0), rings.bit_threshold(0.5), 0.5)
+            )
+        )
+        assert one <= half
+        assert fixed <= half  # 0.5 is above the ½-bit curve from 14 pixels on

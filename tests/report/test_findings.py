@@ -2,7 +2,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from scored_study import NO_TRUTH, STUDY, layout_in, scores_of, write_run, write_scores, write_study
+from scored_study import (
+    NO_TRUTH,
+    STUDY,
+    layout_in,
+    scores_of,
+    unresolved,
+    write_run,
+    write_scores,
+    write_study,
+)
 
 from fly64tasks.report.findings import headline
 from fly64tasks.report.results import read_jobs
@@ -94,3 +103,20 @@ def test_nothing_is_claimed_of_scores_without_a_value(tmp_path: Path):
     assert headline(read_jobs(STUDY, layout)) == [
         "1 of 18 jobs (3 doses, 3 views, train and test) are reconstructed and scored."
     ]
+
+
+def test_jobs_without_a_resolution_are_counted_and_not_among_those_that_have_one(tmp_path: Path):
+    layout = write_study(tmp_path)
+    worst = case(1e3, "sparse", "test")
+    write_scores(layout, worst, **unresolved(worst))
+    assert headline(read_jobs(STUDY, layout))[-2:] == [
+        "The resolution (FRC, ½-bit, full period) goes from ≤ 20.0 nm (10³ photons, baseline, "
+        "train) to 60.0 nm (10³ photons, sparse, train).",
+        "1 job has no resolution at all, for the correlation never rises above the threshold: 10³ "
+        "photons, sparse, test.",
+    ]
+    for which in STUDY.cases():
+        write_scores(layout, which, **unresolved(which))
+    assert headline(read_jobs(STUDY, layout))[-1].startswith(
+        "18 jobs have no resolution (FRC, ½-bit, full period) at all, for "
+    )

@@ -1,12 +1,22 @@
 import csv
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from scored_study import NO_TRUTH, STUDY, layout_in, scores_of, write_run, write_scores, write_study
+from scored_study import (
+    NO_TRUTH,
+    STUDY,
+    layout_in,
+    scores_of,
+    unresolved,
+    write_run,
+    write_scores,
+    write_study,
+)
 
 from fly64tasks.errors import Fly64Error
 from fly64tasks.recon.files import LOG, LOSSES, RUN_RECORD
@@ -14,7 +24,7 @@ from fly64tasks.report import page, summary
 from fly64tasks.report.command import write_report
 from fly64tasks.report.files import REPORT, REPORT_FILES, SUMMARY_MD
 from fly64tasks.report.results import read_jobs
-from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL
+from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
 from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
@@ -72,7 +82,7 @@ def test_every_file_is_written_and_every_job_is_in_it(written: Layout):
     for case in STUDY.cases():
         assert f'id="job-{case.name}"' in html
         assert f">{scores_of(case)['metrics']['complex_nrmse']:.4f}<" in in_row(html, case)
-    assert html.count("data:image/webp;base64,") == 2 * 18
+    assert html.count("data:image/webp;base64,") == 2 * 18 + 6
     assert html.count("<svg") == 2 + 2 + 6 + 18
     assert not list(written.artifact_root.rglob("*.tmp*"))
 
@@ -125,6 +135,7 @@ def test_summary_is_tidy_and_complete(layout: Layout):
         "unit": "",
         "is_bound": "false",
         "note": "",
+        "bound": "",
     }
     by_metric = {row["metric"]: row for row in rows[: len(METRICS)]}
     assert by_metric["phase_ms_ssim"]["value"] == ""
@@ -132,6 +143,7 @@ def test_summary_is_tidy_and_complete(layout: Layout):
     assert by_metric["frc_halfbit_period_nm"]["value"] == "20.0"
     assert by_metric["frc_halfbit_period_nm"]["unit"] == "nm"
     assert by_metric["frc_halfbit_period_nm"]["is_bound"] == "true"
+    assert by_metric["frc_halfbit_period_nm"]["bound"] == "better"
 
 
 def test_bounds_and_absent_values_say_so(layout: Layout):
@@ -139,6 +151,31 @@ def test_bounds_and_absent_values_say_so(layout: Layout):
     assert ">≥ 0.500</td>" in row
     assert ">≤ 20.0</td>" in row
     assert 'data-sort="" title="the region is too small for five scales">–</td>' in row
+
+
+def test_score_that_is_only_a_limit_is_none_and_its_limit_no_number_of_the_page(layout: Layout):
+    for case in CASES:
+        write_scores(layout, case, **unresolved(case))
+    html = page_of(layout)
+    note = "no resolution: the curve never rises above the threshold"
+    assert f'data-sort="" title="{note}">none</td>' in in_row(html, CASES[0])
+    assert f"<dd>none<small>{note}</small></dd>" in section_of(html, CASES[0])
+    assert "3310" not in html
+    assert "3310" not in markdown_of(layout)
+    assert "| 10³ | train | none | none | none |" in markdown_of(layout)
+    row = next(row for row in rows_of(layout) if row["metric"] == "frc_halfbit_period_nm")
+    assert (row["value"], row["is_bound"], row["bound"]) == ("3310.0", "true", "worse")
+    assert row["note"] == note
+    write_report(ONE_DOSE, layout)
+
+
+def test_summary_of_an_older_version_is_known_as_ours(layout: Layout):
+    path = layout.artifact_root / "summary.csv"
+    path.write_text("case,dose,view,split,gridsize,metric,value,unit,is_bound,note\n")
+    write_report(ONE_DOSE, layout)
+    assert path.read_text().startswith(
+        "case,dose,view,split,gridsize,metric,value,unit,is_bound,note,bound\n"
+    )
 
 
 def test_every_string_of_a_file_is_escaped(tmp_path: Path):
@@ -266,6 +303,7 @@ def test_many_jobs_are_linked_to_and_not_held(tmp_path: Path):
         (LOSSES, "epoch,loss\n1,a\n", "column loss holds something that is not a number"),
         (FRC, "frc\n0.5\n", "has no column spatial_frequency_cycles_per_px"),
         (THUMBNAIL, "no picture", "damaged picture"),
+        (TRUTH_THUMBNAIL, "no picture", "damaged picture"),
         (COMPARISON, "no picture", "damaged picture"),
         (COMPARISON, "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot identify"),
     ],
@@ -316,3 +354,42 @@ def test_report_that_was_cut_off_is_written_whole_by_the_next_run(written: Layou
     (written.artifact_root / SUMMARY_MD).unlink()
     write_report(STUDY, written)
     assert {path: path.read_bytes() for path in files} == before
+
+
+def test_matrix_has_the_truth_its_colours_and_a_length_for_each_view_and_split(layout: Layout):
+    html = page_of(layout)
+    scales = re.search(r'<tr class="scales">.*?</tr>', html, re.S)[0]
+    assert scales.count("<img ") == 6
+    assert scales.count("linear-gradient(to right, #440154, ") == 6
+    assert scales.count("<span>−0.50</span><span>0.75 rad</span>") == 6
+    assert scales.count('<i style="width: 25.0%"></i> 500 nm') == 6  # of 200 pixels of 10 nm
+    assert scales.count("disc overlap 39%") == 6
+    assert "4.2·10⁴" not in html
+    assert html.count('<span class="light">1.2·10⁵\u00a0photons</span>') == 6
+    assert html.count("3\u00a0/px, 0.03\u00a0/nm²") >= 6
+
+
+def test_scale_that_is_not_that_of_all_tiles_is_not_shown(layout: Layout):
+    other = scores_of(CASES[0])["picture"] | {"high": 3.0}
+    write_scores(layout, CASES[0], picture=other)
+    two_doses = msgspec.structs.replace(STUDY, doses=(1e3, 1e4))
+    html = page_of(write_study(layout.artifact_root.parent, two_doses), two_doses)
+    assert html.count("linear-gradient(to right") == 6
+    write_scores(layout, CASES[0], picture=other)
+    assert page_of(layout, two_doses).count("linear-gradient(to right") == 5
+
+
+def test_scores_of_an_older_version_are_shown_without_what_they_lack(layout: Layout):
+    for case in CASES:
+        path = layout.recon_dir(case) / SCORES
+        older = scores_of(case)
+        del older["picture"]
+        older["set"] = {key: older["set"][key] for key in ("n_frames", "n_frames_in_set")}
+        path.write_text(json.dumps(older), "utf-8")
+        (layout.recon_dir(case) / TRUTH_THUMBNAIL).unlink()
+    html = page_of(layout)
+    assert ">0.1000</td>" in in_row(html, CASES[0])
+    assert "120 frames" in html
+    assert "linear-gradient(to right" not in html
+    assert "\u00a0/px" not in html
+    write_report(ONE_DOSE, layout)

@@ -109,6 +109,7 @@ def test_page_shows_every_job_without_complaint_and_without_the_network(
         assert page.locator("details.job").count() == 18
         assert page.locator("table.scores tbody tr").count() == 18
         assert page.locator(".tile img").count() == 17
+        assert page.locator(".reference img").count() == 6
         for picture in page.locator("img").all():
             assert picture.evaluate("(image) => image.complete && image.naturalWidth > 0")
         page.get_by_role("button", name="Open all").click()

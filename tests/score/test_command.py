@@ -83,6 +83,7 @@ def test_truth_under_scale_phase_and_ramp_scores_perfectly(
     assert values["frc_0p5_cycles_per_px"] == 0.5
     assert values["frc_0p5_period_nm"] == 20.0
     assert "frc_0p5_period_nm" in scores["bounds"]
+    assert scores["unresolved"] == []
     assert scores["alignment"]["scale"] == pytest.approx(1 / 2.5, rel=1e-4)
     assert scores["alignment"]["ramp_rad_per_px"] == pytest.approx([0.01, -0.02], abs=1e-5)
     assert scores["alignment"]["residual_shift_px"] == pytest.approx([0, 0], abs=0.011)
@@ -128,6 +129,25 @@ def test_garbage_scores_badly_in_every_metric(
     for metric in METRICS:
         value, limit = values[metric.key], limits[metric.key]
         assert value > limit if metric.better == "lower" else value < limit, metric.key
+
+
+def test_garbage_has_no_resolution_but_the_field_as_its_limit(
+    plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset
+):
+    rng = np.random.default_rng(0)
+    shape = small_set.object_guess.shape
+    garbage = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+    scores = scored(plant(garbage), small_sets["train"])
+    y0, y1, x0, x1 = scores["region"]["box_px"]
+    width = max(y1 - y0, x1 - x0)
+    crossings = {metric.key for metric in METRICS if metric.key.startswith("frc_")}
+    assert crossings == set(scores["unresolved"]) == set(scores["bounds"])
+    assert scores["metrics"]["frc_halfbit_cycles_per_px"] == pytest.approx(1 / width)
+    assert scores["metrics"]["frc_halfbit_period_nm"] == pytest.approx(10 * width)
+    assert scores["notes"]["frc_halfbit_period_nm"] == (
+        "no resolution: the curve never rises above the threshold (limit: the field's width, "
+        f"{width} px or {width / 100:.3g} µm)"
+    )
 
 
 def test_real_reconstruction_is_scored_and_drawn(small_sets: dict[str, Path], tmp_path: Path):
@@ -216,6 +236,9 @@ def test_command_line_prints_every_score(
     for metric in METRICS:
         assert f"\n{metric.label}" in f"\n{printed}"
     assert "≥ 0.5 cycles/px" in printed
+    folder = plant(np.random.default_rng(0).standard_normal(small_set.object_guess.shape))
+    assert score.main(arguments) == 0
+    assert "Resolution, FRC ½-bit   - (no resolution: the curve never" in capsys.readouterr().out
     assert score.main(["--input-npz", "absent.npz", "--output-dir", str(folder)]) == 3
     assert capsys.readouterr().err.startswith("error: absent.npz: no such file")
 

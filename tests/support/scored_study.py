@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from fly64tasks.recon.files import LOG, LOSSES, RUN_RECORD
-from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL
+from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
 from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
@@ -19,6 +19,22 @@ from fly64tasks.study.study import Study
 STUDY = Study(name="three doses")
 ERROR_AT = {"baseline": 0.1, "dense": 0.2, "sparse": 0.4}
 GEOMETRY = {"pixel_size_m": 1e-8, "energy_ev": 8800.0, "assumed": True}
+EXPOSURE = {
+    "photons_are": "incident",
+    "illuminated_px": 40123,
+    "probe_diameter_px": 16.0,
+    "nearest_spacing_px": 8.0,
+    "nearest_spacing_diameters": 0.5,
+    "nearest_disc_overlap": 0.391,
+}
+PICTURE = {
+    "quantity": "phase_rad",
+    "low": -0.5,
+    "high": 0.75,
+    "colour_map": "viridis",
+    "height_px": 100,
+    "width_px": 200,
+}
 SPEC = {"algorithm": "LSQML", "num_epochs": 3, "seed": 0, "n_images": None}
 VERSIONS = {"python": "3.11.7", "fly64tasks": "0.1.0", "ptychi": "2.2.0"}
 NO_TRUTH = {
@@ -80,9 +96,27 @@ def scores_of(case: Case, **changes: Any) -> dict[str, Any]:
             "n_rejected": 330,
             "acceptance_rate": 120 / 450,
             "overlap_notes": [],
+            "dose_photons_per_frame": case.dose,
+            "spacing_threshold": 6.4,
+            **EXPOSURE,
+            "photons_total": 120 * case.dose,
+            "photons_per_px": 120 * case.dose / 40123,
         },
+        "picture": PICTURE,
         "reconstruction": {"path": "reconstruction.npz", "sha256": "00" * 32},
     } | changes
+
+
+def unresolved(case: Case) -> dict[str, Any]:
+    """Return the changes to a job's scores whose correlation never rises above the threshold."""
+    key, scores = "frc_halfbit_period_nm", scores_of(case)
+    note = "no resolution: the curve never rises above the threshold"
+    return {
+        "metrics": scores["metrics"] | {key: 3310.0},
+        "bounds": [key],
+        "unresolved": [key],
+        "notes": {key: note},
+    }
 
 
 def run_of(**changes: Any) -> dict[str, Any]:
@@ -124,6 +158,7 @@ def write_scores(layout: Layout, case: Case, **changes: Any) -> Path:
     (folder / FRC).write_text("\n".join([header, *rows]) + "\n", "utf-8")
     ramp = np.linspace(0, 255, 32 * 64 * 3).reshape(32, 64, 3).astype(np.uint8)
     Image.fromarray(ramp).save(folder / THUMBNAIL)
+    Image.fromarray(ramp[:, ::-1]).save(folder / TRUTH_THUMBNAIL)
     Image.fromarray(ramp).resize((256, 64)).save(folder / COMPARISON)
     return folder
 

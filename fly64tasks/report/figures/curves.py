@@ -1,21 +1,25 @@
-"""Curves on axes: a score against dose, and Fourier ring correlation. Nothing here opens a file."""
+"""A score against dose, on axes. Nothing here opens a file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.transforms import ScaledTranslation
 
 from fly64tasks import plotstyle
 from fly64tasks.plotstyle import LIGHT
 from fly64tasks.report.results import Job
-from fly64tasks.report.wording import dose_text
+from fly64tasks.report.wording import UNRESOLVED, dose_text
 from fly64tasks.score.scorecard import Metric
 
 _DOSES_NAMED = 6
+_DOSES_DRAWN = 12
 
 
 def against_dose(
@@ -23,8 +27,9 @@ def against_dose(
 ) -> None:
     """Draw a score against dose: a line per view, broken at a missing job, its name at its end.
 
-    A value that is only a bound has an open marker. ``limits`` is the scale of all panels of the
-    score (`limits_of`).
+    A value that is only a bound has an open marker; a job without one, because it is worse than
+    could be seen, a cross at the edge where the scale is worst, and breaks the line. ``limits`` is
+    the scale of all panels of the score (`limits_of`).
     """
     axes.set_title(split)
     assumed = metric.unit == "nm" and any(job.geometry_assumed for job in jobs)
@@ -34,6 +39,7 @@ def against_dose(
     axes.set_xscale("log")
     every = doses_of(jobs)
     ends: list[tuple[float, float, str, str]] = []
+    crosses: list[tuple[str, list[float]]] = []
     for view, look in looks_of(jobs).items():
         line = {
             job.case.dose: (value, job.is_bound(metric))
@@ -42,6 +48,12 @@ def against_dose(
             and (value := job.value(metric)) is not None
             and np.isfinite(value)
         }
+        nowhere = [
+            job.case.dose
+            for job in jobs
+            if (job.case.view, job.case.split) == (view, split) and job.is_unresolved(metric)
+        ]
+        crosses.append((look["color"], nowhere))
         if not line:
             continue
         axes.plot(every, [line.get(dose, (np.nan,))[0] for dose in every], **look, clip_on=False)
@@ -50,9 +62,10 @@ def against_dose(
                 axes.plot(dose, value, **look, markerfacecolor=LIGHT["paper"], clip_on=False)
         last = max(line)
         ends.append((last, line[last][0], view, look["color"]))
-    if limits is None or not ends:
+    if limits is None or not (ends or any(doses for _, doses in crosses)):
         say_empty(axes, f"no {metric.label} here")
         return
+    _cross(axes, crosses, worst=1.0 if metric.better == "lower" else 0.0)
     if limits[0] > 0:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -67,9 +80,26 @@ def against_dose(
     _name_ends(axes, ends, every[-1])
 
 
+def _cross(axes: Axes, crosses: Sequence[tuple[str, list[float]]], *, worst: float) -> None:
+    """Mark doses without a score at one edge of the axes, views side by side and not in a heap."""
+    for index, (colour, doses) in enumerate(crosses):
+        aside_in = 0.08 * (index - (len(crosses) - 1) / 2)
+        aside = ScaledTranslation(aside_in, 0, axes.figure.dpi_scale_trans)
+        place = axes.get_xaxis_transform() + aside
+        look: dict[str, Any] = {"color": colour, "marker": "x", "linestyle": "", "clip_on": False}
+        axes.plot(doses, [worst] * len(doses), transform=place, **look, markeredgewidth=1.5)
+    if any(doses for _, doses in crosses):
+        look = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "center"}
+        axes.annotate(f"× {UNRESOLVED}", (1, worst), xytext=(4, 0), color=LIGHT["muted"], **look)
+
+
 def _name_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]], last_dose: float) -> None:
     """Write each line's name right of its end; those at the last dose are moved apart."""
-    from_pixels, gap = axes.transAxes.inverted().transform, 0.075
+    from_pixels = axes.transAxes.inverted().transform
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    height_px = axes.get_window_extent().height
+    gap = 1.25 * matplotlib.rcParams["font.size"] * figure.dpi / 72 / height_px
     placed: list[float] = []
     for dose, value, view, colour in sorted(ends, key=lambda end: end[1]):
         x, height = map(float, from_pixels(axes.transData.transform((dose, value))))
@@ -88,32 +118,18 @@ def _name_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]], last_d
         )
 
 
-def frc_curves(axes: Axes, jobs: Sequence[Job], looks: dict[str, dict[str, Any]]) -> None:
-    """Draw the correlation of one dose and split, a line per view, and the thresholds.
-
-    The thresholds depend on the number of pixels in a ring: those of the first view are drawn.
-    """
-    case = jobs[0].case
-    axes.set_title(f"{dose_text(case.dose)} photons, {case.split}")
-    for job in jobs:
-        if job.frc is None:
-            continue
-        look = looks[job.case.view] | {"marker": ""}
-        axes.plot(job.frc.frequency, job.frc.frc, **look, linewidth=1.5, label=job.case.view)
-    curves = jobs[0].frc
-    if curves is not None:
-        dotted: dict[str, Any] = {"color": LIGHT["muted"], "linewidth": 0.9}
-        axes.plot(curves.frequency, curves.one_bit, **dotted, linestyle="--", label="1-bit")
-        axes.plot(curves.frequency, curves.half_bit, **dotted, linestyle=":", label="½-bit")
-    axes.set_xlim(0, 0.5)
-    axes.set_ylim(0, 1.02)
-    axes.set_xlabel("spatial frequency (cycles/px)")
-    axes.set_ylabel("FRC")
-
-
 def doses_of(jobs: Sequence[Job]) -> tuple[float, ...]:
     """Return the doses, in order."""
     return tuple(dict.fromkeys(job.case.dose for job in jobs))
+
+
+def drawn_doses(jobs: Sequence[Job]) -> tuple[float, ...]:
+    """Return the doses that have a panel of their own: all, or so many spread evenly over them."""
+    doses = doses_of(jobs)
+    if len(doses) <= _DOSES_DRAWN:
+        return doses
+    chosen = np.linspace(0, len(doses) - 1, _DOSES_DRAWN).round().astype(int)
+    return tuple(doses[index] for index in chosen)
 
 
 def looks_of(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
@@ -129,6 +145,13 @@ def limits_of(jobs: Sequence[Job], metric: Metric) -> tuple[float, float] | None
         return None
     low, high = min(values), max(values)
     return (low / 1.3, high * 1.3) if low > 0 else (min(0.0, low * 1.1), high * 1.1 or 1.0)
+
+
+def empty_figure(text: str) -> Figure:
+    """Return a figure that says why it has nothing to show."""
+    figure = Figure(figsize=(plotstyle.PAGE_IN, 1.2))
+    figure.text(0.5, 0.5, text, ha="center", color=LIGHT["muted"])
+    return figure
 
 
 def say_empty(axes: Axes, text: str) -> None:

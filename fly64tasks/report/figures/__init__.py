@@ -1,0 +1,1 @@
+"""What the report draws: scores against dose, the correlation, the matrix of reconstructions."""
