@@ -180,7 +180,7 @@ def test_events_and_log_that_can_not_be_written_end_no_run(
         code = runner.main(
             [
                 "--input-npz", str(source), "--output-dir", str(folder), "--events", str(events),
-                "--num-epochs", "6", "--warmup-epochs", "2",
+                "--algorithm", "LSQML", "--num-epochs", "6", "--warmup-epochs", "2",
             ]
         )  # fmt: skip
         assert code == 0, capsys.readouterr().err
@@ -238,7 +238,16 @@ def limited(headroom_mib: int, source: Path, folder: Path, *more: str) -> tuple[
     return exit_code, error
 
 
-RANDOM = ("--warmup-epochs", "0", "--batching", "RANDOM", "--num-epochs", "6")
+RANDOM = (
+    "--algorithm",
+    "LSQML",
+    "--warmup-epochs",
+    "0",
+    "--batching",
+    "RANDOM",
+    "--num-epochs",
+    "6",
+)
 
 
 def test_batch_that_does_not_fit_fails_with_the_one_that_does(large_set: Path, tmp_path: Path):
@@ -285,7 +294,9 @@ def test_set_that_does_not_fit_is_no_damaged_set(large_set: Path, tmp_path: Path
 def test_batch_that_does_not_fit_on_a_gpu_fails_with_the_one_that_does(
     large_set: Path, tmp_path: Path
 ):
-    spec = ReconSpec(warmup_epochs=0, batching="RANDOM", num_epochs=6, batch_size=120)
+    spec = ReconSpec(
+        algorithm="LSQML", warmup_epochs=0, batching="RANDOM", num_epochs=6, batch_size=120
+    )
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(200 * 2**20 / total)
     try:

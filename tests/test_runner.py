@@ -178,7 +178,8 @@ def test_every_signal_leaves_a_checkpoint_and_says_so_in_the_same_words(
     process = subprocess.Popen(
         [
             sys.executable, "-m", "fly64tasks.runner", "--input-npz", str(small_sets["train"]),
-            "--output-dir", str(output), "--num-epochs", "100000", "--events", str(events),
+            "--output-dir", str(output), "--algorithm", "LSQML", "--num-epochs", "100000",
+            "--events", str(events),
         ],
         stderr=subprocess.PIPE,
         text=True,

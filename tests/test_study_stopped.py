@@ -11,7 +11,7 @@ import pytest
 from engine_project import assert_nothing_left, start, wait_for
 from small_study import ONE_DOSE, new_project
 
-STUDY = ONE_DOSE.replace("num_epochs = 3", "num_epochs = 100000")
+STUDY = ONE_DOSE.replace("num_epochs = 3", 'algorithm = "LSQML"\nnum_epochs = 100000')
 JOB = "recon:dose_1000_sparse_train"
 RESULTS = "reports/dose_1000/sparse/train"
 

@@ -175,9 +175,15 @@ EPOCHS = 60
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP)
 
 
-def command(input_npz: Path, folder: Path, *more: str) -> list[str]:
+ALGORITHMS = {
+    "LSQML": ["--algorithm", "LSQML"],
+    "MAP": ["--algorithm", "MAP", "--tolerance-nats", "0"],  # so that it does not end before
+}
+
+
+def command(input_npz: Path, folder: Path, *more: str, algorithm: str = "LSQML") -> list[str]:
     paths = ["--input-npz", str(input_npz), "--output-dir", str(folder)]
-    epochs = ["--num-epochs", str(EPOCHS), "--device", "cpu"]
+    epochs = ["--num-epochs", str(EPOCHS), "--device", "cpu", *ALGORITHMS[algorithm]]
     return [sys.executable, "-m", "fly64tasks.runner", *paths, *epochs, *more]
 
 
@@ -202,7 +208,12 @@ def test_max_seconds_ends_with_75_and_the_next_run_goes_on(
 
 
 def kill_and_resume(
-    input_npz: Path, folder: Path, undisturbed: dict[str, bytes], kills: int, seed: int
+    input_npz: Path,
+    folder: Path,
+    undisturbed: dict[str, bytes],
+    kills: int,
+    seed: int,
+    algorithm: str,
 ) -> list[str]:
     """Kill a run so many times, each at a random later epoch; return what each kill met."""
     rng = random.Random(seed)
@@ -211,7 +222,8 @@ def kill_and_resume(
         number = SIGNALS[kill % len(SIGNALS)]
         events = folder / f"events_{kill}.jsonl"
         epoch = rng.randint(1, EPOCHS - 2)
-        arguments = command(input_npz, folder, "--checkpoint-epochs", "1", "--events", str(events))
+        more = ("--checkpoint-epochs", "1", "--events", str(events))
+        arguments = command(input_npz, folder, *more, algorithm=algorithm)
         running = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
         wait_for_epoch(running, events, epoch)
         time.sleep(rng.uniform(0, 0.05))
@@ -226,13 +238,13 @@ def kill_and_resume(
             assert (folder / CHECKPOINT).exists()
             assert not (folder / RECONSTRUCTION).exists()
             told.append(number.name)
-    assert runner.main(command(input_npz, folder)[3:]) == 0
+    assert runner.main(command(input_npz, folder, algorithm=algorithm)[3:]) == 0
     assert result(folder) == undisturbed
     return told
 
 
 def test_study_that_was_killed_goes_on_within_the_reconstruction(project: Path):
-    study = SMALL_STUDY.replace("num_epochs = 3", "num_epochs = 60")
+    study = SMALL_STUDY.replace("num_epochs = 3", 'algorithm = "LSQML"\nnum_epochs = 60')
     (project / "study.toml").write_text(f"{study}\n[checkpoint]\nepochs = 1\n", "utf-8")
     folder = project / "reports/dose_1000/baseline/train"
     running = start(project, "recon:dose_1000_baseline_train")
@@ -247,26 +259,30 @@ def test_study_that_was_killed_goes_on_within_the_reconstruction(project: Path):
     assert not (folder / CHECKPOINT).exists()
 
 
-@pytest.fixture
-def undisturbed(small_sets: dict[str, Path], tmp_path: Path) -> dict[str, bytes]:
-    folder = tmp_path / "undisturbed"
-    assert runner.main(command(small_sets["train"], folder)[3:]) == 0
+def undisturbed(input_npz: Path, folder: Path, algorithm: str) -> dict[str, bytes]:
+    """Return the results of a run that nothing cuts off."""
+    assert runner.main(command(input_npz, folder, algorithm=algorithm)[3:]) == 0
     return result(folder)
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_killed_run_goes_on_to_the_bytes_of_the_undisturbed_one(
-    small_sets: dict[str, Path], tmp_path: Path, undisturbed: dict[str, bytes]
+    small_sets: dict[str, Path], tmp_path: Path, algorithm: str
 ):
-    told = kill_and_resume(small_sets["train"], tmp_path / "killed", undisturbed, kills=2, seed=1)
+    source = small_sets["train"]
+    expected = undisturbed(source, tmp_path / "undisturbed", algorithm)
+    told = kill_and_resume(source, tmp_path / "killed", expected, 2, 1, algorithm)
     assert len(told) == 2
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_hundred_kills_end_in_the_bytes_of_the_undisturbed_run(
-    small_sets: dict[str, Path], tmp_path: Path, undisturbed: dict[str, bytes]
+    small_sets: dict[str, Path], tmp_path: Path, algorithm: str
 ):
-    told: list[str] = []
+    source, told = small_sets["train"], []
+    expected = undisturbed(source, tmp_path / "undisturbed", algorithm)
     while len([name for name in told if name != "ended"]) < 100:
         folder = tmp_path / f"killed_{len(told)}"
-        told += kill_and_resume(small_sets["train"], folder, undisturbed, kills=10, seed=len(told))
-    print({name: told.count(name) for name in sorted(set(told))})
+        told += kill_and_resume(source, folder, expected, 10, len(told), algorithm)
+    print(algorithm, {name: told.count(name) for name in sorted(set(told))})
