@@ -103,9 +103,11 @@ def machine_error(error: OSError | MemoryError) -> MachineError:
     return MachineError(f"{where}{said}" + (f"; {advice}" if advice else ""))
 
 
-def failed_reconstruction(reason: str) -> ReconstructionError:
-    """Return what is said of a reconstruction that is none, with what to try."""
-    hint = "try fewer epochs, another noise_model or batching, or update_probe = false"
+def failed_reconstruction(reason: str, algorithm: str) -> ReconstructionError:
+    """Return what is said of a reconstruction that is none, with what has helped others."""
+    hint = "try algorithm MAP, or a smaller batch_size"
+    if algorithm == "MAP":
+        hint = "look at the set: its positions, its probe, its frames"
     return ReconstructionError(f"{reason}; {hint}")
 
 

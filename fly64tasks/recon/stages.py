@@ -197,7 +197,9 @@ def _run_stages(
                 losses.append(run_epoch(task, len(losses) + 1))
                 on_epoch(len(losses), losses[-1])
                 if not np.isfinite(losses[-1]):
-                    raise failed_reconstruction(f"the loss is not finite after epoch {len(losses)}")
+                    raise failed_reconstruction(
+                        f"the loss is not finite after epoch {len(losses)}", stage.algorithm
+                    )
                 if checkpoints:
                     capture = partial(state.capture, task)
                     checkpoints.after_epoch(index, losses, before, capture)
@@ -246,18 +248,22 @@ def _check(result: Reconstruction, start: Start, spec: ReconSpec) -> None:
     for name, array in (("object", result.obj), ("probe", result.probe)):
         bad = array.size - int(np.count_nonzero(np.isfinite(array)))
         if bad:
-            raise failed_reconstruction(f"the {name} holds {bad} values that are not finite")
+            raise failed_reconstruction(
+                f"the {name} holds {bad} values that are not finite", spec.algorithm
+            )
     first, last = result.loss[result.comparable_from], result.loss[-1]
     # DM's loss is the change of the exit waves, which need not be largest at first.
     if spec.algorithm != "DM" and last > DIVERGED_LOSS_RATIO * first:
         raise failed_reconstruction(
-            f"diverged: the loss ended at {last:.3g}, above its start of {first:.3g}"
+            f"diverged: the loss ended at {last:.3g}, above its start of {first:.3g}",
+            spec.algorithm,
         )
     seen = _illuminated(start)
     ratio = float(np.abs(result.obj[seen]).mean() / np.abs(start.obj[seen]).mean())
     if not 1 / COLLAPSED_MAGNITUDE_RATIO < ratio < COLLAPSED_MAGNITUDE_RATIO:
         raise failed_reconstruction(
-            f"diverged: the object's mean magnitude went to {ratio:.3g} of its start"
+            f"diverged: the object's mean magnitude went to {ratio:.3g} of its start",
+            spec.algorithm,
         )
 
 

@@ -55,7 +55,9 @@ def run_epoch(task: Any, epoch: int) -> float:
     try:
         task.run(1)
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-        raise failed_reconstruction(f"pty-chi failed in epoch {epoch}: {error}") from None
+        raise failed_reconstruction(
+            f"pty-chi failed in epoch {epoch}: {error}", algorithm="LSQML"
+        ) from None
     return float(task.reconstructor.loss_tracker.table["loss"].iloc[-1])
 
 
