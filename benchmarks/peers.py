@@ -41,7 +41,7 @@ from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.recon import command
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.recon import ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.study import read_study
 
 ONE_THREAD = {
