@@ -38,7 +38,7 @@ from fly64tasks.recon.runlog import logging_to
 from fly64tasks.score.files import SCORES
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 
-SPEC = ReconSpec(num_epochs=6, warmup_epochs=2)
+SPEC = ReconSpec(algorithm="LSQML", num_epochs=6, warmup_epochs=2)
 EVERY_EPOCH = CheckpointSpec(epochs=1)
 RESULTS = (RECONSTRUCTION, PRODUCT, LOSSES)
 
@@ -234,7 +234,7 @@ def limited(headroom_mib: int, source: Path, folder: Path, *more: str) -> tuple[
     """Run the runner with so much memory to take; return its exit code and what it said."""
     arguments = ["--input-npz", str(source), "--output-dir", str(folder), "--device", "cpu", *more]
     exit_code, _, error = warm.call(run_with_limit, headroom_mib, arguments)
-    assert "Traceback" not in error
+    assert "Traceback" not in error, error
     return exit_code, error
 
 

@@ -81,6 +81,7 @@ def run(
     from fly64tasks.recon.checkpoint import Checkpoints
     from fly64tasks.recon.ptychi import device as devices
 
+    files.load_writers()
     where = devices.resolve(device)
     of_run = record.begun(input_npz, start, spec, where, devices.hardware_name(where))
     checkpoints = Checkpoints.of_run(

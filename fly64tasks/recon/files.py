@@ -3,7 +3,7 @@
 `command` writes, refuses and removes by it, tasks name and clean their targets by it, `doit verify`
 reads them by it and the report links to them. Another file beside ``reconstruction.npz`` is a row
 of `RESULTS` and the function that writes it. `doit list` reads the table: numerical packages are
-imported when a file is written.
+imported by `load_writers`, before a run.
 """
 
 from __future__ import annotations
@@ -120,6 +120,12 @@ def remove_results(folder: Path) -> None:
     """Remove `RESULTS`: another run begins, or this one failed."""
     for file in RESULTS:
         (folder / file.name).unlink(missing_ok=True)
+
+
+def load_writers() -> None:
+    """Import what writing takes, before the work that is to be kept: later memory may be short."""
+    from fly64tasks.data.writers import product  # noqa: F401
+    from fly64tasks.recon import record, result  # noqa: F401
 
 
 def write_results(folder: Path, finished: Finished) -> None:
