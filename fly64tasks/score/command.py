@@ -125,7 +125,8 @@ def assess(
     refuse_another(dataset, found)
     absent = why_no_truth(dataset, found)
     comparison = None if absent else compare(dataset, found, spec)
-    scored = scores_of(comparison or Fitted(dataset, found, spec), absent)
+    fitted = comparison or Fitted(dataset, found, spec)
+    scored = scores_of(fitted, absent)
     scores = {
         "writer": WRITER,
         "schema": SCHEMA,
@@ -137,6 +138,8 @@ def assess(
         },
         "region": None if comparison is None else _region_of(comparison, spec),
         "alignment": None if comparison is None else _alignment_of(comparison),
+        "flat_object": None if comparison is None else {"complex_nrmse": comparison.flat_error},
+        "fit": fitted.data_fit.said,
         "metrics": {metric.key: scored.values.get(metric.key) for metric in METRICS},
         "bounds": scored.bounds,
         "notes": scored.notes,
@@ -226,7 +229,7 @@ def _print_scores(input_npz: Path, output_dir: Path) -> int:
     scores = score(input_npz, output_dir, ScoreSpec())
     for metric in METRICS:
         value = scores["metrics"][metric.key]
-        bound = {"lower": "≤ ", "higher": "≥ "}[metric.better]
+        bound = "≥ " if metric.better == "higher" else "≤ "
         shown = (
             f"- ({scores['notes'][metric.key]})"
             if value is None
