@@ -96,9 +96,9 @@ def said_of_fit(
     fits, words = verdict(fit.chi2, counts_per_pixel, diffraction_amplitude[0].size)
     frame, pixel = fit.worst_frame, fit.worst_pixel
     of_frame, of_pixel = float(fit.of_frames[frame]), float(fit.of_pixels[pixel])
-    if of_frame > BAD_FRAME_ABOVE * max(np.median(fit.of_frames), 1):
+    if _is_odd_one_out(fit.found_by_frame, fit.expected_by_frame, fit.of_frames, BAD_FRAME_ABOVE):
         words += f"; frame {frames[frame]} stands out"
-    if of_pixel > BAD_PIXEL_ABOVE * max(np.median(fit.of_pixels), 1):
+    if _is_odd_one_out(fit.found_by_pixel, fit.expected_by_pixel, fit.of_pixels, BAD_PIXEL_ABOVE):
         words += f"; detector pixel y {pixel[0]}, x {pixel[1]} stands out"
     return {
         "chi2": fit.chi2,
@@ -107,6 +107,18 @@ def said_of_fit(
         "worst_frame": {"index": int(frames[frame]), "chi2": of_frame},
         "worst_pixel": {"yx": list(pixel), "chi2": of_pixel},
     }
+
+
+def _is_odd_one_out(
+    found: NDArray[np.float64],
+    expected: NDArray[np.float64],
+    chi2: NDArray[np.float64],
+    above: float,
+) -> bool:
+    """Return whether the worst are far from the median, and the rest fits without them."""
+    bad = chi2 > above * max(float(np.median(chi2)), 1.0)
+    rest = found[~bad].sum() <= FITS_BELOW * expected[~bad].sum()
+    return bool(bad.any() and rest)
 
 
 def verdict(chi2: float, counts_per_pixel: float, pixels: int) -> tuple[bool | None, str]:

@@ -48,6 +48,14 @@ def test_bad_pixel_is_named_y_first():
     assert said["words"] == "does not fit; detector pixel y 2, x 5 stands out"
 
 
+def test_none_is_named_where_the_others_do_not_fit_either():
+    spoilt = 2 * counts()
+    spoilt[3] *= 16
+    said = said_of_fit(np.sqrt(spoilt), PREDICTED, FRAMES, counts=True)
+    assert said["worst_frame"]["index"] == 103
+    assert said["words"] == "does not fit"
+
+
 def test_what_is_not_counts_has_no_chi2_but_words():
     said = said_of_fit(PREDICTED / 7, PREDICTED, FRAMES, counts=False)
     assert said == {
