@@ -32,7 +32,7 @@ UNCONVERGED_UP_TO = 10.0
 has a chi2 that grows with them, and those of wrong answers lie ten times higher."""
 
 BAD_FRAME_ABOVE = 5.0
-"""Times the median frame: right answers were seen up to 2 times, flips up to 3."""
+"""Times the median frame: right answers were seen up to 1.5 times (4.5 at 1e7 photons), flips 3."""
 
 BAD_PIXEL_ABOVE = 20.0
 """Times the median pixel: right answers were seen up to 10 times, flips up to 7."""
