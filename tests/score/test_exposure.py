@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fly64tasks.study.recon import ReconSpec
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.physics.overlap import disc_overlap
 from fly64tasks.score.compare import Fitted
 from fly64tasks.score.exposure import exposure_of
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import Geometry, ScoreSpec
 
 SIZE = 32

@@ -23,7 +23,7 @@ from fly64tasks.recon import command as recon
 from fly64tasks.recon.files import PRODUCT, RECONSTRUCTION
 from fly64tasks.recon.result import Reconstructed, read_reconstruction
 from fly64tasks.score import compare
-from fly64tasks.score.fit import data_r_factor
+from fly64tasks.score.fit import data_fit
 from fly64tasks.score.scorecard import scores_of
 from fly64tasks.simulation.simulate import make_base, simulate
 from fly64tasks.study.recon_settings import ReconSpec
@@ -93,7 +93,7 @@ def test_forward_model_of_ptychodus_predicts_what_ours_does(
     measured = dataset.diffraction_amplitude
     predicted = predicted * ((measured**2).sum() / predicted.sum())  # its transform has a factor
     theirs = image_quality.r_factor(measured, np.sqrt(predicted))
-    assert theirs == pytest.approx(data_r_factor(dataset, found), rel=0.01)
+    assert theirs == pytest.approx(data_fit(dataset, found).r_factor, rel=0.01)
 
 
 def as_product(ptychodus: SimpleNamespace, path: Path, found: Reconstructed, obj: Any) -> Any:
