@@ -32,7 +32,8 @@ UNCONVERGED_UP_TO = 10.0
 has a chi2 that grows with them, and those of wrong answers lie ten times higher."""
 
 BAD_FRAME_ABOVE = 5.0
-"""Times the median frame: right answers were seen up to 1.5 times (4.5 at 1e7 photons), flips 3."""
+"""Times the median frame: right answers were seen up to 1.5 times (4.5 at 1e7 photons, from where
+on the limit grows with the photons, as convergence does: 11 at 1e8), flips 3."""
 
 BAD_PIXEL_ABOVE = 20.0
 """Times the median pixel: right answers were seen up to 10 times, flips up to 7."""
@@ -96,9 +97,11 @@ def said_of_fit(
     fits, words = verdict(fit.chi2, counts_per_pixel, diffraction_amplitude[0].size)
     frame, pixel = fit.worst_frame, fit.worst_pixel
     of_frame, of_pixel = float(fit.of_frames[frame]), float(fit.of_pixels[pixel])
-    if _is_odd_one_out(fit.found_by_frame, fit.expected_by_frame, fit.of_frames, BAD_FRAME_ABOVE):
+    least = max(1.0, _brightness(counts_per_pixel, diffraction_amplitude[0].size))
+    frame_above, pixel_above = BAD_FRAME_ABOVE * least, BAD_PIXEL_ABOVE * least
+    if _is_odd_one_out(fit.found_by_frame, fit.expected_by_frame, fit.of_frames, frame_above):
         words += f"; frame {frames[frame]} stands out"
-    if _is_odd_one_out(fit.found_by_pixel, fit.expected_by_pixel, fit.of_pixels, BAD_PIXEL_ABOVE):
+    if _is_odd_one_out(fit.found_by_pixel, fit.expected_by_pixel, fit.of_pixels, pixel_above):
         words += f"; detector pixel y {pixel[0]}, x {pixel[1]} stands out"
     return {
         "chi2": fit.chi2,
@@ -107,6 +110,11 @@ def said_of_fit(
         "worst_frame": {"index": int(frames[frame]), "chi2": of_frame},
         "worst_pixel": {"yx": list(pixel), "chi2": of_pixel},
     }
+
+
+def _brightness(counts_per_pixel: float, pixels: int) -> float:
+    """Return the photons of a mean frame over those from where on convergence decides."""
+    return counts_per_pixel * pixels / CONVERGENCE_PHOTONS_PER_FRAME
 
 
 def _is_odd_one_out(
@@ -140,7 +148,7 @@ def verdict(chi2: float, counts_per_pixel: float, pixels: int) -> tuple[bool | N
     """
     if chi2 < SAYS_NOTHING_BELOW:
         return None, "says nothing: frames share too little"
-    brightness = counts_per_pixel * pixels / CONVERGENCE_PHOTONS_PER_FRAME
+    brightness = _brightness(counts_per_pixel, pixels)
     if brightness > 1 and FITS_BELOW < chi2 <= UNCONVERGED_UP_TO * brightness:
         photons = f"{CONVERGENCE_PHOTONS_PER_FRAME:g} photons a frame"
         return None, f"above {photons} convergence decides, not noise"

@@ -48,6 +48,18 @@ def test_bad_pixel_is_named_y_first():
     assert said["words"] == "does not fit; detector pixel y 2, x 5 stands out"
 
 
+def test_none_is_named_that_only_lacks_convergence_above_1e7_photons():
+    predicted = np.full((20, 8, 8), 1000.0)  # 6.4e7 photons a frame
+    bright = np.random.default_rng(0).poisson(predicted**2).astype(float)
+    bright[3] *= 1.003  # a chi2 of 10, as the last frame of right answers had
+    said = said_of_fit(np.sqrt(bright), predicted, FRAMES, counts=True)
+    assert said["worst_frame"] == {"index": 103, "chi2": pytest.approx(10, abs=3)}
+    assert "stands out" not in said["words"]
+    bright[3] *= 1.03
+    said = said_of_fit(np.sqrt(bright), predicted, FRAMES, counts=True)
+    assert said["words"].endswith("; frame 103 stands out")
+
+
 def test_none_is_named_where_the_others_do_not_fit_either():
     spoilt = 2 * counts()
     spoilt[3] *= 16
