@@ -1,12 +1,11 @@
 """chi2 of right and of wrong answers: the tables of docs/scores.md.
 
-    python benchmarks/fit.py spoilt [--algorithm LSQML]
-    python benchmarks/fit.py study [--views baseline,dense,sparse]
+    python benchmarks/fit.py spoilt [--algorithm MAP]
+    python benchmarks/fit.py study [--algorithm MAP] [--views baseline,dense,sparse]
 
 `spoilt` reconstructs sets of 32 px frames at each dose, as they are and spoilt in one way each;
-`study` the default study's train sets. A cell is chi2 (largest of a frame, of a pixel) of the
-default reconstruction (100 epochs of algorithms other than LSQML), or why there is none. Prints
-Markdown.
+`study` the default study's train sets. A cell is chi2 (largest of a frame, of a pixel) of a
+reconstruction with the algorithm's own defaults, or why there is none. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -128,17 +127,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", choices=["spoilt", "study"])
     parser.add_argument("--views", default="baseline,dense,sparse")
-    parser.add_argument("--algorithm", default="LSQML")
+    parser.add_argument("--algorithm", default=ReconSpec().algorithm)
     parser.add_argument("--way", choices=WAYS, help="one row of `spoilt`; all unless given")
     options = parser.parse_args()
-    study = Study()
+    study, spec = Study(), ReconSpec(algorithm=options.algorithm)
     doses = DOSES if options.table == "spoilt" else study.sorted_doses
     print("| | " + " | ".join(f"{dose:g}" for dose in doses) + " |")
     print("|---" * (len(doses) + 1) + "|")
     if options.table == "spoilt":
-        spec = study.recon
-        if options.algorithm != spec.algorithm:
-            spec = ReconSpec(algorithm=options.algorithm, num_epochs=100)
         for name in WAYS if options.way is None else (options.way,):
             cells = (cell(spoilt(small_set(dose), name), spec) for dose in doses)
             print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
@@ -148,7 +144,7 @@ def main() -> None:
         for dose in doses:
             with tempfile.TemporaryDirectory() as folder:
                 dataset = train_set(study, Path(folder), dose, view, None)
-            cells.append(cell(dataset, study.recon))
+            cells.append(cell(dataset, spec))
         print(f"| {view} | " + " | ".join(cells) + " |", flush=True)
 
 
