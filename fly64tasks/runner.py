@@ -23,6 +23,7 @@ from fly64tasks.doitext.running import signals
 from fly64tasks.recon.command import run
 from fly64tasks.recon.epochs import showing
 from fly64tasks.recon.files import RECONSTRUCTION
+from fly64tasks.recon.fit import in_short
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import parse_spec, settings_of
 
@@ -79,7 +80,7 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
     print(
         f"{result}: {record['start']['n_frames']} frames, "
         f"{record['loss']['epochs']} epochs of {spec.algorithm} in {record['seconds']:.0f} s on "
-        f"{record['device']['name']}, loss {record['loss']['last']:.4g}"
+        f"{record['device']['name']}, loss {record['loss']['last']:.4g}, {in_short(record['fit'])}"
     )
     return 0
 

@@ -35,6 +35,7 @@ from fly64tasks.recon.files import LOG, LOSSES, RECONSTRUCTION, RUN_RECORD
 from fly64tasks.report.command import write_report
 from fly64tasks.report.files import REPORT, SUMMARY_CSV, SUMMARY_MD
 from fly64tasks.report.results import read_jobs
+from fly64tasks.report.wording import HARD_SPACE
 from fly64tasks.score import command as score
 from fly64tasks.score.files import FRC, SCORES
 from fly64tasks.study.paths import Layout
@@ -582,14 +583,14 @@ def test_texts_of_a_record_reach_no_terminal_and_no_browser_as_they_are(tmp_path
             log.seek(2**31)
             log.write(EVIL.encode("utf-8", "replace"))
     record = scores_of(scored)
-    for key in ("notes", "settings", "set", "reconstruction"):
+    for key in ("fit", "notes", "settings", "set", "reconstruction"):
         record[key] = with_text(record[key], EVIL)
     folder = write_scores(layout, scored)
     (folder / SCORES).write_text(json.dumps(record), "utf-8")
     write_report(study, layout)
     for name in (REPORT, SUMMARY_CSV, SUMMARY_MD):
         text = (layout.artifact_root / name).read_text("utf-8")
-        assert all(char.isprintable() or char in "\n" for char in text), name
+        assert all(char.isprintable() or char in f"\n{HARD_SPACE}" for char in text), name
         assert r"\x1b" in text
         assert "<script>alert" not in text or name == SUMMARY_CSV
 

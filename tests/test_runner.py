@@ -43,6 +43,7 @@ def test_run_writes_everything_and_says_what_it_did(small_sets: dict[str, Path],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "128 frames, 12 epochs of LSQML" in done.stdout
+    assert re.search(r"loss \d\.\d+, chi2 \d\.\d+ \([a-z].*\)\n$", done.stdout)
     assert "epoch 10/12 loss " in done.stderr
     assert sorted(path.name for path in output.iterdir()) == [
         "losses.csv",

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from fly64tasks.errors import ReconstructionError, failure_of
-from fly64tasks.recon import files, record
+from fly64tasks.recon import files, fit, record
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.recon.runlog import logging_to
 from fly64tasks.recon.start import read_start
@@ -104,6 +106,12 @@ def run(
         of_run["scale"] = start.scale.said(result.factor)
         of_run["converged"] = result.converged
         of_run["ptychi_options"] = result.options
+        of_run["fit"] = fit.said_of_fit(
+            np.sqrt(start.intensity),
+            fit.predicted_amplitude(result.probe, result.obj, start.positions_px),
+            start.frames,
+            counts=start.scale.counts,
+        )
     return of_run
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fly64tasks.report.results import Job, main_metric
-from fly64tasks.report.wording import counted, dose_text, in_sentence, listed, with_unit
+from fly64tasks.report.results import NRMSE, Job, main_metric
+from fly64tasks.report.wording import counted, dose_text, in_sentence, listed, score_text, with_unit
 from fly64tasks.score import scorecard
 from fly64tasks.score.scorecard import Metric
 from fly64tasks.study.cases import SPLITS
@@ -52,10 +52,8 @@ def _steps(
             first, second = before.value(metric), after.value(metric)
             assert first is not None
             assert second is not None
-            falls = second < first
-            rises = second > first
-            improves = falls if metric.better == "lower" else rises
-            worsens = rises if metric.better == "lower" else falls
+            improves = metric.badness(second) < metric.badness(first)
+            worsens = metric.badness(second) > metric.badness(first)
             steps.append(Step(before, after, improves if better_after else worsens))
     return steps
 
@@ -74,6 +72,7 @@ def headline(jobs: Sequence[Job]) -> list[str]:
     if all(job.value(metric) is None for job in scored):
         return sentences
     if not metric.needs_truth:
+        sentences += _misfits(scored)
         sentences.append(
             f"No set has a truth to compare with, so that only the {in_sentence(metric.label)}, "
             f"a score of the data alone, is known: {_span(scored, metric)}."
@@ -83,6 +82,7 @@ def headline(jobs: Sequence[Job]) -> list[str]:
     sentences.append(_trend(dose_steps(scored, metric), metric, "dose", name))
     sentences.append(_trend(view_steps(scored, metric), metric, "view", "It"))
     sentences.append(f"{name} goes {_span(scored, metric)}.")
+    sentences += [*_worse_than_flat(scored), *_misfits(scored)]
     without = sum(job.value(metric) is None for job in scored)
     if without:
         sentences.append(f"{counted(without, 'job')} can not be compared with a truth.")
@@ -98,17 +98,53 @@ def _resolution(jobs: Sequence[Job]) -> list[str]:
     without = [job for job in jobs if job.is_unresolved(RESOLUTION)]
     if without:
         have = "has" if len(without) == 1 else "have"
-        cases = (
-            f"{dose_text(job.case.dose)} photons, {job.case.view}, {job.case.split}"
-            for job in without[:_NAMED]
-        )
-        more = [f"{len(without) - _NAMED} more"] if len(without) > _NAMED else []
         sentences.append(
             f"{counted(len(without), 'job')} {have} no resolution {'' if some else f'{name} '}at "
             "all, for the correlation never rises above the threshold: "
-            f"{'; '.join([*cases, *more])}."
+            f"{_first_of([_where(job) for job in without])}."
         )
     return sentences
+
+
+def _worse_than_flat(scored: Sequence[Job]) -> list[str]:
+    """Return a sentence on an object of ones, which needs no data, where its error is known."""
+    known = [job for job in scored if job.flat_error is not None]
+    worse = [
+        f"{_where(job)} ({score_text(NRMSE, job.value(NRMSE))} against "
+        f"{score_text(NRMSE, job.flat_error)})"
+        for job in known
+        if job.is_worse_than_flat
+    ]
+    if not worse:
+        return ["No job is worse than a flat object."] if known else []
+    verb = "is" if len(worse) == 1 else "are"
+    return [
+        f"{len(worse)} of {counted(len(known), 'job')} {verb} worse than a flat object: "
+        f"{_first_of(worse)}."
+    ]
+
+
+def _misfits(scored: Sequence[Job]) -> list[str]:
+    """Return a sentence on the jobs that do not fit their counts, none where all do."""
+    named = [
+        f"{_where(job)} (χ² {job.fit.chi2:.3g})"
+        for job in scored
+        if job.fit is not None and job.fit.chi2 is not None and job.does_not_fit
+    ]
+    if not named:
+        return []
+    verb = "does" if len(named) == 1 else "do"
+    return [f"{counted(len(named), 'job')} {verb} not fit the data: {_first_of(named)}."]
+
+
+def _first_of(named: Sequence[str]) -> str:
+    """Return the first few of what is named, and how many more there are."""
+    more = [f"{len(named) - _NAMED} more"] if len(named) > _NAMED else []
+    return "; ".join([*named[:_NAMED], *more])
+
+
+def _where(job: Job) -> str:
+    return f"{dose_text(job.case.dose)} photons, {job.case.view}, {job.case.split}"
 
 
 def _coverage(jobs: Sequence[Job], scored: Sequence[Job]) -> str:
@@ -140,10 +176,8 @@ def _trend(
     claim = f"{subject} {verb}, {where}, for {splits}"
     if not broken:
         return f"{claim}."
-    named = [_broken(step, metric, over) for step in broken[:_NAMED]]
-    if len(broken) > _NAMED:
-        named.append(f"{len(broken) - _NAMED} more")
-    return f"{claim}, except in {len(broken)} of {counted(len(steps), 'step')}: {'; '.join(named)}."
+    named = _first_of([_broken(step, metric, over) for step in broken])
+    return f"{claim}, except in {len(broken)} of {counted(len(steps), 'step')}: {named}."
 
 
 def _broken(step: Step, metric: Metric, over: Literal["dose", "view"]) -> str:
@@ -160,12 +194,10 @@ def _broken(step: Step, metric: Metric, over: Literal["dose", "view"]) -> str:
 def _span(jobs: Sequence[Job], metric: Metric) -> str:
     """Return best and worst value of a score, and where."""
     found = [(value, job) for job in jobs if (value := job.value(metric)) is not None]
-    ordered = sorted(found, key=lambda pair: pair[0], reverse=metric.better == "higher")
+    ordered = sorted(found, key=lambda pair: metric.badness(pair[0]))
 
     def said(job: Job) -> str:
-        text = with_unit(metric, job.text(metric))
-        case = job.case
-        return f"{text} ({dose_text(case.dose)} photons, {case.view}, {case.split})"
+        return f"{with_unit(metric, job.text(metric))} ({_where(job)})"
 
     if len(ordered) == 1:
         return f"in the one job that has it to {said(ordered[0][1])}"

@@ -150,6 +150,7 @@ def _job(
         "state": job.state,
         "why": job.why,
         "truth_seeded": job.truth_seeded,
+        "verdicts": _verdicts(job),
         "frames": frames_text(job),
         "light": exposure.exposure_of(job).light_texts,
         "cells": metric_cells,
@@ -165,6 +166,12 @@ def _job(
         "log_tail": job.log_tail,
         "files": [(name, pictures.linked(job.folder / name, root)) for name in job.files],
     }
+
+
+def _verdicts(job: Job) -> list[str]:
+    """Return what a reader must see of a job before its numbers."""
+    found = {"worse than a flat object": job.is_worse_than_flat, "does not fit": job.does_not_fit}
+    return [words for words, holds in found.items() if holds]
 
 
 def _picture(path: Path | None, width: int, root: Path, embeds: bool) -> str | None:
@@ -211,8 +218,7 @@ def _key_numbers(jobs: Sequence[Job]) -> list[tuple[str, str, str]]:
     for metric in (main_metric(jobs), RESOLUTION):
         found = [(value, job) for job in jobs if (value := job.value(metric)) is not None]
         if found and metric.needs_truth:
-            choose = min if metric.better == "lower" else max
-            _, job = choose(found, key=lambda pair: pair[0])
+            _, job = min(found, key=lambda pair: metric.badness(pair[0]))
             text = with_unit(metric, job.text(metric))
             where = f"{dose_text(job.case.dose)} photons, {job.case.view}, {job.case.split}"
             numbers.append((f"Best {in_sentence(metric.label)}", text, where))

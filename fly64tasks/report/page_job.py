@@ -40,19 +40,21 @@ def cells_of(job: Job, best: Mapping[str, float]) -> list[Cell]:
 def best_of(jobs: Sequence[Job]) -> dict[str, float]:
     """Return the best value of each score against the truth that at least two jobs have.
 
-    The R-factor has no best: fewer photons or frames to agree with can lower it and help nobody.
+    Those of the data alone have none: fewer photons or frames to agree with can lower the R-factor
+    and help nobody, and a fit is one or is none.
     """
     best = {}
     for metric in (metric for metric in METRICS if metric.needs_truth):
         values = [value for job in jobs if (value := job.value(metric)) is not None]
         if len(values) > 1:
-            best[metric.key] = min(values) if metric.better == "lower" else max(values)
+            best[metric.key] = min(values, key=metric.badness)
     return best
 
 
 def facts_of(job: Job) -> list[tuple[str, Facts]]:
     """Return what is known of a job, in named groups, none of them empty."""
     groups = [
+        ("Fit to the counts", _fit(job)),
         ("Alignment", _alignment(job)),
         ("Region", _region(job)),
         ("Input", _input(job)),
@@ -128,6 +130,21 @@ def setting_text(value: Any) -> str:
 
 def _set(job: Job) -> dict[str, Any]:
     return job.scores.set if job.scores else job.run.set if job.run else {}
+
+
+def _fit(job: Job) -> Facts:
+    fit = job.fit
+    if fit is None:
+        return []
+    facts = [("In words", fit.words)]
+    if fit.chi2 is not None:
+        facts.insert(0, ("χ²", f"{fit.chi2:.2f}"))
+    if fit.worst_frame is not None:
+        facts.append(("Worst frame", f"{fit.worst_frame.index}, χ² {fit.worst_frame.chi2:.2f}"))
+    if fit.worst_pixel is not None:
+        y, x = fit.worst_pixel.yx
+        facts.append(("Worst pixel", f"y {y}, x {x}, χ² {fit.worst_pixel.chi2:.2f}"))
+    return facts
 
 
 def _alignment(job: Job) -> Facts:

@@ -44,6 +44,26 @@ class Region(Struct, frozen=True):
     box_px: tuple[int, int, int, int]
 
 
+class FlatObject(Struct, frozen=True):
+    """The errors of an object of ones."""
+
+    complex_nrmse: Number
+
+
+class WorstFrame(Struct, frozen=True):
+    """The frame that fits worst, by its index in the set."""
+
+    index: int
+    chi2: Number
+
+
+class WorstPixel(Struct, frozen=True):
+    """The pixel of the detector that fits worst, y first."""
+
+    yx: tuple[int, int]
+    chi2: Number
+
+
 class Alignment(Struct, frozen=True):
     """What was removed before comparing; pairs are y first."""
 
@@ -52,6 +72,16 @@ class Alignment(Struct, frozen=True):
     ramp_rad_per_px: tuple[Number, Number]
     shift_px: tuple[Number, Number]
     residual_shift_px: tuple[Number, Number] | None = None
+
+
+class Fit(Struct, frozen=True):
+    """How well a reconstruction fits its counts; ``fits`` is None where it can not be said."""
+
+    words: str
+    chi2: Number | None = None
+    fits: bool | None = None
+    worst_frame: WorstFrame | None = None
+    worst_pixel: WorstPixel | None = None
 
 
 class Picture(Struct, frozen=True):
@@ -73,6 +103,8 @@ class Scores(Struct, frozen=True):
     metrics: dict[str, Number | None]
     region: Region | None = None
     alignment: Alignment | None = None
+    flat_object: FlatObject | None = None
+    fit: Fit | None = None
     picture: Picture | None = None
     bounds: tuple[str, ...] = ()
     unresolved: tuple[str, ...] = ()
@@ -96,6 +128,7 @@ class Run(Struct, frozen=True):
     start: dict[str, Any] = {}
     set: dict[str, Any] = {}
     device: dict[str, str | None] = {}
+    fit: Fit | None = None
     peak_memory_bytes: dict[str, Number | None] = {}
 
 

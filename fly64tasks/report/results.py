@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from fly64tasks.recon.files import LOG, LOSSES, RUN_RECORD, SHOWN
 from fly64tasks.report.records import (
+    Fit,
     Frc,
     Run,
     Scores,
@@ -18,11 +19,14 @@ from fly64tasks.report.records import (
     read_losses,
 )
 from fly64tasks.report.wording import UNRESOLVED, score_text
+from fly64tasks.score import scorecard
 from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
 from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Study
+
+NRMSE = scorecard.metric("complex_nrmse")
 
 State = Literal["scored", "not scored", "failed", "left out", "no dataset", "not run"]
 
@@ -80,6 +84,28 @@ class Job:
             absent = metric.needs_truth and not truth.comparable
             return (absent and truth.reason) or f"{SCORES} does not have it"
         return noted or ""
+
+    @property
+    def fit(self) -> Fit | None:
+        """Return how well it fits its counts, None where nothing says so."""
+        return self.scores.fit if self.scores else self.run.fit if self.run else None
+
+    @property
+    def does_not_fit(self) -> bool:
+        """Return whether the fit says that the answer is wrong."""
+        return self.fit is not None and self.fit.fits is False
+
+    @property
+    def flat_error(self) -> float | None:
+        """Return the complex NRMSE of an object of ones, None where there is no truth."""
+        flat = self.scores.flat_object if self.scores else None
+        return flat.complex_nrmse if flat else None
+
+    @property
+    def is_worse_than_flat(self) -> bool:
+        """Return whether an object of ones is nearer to the truth."""
+        error, flat = self.value(NRMSE), self.flat_error
+        return error is not None and flat is not None and error > flat
 
     @property
     def truth_seeded(self) -> bool:

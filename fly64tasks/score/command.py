@@ -145,6 +145,8 @@ def assess(
         },
         "region": None if comparison is None else _region_of(comparison, spec),
         "alignment": None if comparison is None else _alignment_of(comparison),
+        "flat_object": None if comparison is None else {"complex_nrmse": comparison.flat_error},
+        "fit": fitted.data_fit.said,
         "metrics": {metric.key: scored.values.get(metric.key) for metric in METRICS},
         "bounds": scored.bounds,
         "unresolved": scored.unresolved,
@@ -251,5 +253,5 @@ def _shown(metric: Metric, scores: dict[str, Any]) -> str:
     value = scores["metrics"][metric.key]
     if value is None or metric.key in scores["unresolved"]:
         return f"- ({scores['notes'][metric.key]})"
-    bound = {"lower": "≤ ", "higher": "≥ "}[metric.better]
+    bound = "≥ " if metric.better == "higher" else "≤ "
     return f"{bound if metric.key in scores['bounds'] else ''}{value:.4g} {metric.unit}"

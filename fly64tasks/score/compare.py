@@ -13,10 +13,11 @@ from fly64tasks.errors import DatasetError
 from fly64tasks.physics import alignment
 from fly64tasks.physics.alignment import BoolArray, FloatArray
 from fly64tasks.physics.frc import RingCorrelation, ring_correlation, soft_window
-from fly64tasks.physics.image_quality import phase_near
+from fly64tasks.physics.image_quality import complex_nrmse, phase_near
 from fly64tasks.physics.scan import patches_inside
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.recon.start import choose_frames
+from fly64tasks.score.fit import DataFit, data_fit
 from fly64tasks.study.stages import ScoreSpec
 
 _SAME_PLACE_PX = 1e-3
@@ -31,6 +32,11 @@ class Fitted:
     dataset: PtychoDataset
     found: Reconstructed
     spec: ScoreSpec
+
+    @cached_property
+    def data_fit(self) -> DataFit:
+        """Return how well it predicts the set's diffraction."""
+        return data_fit(self.dataset, self.found)
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,17 @@ class Comparison(Fitted):
             phase_near(obj, self.truth, self.region) for obj in (self.aligned.obj, self.truth)
         )
         return phase, true_phase, self.region
+
+    @cached_property
+    def flat_error(self) -> float:
+        """Return the complex NRMSE of an object of ones, which no data were needed for.
+
+        Aligned as the reconstruction is: that may have a phase ramp, which no diffraction tells
+        from a shift of the detector, and so may this. Its scale alone would leave it worse where
+        the truth's phase has a slope, and flatter the reconstruction.
+        """
+        flat = alignment.align(np.ones_like(self.truth), self.truth, self.region)
+        return complex_nrmse(flat.obj, self.truth, self.region)
 
 
 def refuse_another(dataset: PtychoDataset, found: Reconstructed) -> None:

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from fly64tasks.data.dataset import PtychoDataset
-from fly64tasks.physics import image_quality, optics
+from fly64tasks.physics import image_quality
+from fly64tasks.recon.fit import predicted_amplitude, said_of_fit
 from fly64tasks.recon.result import Reconstructed
+from fly64tasks.recon.scale import holds_counts
 from fly64tasks.recon.start import choose_frames
 
 
-def data_r_factor(dataset: PtychoDataset, found: Reconstructed) -> float:
-    """Return the R-factor of the diffraction amplitudes that the reconstruction predicts."""
+@dataclass(frozen=True)
+class DataFit:
+    """The fit to the data: the R-factor, and what ``run.json`` says of the fit too."""
+
+    r_factor: float
+    said: dict[str, Any]
+
+
+def data_fit(dataset: PtychoDataset, found: Reconstructed) -> DataFit:
+    """Return the fit of the diffraction that the reconstruction predicts, by one forward pass."""
     frames = choose_frames(len(dataset.positions_px), found.spec)
     measured = dataset.diffraction_amplitude[frames]
-    # pty-chi's own model shifts the probe
-    waves = optics.exit_waves(found.probe, found.obj, found.positions_px, shift_probe=True)
     predicted = np.empty_like(measured)
-    for frame, wave in zip(predicted, waves, strict=True):
-        frame[:] = np.sqrt(optics.diffraction_intensity(wave))
-    return image_quality.r_factor(measured, predicted)
+    waves = predicted_amplitude(found.probe, found.obj, found.positions_px)
+    for frame, amplitude in zip(predicted, waves, strict=True):
+        frame[:] = amplitude
+    counts = holds_counts(np.square(measured, dtype=float))
+    said = said_of_fit(measured, predicted, frames, counts=counts)
+    return DataFit(image_quality.r_factor(measured, predicted), said)

@@ -25,24 +25,27 @@ from fly64tasks.physics.image_quality import (
     ssim,
 )
 from fly64tasks.score.compare import Comparison, Fitted
-from fly64tasks.score.fit import data_r_factor
 
 
 @dataclass(frozen=True)
-class Bound:
+class Noted:
+    """A score and what is to be known of it."""
+
+    value: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Bound(Noted):
     """A score of which only a bound is known, and why.
 
     Attributes
     ----------
-    value : float
-    note : str
     side : str
         Where the true score lies: ``better`` than the value, or ``worse``: then there is none, and
         the value is the limit of what could have been seen.
     """
 
-    value: float
-    note: str
     side: Literal["better", "worse"] = "better"
 
 
@@ -59,11 +62,11 @@ class Metric:
     unit : str
         Empty for a pure number.
     better : str
-        ``lower`` or ``higher``.
+        ``lower``, ``higher`` or ``near 1``.
     meaning : str
         One sentence, for a reader of the report.
     of : callable
-        Returns its value for a `Comparison` (for a `Fitted` where it needs no truth), or a `Bound`;
+        Returns its value for a `Comparison` (for a `Fitted` where it needs no truth), or `Noted`;
         raises `Undefined` where a number would say nothing.
     decimals : int
         Shown in tables.
@@ -74,11 +77,23 @@ class Metric:
     key: str
     label: str
     unit: str
-    better: Literal["lower", "higher"]
+    better: Literal["lower", "higher", "near 1"]
     meaning: str
-    of: Callable[[Comparison], float | Bound]
+    of: Callable[[Comparison], float | Noted]
     decimals: int = 4
     needs_truth: bool = True
+
+    def badness(self, value: float) -> float:
+        """Return a number that is the lower the better: what scores are compared by.
+
+        Where 1 is best a half is as far from it as two, because both are ratios of powers.
+
+        >>> metric("chi2").badness(0.5) == metric("chi2").badness(2.0) > metric("chi2").badness(1.1)
+        True
+        """
+        if self.better == "near 1":
+            return abs(float(np.log(max(value, np.finfo(float).tiny))))
+        return value if self.better == "lower" else -value
 
 
 @dataclass(frozen=True)
@@ -118,6 +133,7 @@ def scores_of(fitted: Fitted, no_truth: str | None = None) -> Values:
             found.bounds.append(metric.key)
             if value.side == "worse":
                 found.unresolved.append(metric.key)
+        if isinstance(value, Noted):
             found.notes[metric.key] = value.note
             value = value.value
         found.values[metric.key] = value
@@ -159,6 +175,21 @@ def _period_nm(c: Comparison, threshold: float | NDArray[np.float64]) -> float |
     return pixel_nm / crossing
 
 
+def _complex_nrmse(c: Comparison) -> Noted:
+    """Return the error, and how it compares with that of an object of ones."""
+    error, flat = complex_nrmse(c.aligned.obj, c.truth, c.region), c.flat_error
+    worse = "worse than a flat object, which" if error > flat else "a flat object"
+    return Noted(error, f"{worse} has {flat:.4f}")
+
+
+def _chi2(fitted: Fitted) -> Noted:
+    """Return the fit, and the words for it."""
+    said = fitted.data_fit.said
+    if said["chi2"] is None:
+        raise Undefined(said["words"])
+    return Noted(said["chi2"], said["words"])
+
+
 METRICS = (
     Metric(
         "complex_nrmse",
@@ -166,7 +197,7 @@ METRICS = (
         "",
         "lower",
         "Norm of the difference from the truth over the norm of the truth, within the region.",
-        lambda c: complex_nrmse(c.aligned.obj, c.truth, c.region),
+        _complex_nrmse,
     ),
     Metric(
         "amplitude_ssim",
@@ -289,6 +320,17 @@ METRICS = (
         decimals=1,
     ),
     Metric(
+        "chi2",
+        "Fit χ²",
+        "",
+        "near 1",
+        "Squared difference of measured and predicted diffraction amplitudes over what photon "
+        "noise alone makes of it: 1 fits to the noise, less fits the noise too, more does not fit.",
+        _chi2,
+        decimals=2,
+        needs_truth=False,
+    ),
+    Metric(
         "r_factor",
         "R-factor",
         "",
@@ -296,7 +338,7 @@ METRICS = (
         "Sum of the differences of measured and predicted diffraction amplitudes over that of the "
         "measured ones, on the frames that were fitted: with few frames noise is fitted too, and "
         "it is low whatever the object.",
-        lambda fitted: data_r_factor(fitted.dataset, fitted.found),
+        lambda fitted: fitted.data_fit.r_factor,
         needs_truth=False,
     ),
 )

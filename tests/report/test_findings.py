@@ -3,6 +3,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from scored_study import (
+    MISFIT,
     NO_TRUTH,
     STUDY,
     layout_in,
@@ -34,6 +35,7 @@ def test_error_that_falls_with_dose_and_rises_with_less_overlap_is_said_to(tmp_p
         "It rises from baseline to dense to sparse, at every dose, for train and test.",
         "The complex NRMSE goes from 0.0100 (10⁵ photons, baseline, train) to 0.4010 (10³ photons, "
         "sparse, test).",
+        "No job is worse than a flat object.",
         "The resolution (FRC, ½-bit, full period) goes from ≤ 20.0 nm (10³ photons, baseline, "
         "train) to 60.1 nm (10³ photons, sparse, test).",
     ]
@@ -52,6 +54,32 @@ def test_steps_that_break_the_trend_are_named_with_their_values(tmp_path: Path):
         "It rises from baseline to dense to sparse, at every dose, for train and test, except in 1 "
         "of 12 steps: 10⁴ photons, train, baseline → dense (0.0316 → 0.0200)."
     )
+
+
+def test_jobs_worse_than_a_flat_object_are_counted_and_named(tmp_path: Path):
+    layout = write_study(tmp_path)
+    for view in ("dense", "sparse"):
+        worse = case(1e3, view, "train")
+        write_scores(layout, worse, flat_object={"complex_nrmse": 0.19})
+    assert (
+        "2 of 18 jobs are worse than a flat object: 10³ photons, dense, train (0.2000 against "
+        "0.1900); 10³ photons, sparse, train (0.4000 against 0.1900)."
+    ) in headline(read_jobs(STUDY, layout))
+
+
+def test_jobs_that_do_not_fit_their_data_are_counted_and_named(tmp_path: Path):
+    layout = write_study(tmp_path)
+    write_scores(layout, case(1e5, "dense", "test"), fit=MISFIT)
+    assert "1 job does not fit the data: 10⁵ photons, dense, test (χ² 12.3)." in headline(
+        read_jobs(STUDY, layout)
+    )
+
+
+def test_nothing_is_said_of_a_flat_object_where_scores_do_not_know_it(tmp_path: Path):
+    layout = write_study(tmp_path)
+    for which in STUDY.cases():
+        write_scores(layout, which, flat_object=None)
+    assert "flat object" not in " ".join(headline(read_jobs(STUDY, layout)))
 
 
 def test_equal_errors_do_not_count_as_falling(tmp_path: Path):
@@ -91,7 +119,7 @@ def test_study_without_truth_says_that_only_the_data_score_is_known(tmp_path: Pa
     for which in study.cases():
         write_scores(layout, which, **NO_TRUTH)
     sentences = headline(read_jobs(study, layout))
-    assert sentences[1].startswith("No set has a truth to compare with, so that only the R-factor")
+    assert sentences[1].startswith("No set has a truth to compare with, so that only the fit χ²")
     assert len(sentences) == 2
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from scored_study import (
+    MISFIT,
     NO_TRUTH,
     STUDY,
     layout_in,
@@ -257,16 +258,44 @@ def test_set_without_truth_shows_the_score_of_the_data_and_why_others_are_absent
     html = page_of(layout)
     row = in_row(html, CASES[0])
     assert ">0.2000</td>" in row
-    assert row.count('title="the scan is centred on zero">–</td>') == len(METRICS) - 1
+    assert row.count('title="the scan is centred on zero">–</td>') == len(METRICS) - 2
     assert "Not compared with a truth: the scan is centred on zero" in section_of(html, CASES[0])
-    assert "and its R-factor" in html
+    assert "and its fit χ²" in html
 
 
 def test_job_without_truth_among_others_shows_the_score_that_it_has(layout: Layout):
     write_scores(layout, CASES[0], **NO_TRUTH)
     section = section_of(page_of(layout), CASES[0])
-    assert "R-factor <b>0.2000</b>" in section
+    assert "Fit χ² <b>1.02</b>" in section
     assert "Complex NRMSE <b>" not in section
+
+
+def test_fit_is_shown_in_the_job_and_its_words_in_the_summary(layout: Layout):
+    section = section_of(page_of(layout), CASES[0])
+    assert "<dt>Fit χ²</dt><dd>1.02<small>fits to the noise</small></dd>" in section
+    assert "<dt>Worst frame</dt><dd>17, χ² 1.31</dd>" in section
+    assert "<dt>Worst pixel</dt><dd>y 5, x 60, χ² 2.04</dd>" in section
+    assert "does not fit" not in section
+    (row,) = (
+        row for row in rows_of(layout) if (row["case"], row["metric"]) == (CASES[0].name, "chi2")
+    )
+    assert (row["value"], row["note"]) == ("1.02", "fits to the noise")
+
+
+def test_job_that_does_not_fit_or_is_worse_than_flat_is_marked_in_matrix_and_job(layout: Layout):
+    html = page_of(layout)
+    assert "worse than a flat object</span>" not in html
+    write_scores(layout, CASES[0], fit=MISFIT, flat_object={"complex_nrmse": 0.01})
+    html = page_of(layout)
+    for badge in ("worse than a flat object", "does not fit"):
+        assert html.count(f'<span class="badge">{badge}</span>') == 2
+    assert '<span class="badge">does not fit</span>' in section_of(html, CASES[0])
+
+
+def test_fit_of_a_job_that_is_not_scored_is_that_of_its_run(layout: Layout):
+    (layout.recon_dir(CASES[0]) / SCORES).unlink()
+    write_run(layout, CASES[0], fit=MISFIT)
+    assert '<span class="badge">does not fit</span>' in section_of(page_of(layout), CASES[0])
 
 
 def test_truth_seeded_and_assumed_are_marked(layout: Layout):

@@ -18,8 +18,10 @@ from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.errors import DatasetError
+from fly64tasks.physics.alignment import align, illuminated_region
+from fly64tasks.physics.image_quality import complex_nrmse
 from fly64tasks.recon import command as recon
-from fly64tasks.recon.files import RECONSTRUCTION
+from fly64tasks.recon.files import RECONSTRUCTION, RUN_RECORD
 from fly64tasks.recon.result import read_reconstruction
 from fly64tasks.score import command as score
 from fly64tasks.score.files import COMPARISON, FRC, SCORE_FILES, SCORES, THUMBNAIL
@@ -99,6 +101,51 @@ def test_truth_as_it_is_fits_the_data_down_to_the_noise(
     assert right < 0.9 * empty["metrics"]["r_factor"]
 
 
+def test_truth_fits_to_the_noise_and_other_objects_do_not(
+    plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset
+):
+    right = scored(plant(small_set.object_guess), small_sets["train"])
+    assert right["metrics"]["chi2"] == right["fit"]["chi2"] == pytest.approx(1, abs=0.02)
+    assert right["notes"]["chi2"] == right["fit"]["words"]
+    assert right["fit"]["words"].startswith("fits to the noise")
+    for obj in (np.ones_like(small_set.object_guess), small_set.object_guess[::-1]):
+        wrong = scored(plant(obj), small_sets["train"])
+        assert wrong["fit"]["chi2"] > 1.5
+        assert wrong["fit"]["fits"] is False
+
+
+def test_flat_object_is_scored_beside_the_reconstruction_and_the_worse_is_said_to_be(
+    plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset
+):
+    truth = small_set.object_guess
+    right = scored(plant(truth), small_sets["train"])
+    flat = right["flat_object"]["complex_nrmse"]
+    assert right["notes"]["complex_nrmse"] == f"a flat object has {flat:.4f}"
+    ones = scored(plant(np.ones_like(truth)), small_sets["train"])
+    assert ones["metrics"]["complex_nrmse"] == pytest.approx(flat)
+    worse = scored(plant(truth[::-1]), small_sets["train"])
+    assert worse["flat_object"]["complex_nrmse"] == flat < worse["metrics"]["complex_nrmse"]
+    assert worse["notes"]["complex_nrmse"] == f"worse than a flat object, which has {flat:.4f}"
+
+
+def test_phase_ramp_of_the_truth_is_given_to_the_flat_object_too(
+    plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset
+):
+    """No diffraction tells a ramp from a shift of the detector, so it makes neither error."""
+    flat = scored(plant(small_set.object_guess), small_sets["train"])["flat_object"]
+    y, x = np.indices(small_set.object_guess.shape)
+    ramp = np.exp(1j * (0.02 * y - 0.03 * x)).astype(np.complex64)
+    turned = replace(small_set, object_guess=small_set.object_guess * ramp)
+    assert flat_error_of(turned) == pytest.approx(flat["complex_nrmse"], rel=1e-3)
+
+
+def flat_error_of(dataset: PtychoDataset) -> float:
+    """Return the error of an object of ones, aligned with the truth of a set."""
+    truth = dataset.object_guess.astype(complex)
+    region = illuminated_region(dataset.probe_guess, dataset.positions_px, truth.shape)
+    return complex_nrmse(align(np.ones_like(truth), truth, region).obj, truth, region)
+
+
 def test_garbage_scores_badly_in_every_metric(
     plant: Plant, small_sets: dict[str, Path], small_set: PtychoDataset
 ):
@@ -123,12 +170,13 @@ def test_garbage_scores_badly_in_every_metric(
         "frc_0p5_period_nm": 160,
         "frc_1bit_period_nm": 160,
         "frc_halfbit_period_nm": 160,
+        "chi2": 2,
         "r_factor": 0.6,
     }
     assert list(limits) == [metric.key for metric in METRICS]
     for metric in METRICS:
         value, limit = values[metric.key], limits[metric.key]
-        assert value > limit if metric.better == "lower" else value < limit, metric.key
+        assert metric.badness(value) > metric.badness(limit), metric.key
 
 
 def test_garbage_has_no_resolution_but_the_field_as_its_limit(
@@ -156,6 +204,11 @@ def test_real_reconstruction_is_scored_and_drawn(small_sets: dict[str, Path], tm
     scores = json.loads((tmp_path / SCORES).read_text("utf-8"))
     assert 0.05 < scores["metrics"]["complex_nrmse"] < 0.5
     assert scores["metrics"]["r_factor"] < 0.4
+    assert scores["metrics"]["complex_nrmse"] < scores["flat_object"]["complex_nrmse"]
+    run = json.loads((tmp_path / RUN_RECORD).read_text("utf-8"))
+    assert scores["fit"]["chi2"] == pytest.approx(run["fit"]["chi2"], rel=1e-5)
+    assert scores["fit"]["words"] == run["fit"]["words"]
+    assert scores["fit"]["worst_frame"]["index"] == run["fit"]["worst_frame"]["index"]
     assert scores["set"]["n_frames"] == 100
     assert scores["set"]["n_frames_in_set"] == 128
     assert scores["reconstruction"]["spec"]["num_epochs"] == 12
@@ -183,8 +236,10 @@ def test_set_that_was_not_simulated_gets_the_data_score_and_the_reason(
         "seeded": False,
     }
     given = {key for key, value in scores["metrics"].items() if value is not None}
-    assert given == {"r_factor"}
+    assert given == {"chi2", "r_factor"}
     assert set(scores["notes"]) == set(scores["metrics"]) - {"r_factor"}
+    assert scores["notes"]["chi2"] == scores["fit"]["words"]
+    assert scores["flat_object"] is None
     assert scores["region"] is scores["alignment"] is None
     assert (folder / FRC).read_text().count("\n") == 1
     assert (folder / COMPARISON).stat().st_size > 0

@@ -37,9 +37,19 @@ PICTURE = {
 }
 SPEC = {"algorithm": "LSQML", "num_epochs": 3, "seed": 0, "n_images": None}
 VERSIONS = {"python": "3.11.7", "fly64tasks": "0.1.0", "ptychi": "2.2.0"}
+FIT = {
+    "chi2": 1.02,
+    "fits": True,
+    "words": "fits to the noise",
+    "worst_frame": {"index": 17, "chi2": 1.31},
+    "worst_pixel": {"yx": [5, 60], "chi2": 2.04},
+}
+MISFIT = FIT | {"chi2": 12.3, "fits": False, "words": "does not fit"}
 NO_TRUTH = {
     "truth": {"comparable": False, "reason": "the scan is centred on zero", "seeded": False},
-    "metrics": {metric.key: None if metric.needs_truth else 0.2 for metric in METRICS},
+    "metrics": {metric.key: None if metric.needs_truth else 0.2 for metric in METRICS}
+    | {"chi2": 1.02},
+    "flat_object": None,
     "bounds": [],
     "notes": {},
 }
@@ -62,6 +72,7 @@ def scores_of(case: Case, **changes: Any) -> dict[str, Any]:
         metric.key: error * 100 if metric.better == "lower" else 1 / error for metric in METRICS
     }
     metrics |= {"complex_nrmse": error, "frc_halfbit_cycles_per_px": 0.5, "phase_ms_ssim": None}
+    metrics |= {"chi2": FIT["chi2"]}
     metrics |= {"frc_halfbit_period_nm": 20.0 if case.view == "baseline" else 20 + 100 * error}
     bounds = ["frc_halfbit_cycles_per_px"]
     return {
@@ -81,9 +92,14 @@ def scores_of(case: Case, **changes: Any) -> dict[str, Any]:
             "shift_px": [0.01, -0.02],
             "residual_shift_px": [0.001, 0.002],
         },
+        "flat_object": {"complex_nrmse": 0.5},
+        "fit": FIT,
         "metrics": metrics,
         "bounds": [*bounds, "frc_halfbit_period_nm"] if case.view == "baseline" else bounds,
-        "notes": {"phase_ms_ssim": "the region is too small for five scales"},
+        "notes": {
+            "phase_ms_ssim": "the region is too small for five scales",
+            "chi2": FIT["words"],
+        },
         "settings": {"region_threshold": 0.1},
         "set": {
             "path": f"data/{case.name}.npz",
@@ -133,6 +149,7 @@ def run_of(**changes: Any) -> dict[str, Any]:
         "input": {"path": "data/set.npz", "sha256": "11" * 32},
         "start": {"n_frames": 120, "n_frames_in_set": 120, "truth_seeded": False},
         "set": {"simulated": True, "geometry": GEOMETRY},
+        "fit": FIT,
         "device": {"name": "cpu", "hardware": "CPU"},
         "peak_memory_bytes": {"process": 1.2e9, "device": None},
         "ptychi_options": {"data_options": {"free_space_propagation_distance_m": float("inf")}},

@@ -65,7 +65,7 @@ def against_dose(
     if limits is None or not (ends or any(doses for _, doses in crosses)):
         say_empty(axes, f"no {metric.label} here")
         return
-    _cross(axes, crosses, worst=1.0 if metric.better == "lower" else 0.0)
+    _cross(axes, crosses, worst=0.0 if metric.better == "higher" else 1.0)
     if limits[0] > 0:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
