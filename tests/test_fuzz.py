@@ -44,6 +44,7 @@ from fly64tasks.recon.start import start_of
 from fly64tasks.report.page import render
 from fly64tasks.report.results import read_jobs
 from fly64tasks.report.summary import csv_text, markdown_text
+from fly64tasks.report.wording import HARD_SPACE
 from fly64tasks.score.files import SCORES
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.study import Study, read_study
@@ -478,7 +479,7 @@ def test_any_record(count: int, capsys: pytest.CaptureFixture[str]):
                     panels: dict[str, list[str]] = {"error": [], "resolution": [], "frc": []}
                     page = render(study, layout, jobs, panels)
                     for text in (page, csv_text(jobs), markdown_text(study, jobs)):
-                        assert all(char.isprintable() or char == "\n" for char in text)
+                        assert all(char.isprintable() or char in f"\n{HARD_SPACE}" for char in text)
                 except Fly64Error as error:
                     said = str(error)
             tally.ended(said, f"{place}/", "shown")
