@@ -100,14 +100,15 @@ def draw(path: Path, dataset: PtychoDataset, study: Study) -> None:
     images["truth"] = truth
     mean = np.exp(1j * np.angle(truth[region].mean()))
     low, high = np.percentile(np.angle(truth[region] / mean), (0.5, 99.5))
-    figure = Figure(figsize=(8, 8 / 3 * (rows.stop - rows.start) / (columns.stop - columns.start)))
+    height = 8 / 3 * (rows.stop - rows.start) / (columns.stop - columns.start)
+    figure = Figure(figsize=(8, height + 0.3))  # the titles' part
     for axes, (title, image) in zip(figure.subplots(1, len(images)), images.items(), strict=True):
         phase = np.where(region, np.angle(image / mean), np.nan)[rows, columns]
         axes.imshow(phase, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
         axes.set_title(title, fontsize=9)
         axes.axis("off")
     figure.tight_layout(pad=0.3)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, bbox_inches="tight", pad_inches=0.05)
 
 
 def main() -> None:
