@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import importlib.metadata
 import os
 import platform
@@ -24,12 +25,16 @@ from fly64tasks.physics import alignment, image_quality
 from fly64tasks.recon.ptychi import fourier_shift, memory
 from fly64tasks.recon.ptychi.device import hardware_name
 from fly64tasks.recon.ptychi.options import ptychi_options
-from fly64tasks.recon.ptychi.task import arrays_of, new_task
+from fly64tasks.recon.ptychi.task import arrays_of, has_converged, new_task
 from fly64tasks.recon.start import Start, read_start
+from fly64tasks.study.cases import Case
+from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.study import Study, read_study
 
 PROJECT = Path(__file__).parent.parent
 OLD = ReconSpec(
+    algorithm="LSQML",
     num_epochs=100,
     batch_size=96,
     batching="RANDOM",
@@ -83,6 +88,21 @@ def project(folder: Path) -> Path:
     return folder
 
 
+def opened(folder: Path) -> tuple[Study, Layout]:
+    """Return the study of a project folder, and where its files lie."""
+    study = read_study(folder / "study.toml")
+    return study, Layout.of(study, study_folder=folder, project=folder)
+
+
+def cases_of(study: Study, patterns: str) -> list[Case]:
+    """Return the jobs whose name fits one of the patterns, which commas separate."""
+    return [
+        case
+        for case in study.cases()
+        if any(fnmatch.fnmatch(case.name, pattern) for pattern in patterns.split(","))
+    ]
+
+
 def error_of(dataset: PtychoDataset, obj: NDArray[np.complexfloating]) -> float:
     """Return the complex NRMSE of an object, where the set's own probe lights it."""
     truth = dataset.object_guess.astype(complex)
@@ -120,14 +140,19 @@ def objects_of(
     epoch, seconds = 0, 0.0
     for stage in spec.resolved().stages() if spec != OLD else (OLD,):
         began = clock()
+        if stage.algorithm == "MAP":
+            obj, probe, _ = start.scale.to_known(obj, probe)
         task = task_of(start, stage, device, obj, probe)
-        for left in reversed(range(stage.num_epochs)):
+        for left in reversed(range(stage.most_epochs)):
             with fourier_shift.installed() if spec.fast_fourier_shift else contextlib.nullcontext():
                 task.run(1)
             epoch += 1
-            if left == 0 or epoch % every == 0:
+            ended = left == 0 or has_converged(task)
+            if ended or epoch % every == 0:
                 obj, probe = arrays_of(task)
                 seconds += clock() - began
                 yield epoch, seconds, obj
                 began = clock()
+            if ended:
+                break
         seconds += clock() - began

@@ -27,6 +27,16 @@ def test_file_of_the_repository_is_the_template(name: str):
     )
 
 
+def test_baseline_of_the_repository_is_the_template_in_folders_of_its_own():
+    text = new.content("lsqml_baseline", "study.toml").decode()
+    for key, folder in (("data_root", "data"), ("artifact_root", "reports")):
+        here = f'{key} = "{folder}"\n'
+        assert here in text
+        text = text.replace(here, f'{key} = "{folder}/lsqml_baseline"\n')
+    path = PROJECT / "studies" / "lsqml_baseline.toml"
+    assert path.read_text("utf-8") == text, "change the template, and this copy of it"
+
+
 def test_every_template_has_a_folder_and_a_line_in_help():
     folders = (PROJECT / "fly64tasks/setup/templates").iterdir()
     assert {path.name for path in folders} == {"common", *new.TEMPLATES}
