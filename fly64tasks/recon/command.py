@@ -102,7 +102,6 @@ def run(
             result = stages.reconstruct(
                 start, spec, device=where, on_epoch=keep, checkpoints=checkpoints
             )
-        files.write_results(output_dir, files.Finished(input_npz, start, result, of_run))
         of_run["scale"] = start.scale.said(result.factor)
         of_run["converged"] = result.converged
         of_run["ptychi_options"] = result.options
@@ -112,6 +111,7 @@ def run(
             start.frames,
             counts=start.scale.counts,
         )
+        files.write_results(output_dir, files.Finished(input_npz, start, result, of_run))
     return of_run
 
 

@@ -236,7 +236,12 @@ def kill_and_resume(
         else:
             assert running.returncode == (-number if number is signal.SIGKILL else 75), err
             assert (folder / CHECKPOINT).exists()
-            assert not (folder / RECONSTRUCTION).exists()
+            for name in (
+                RECONSTRUCTION,
+                PRODUCT,
+            ):  # none, or killed between its writing and the run's end: whole
+                if (folder / name).exists():
+                    assert (folder / name).read_bytes() == undisturbed[name]
             told.append(number.name)
     assert runner.main(command(input_npz, folder, algorithm=algorithm)[3:]) == 0
     assert result(folder) == undisturbed
