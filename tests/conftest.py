@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.simulation.simulate import make_base, simulate
 from fly64tasks.study.stages import Geometry, SimulationSpec
+
+# What runs the tests in the background, or under nohup, has told them to ignore these.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -184,8 +184,6 @@ def test_every_signal_leaves_a_checkpoint_and_says_so_in_the_same_words(
         ],
         stderr=subprocess.PIPE,
         text=True,
-        # What runs these tests in the background may have told them to ignore it.
-        preexec_fn=lambda: signal.signal(signum, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while not (events.exists() and events.read_text()) and time.monotonic() < deadline:
