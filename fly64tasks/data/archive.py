@@ -49,6 +49,10 @@ _DAMAGE = (
 )
 
 
+class Unreadable(DatasetError):
+    """A member that is whole, and holds what is never read or can not be understood."""
+
+
 class Archive:
     """An open NPZ whose every failure names the file and the key."""
 
@@ -98,11 +102,14 @@ class Archive:
     def error(self, key: str, problem: str) -> DatasetError:
         return DatasetError(f"{self.path}: {key} {problem}")
 
+    def unreadable(self, key: str, problem: str) -> Unreadable:
+        return Unreadable(f"{self.path}: {key} {problem}")
+
     def get(self, *keys: str) -> NDArray[Any]:
         """Return the array of the first key that is there."""
         for key in keys:
             if key in self:
-                self._check(key)
+                self.header(key)
                 with self._reading(key) as file:
                     return self._read(key, file)
         raise DatasetError(
@@ -134,8 +141,8 @@ class Archive:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise self.error(key, f"is damaged ({said}); write the file again") from None
 
-    def _check(self, key: str) -> None:
-        """Refuse a member that is no plain array, or does not hold what it declares."""
+    def header(self, key: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Return shape and dtype of a member that is a plain array, and holds what it declares."""
         member = self._members[key]
         if member.compress_type not in COMPRESSIONS:
             raise self.error(
@@ -145,10 +152,10 @@ class Archive:
         with self._reading(key) as file:
             start = file.read(12)
             if start[:6] != _MAGIC:
-                raise self.error(key, "is not an array; write the file with numpy.savez")
+                raise self.unreadable(key, "is not an array; write the file with numpy.savez")
             wide = start[6:8] == b"\x02\x00"
             if not wide and start[6:8] != b"\x01\x00":
-                raise self.error(key, "is an array of records, expected plain numbers or text")
+                raise self.unreadable(key, "is an array of records, expected plain numbers or text")
             length = int.from_bytes(start[8 : 12 if wide else 10], "little")
             if length > HEADER_LIMIT_BYTES:
                 raise self.error(
@@ -160,9 +167,9 @@ class Archive:
             read = formats.read_array_header_2_0 if wide else formats.read_array_header_1_0
             shape, _, dtype = read(header)
         if dtype.hasobject:
-            raise self.error(key, "is a pickled object array, expected plain numbers or text")
+            raise self.unreadable(key, "is a pickled object array, expected plain numbers or text")
         if dtype.kind not in "biufcUS":
-            raise self.error(key, f"has dtype {dtype.kind}, expected plain numbers or text")
+            raise self.unreadable(key, f"has dtype {dtype.kind}, expected plain numbers or text")
         if any(not 0 <= extent < 2**48 for extent in shape) or len(shape) > 8:
             raise self.error(key, "declares a shape that no array has; write the file again")
         size = math.prod(shape) * dtype.itemsize
@@ -184,6 +191,7 @@ class Archive:
                 f"inflates to {size / 1e9:.3g} GB from {member.compress_size:,} bytes, expected at "
                 f"most {limit:g} GB; if you trust the file, set {INFLATED_LIMIT_VARIABLE}",
             )
+        return shape, dtype
 
     def numbers(self, *keys: str, kinds: str, expected: str) -> NDArray[Any]:
         """Return an array of one of these dtype kinds, finite and within single precision."""
@@ -213,7 +221,7 @@ class Archive:
                 raise ValueError(f"dtype {array.dtype}, shape {array.shape}")
             return parse_metadata(str(array))
         except ValueError as error:
-            raise self.error(
+            raise self.unreadable(
                 "_metadata", f"is not readable ({error}), expected JSON text of an object"
             ) from None
 

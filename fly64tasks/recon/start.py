@@ -1,7 +1,7 @@
 """What a reconstruction starts from: frames, canvas, intensity in counts, first object and probe.
 
-The truth never enters here: of ``objectGuess`` only the shape is used, unless ``object_init`` asks
-for it by name.
+The truth never enters here: of ``objectGuess`` only the shape is used, and that in simulated sets
+alone, unless ``object_init`` asks for it by name.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Start:
     scale : Scale
     geometry : Geometry
         As the set's metadata has it, else the assumed one.
+    mask : (N, N) or (n, N, N) bool or None
+        Pixels that count, of every frame or of each; None where all do.
     n_frames_in_set : int
     simulated : bool
         Whether the set's object is the truth that it was simulated from.
@@ -68,6 +70,7 @@ class Start:
     frames: NDArray[np.integer]
     scale: Scale
     geometry: Geometry
+    mask: NDArray[np.bool_] | None
     n_frames_in_set: int
     simulated: bool
     truth_seeded: bool
@@ -76,7 +79,8 @@ class Start:
 
 def read_start(path: Path, spec: ReconSpec) -> Start:
     """Read a set and return the start of its reconstruction; raises as reading and `start_of`."""
-    return start_of(read_dataset(path), spec, str(path))
+    dataset = read_dataset(path, obj=spec.object_init == "guess", extras=False)
+    return start_of(dataset, spec, str(path))
 
 
 def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
@@ -88,14 +92,16 @@ def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
         The scan or the geometry can not be used, or the frames chosen are dark.
     """
     size = dataset.frame_size_px
-    shape = dataset.object_guess.shape
-    canvas = canvas_of(dataset.positions_px, size, (shape[0], shape[1]), name)
+    shape = None
+    if dataset.object_guess is not None and (dataset.is_simulated or spec.object_init == "guess"):
+        shape = (dataset.object_guess.shape[0], dataset.object_guess.shape[1])
+    canvas = canvas_of(dataset.positions_px, size, shape, name)
     frames = choose_frames(len(dataset.positions_px), spec)
     chosen = dataset.select(frames)
     intensity = chosen.diffraction_amplitude.astype(np.float64) ** 2
     if not intensity.any():
         raise DatasetError(f"{name}: the {len(frames)} chosen frames are dark, expected photons")
-    scale = Scale.of(intensity, dataset.probe_guess)
+    scale = Scale.of(intensity, dataset.probe_guess, chosen.mask)
     return Start(
         intensity=(intensity * scale.intensity).astype(np.float32),
         positions_px=chosen.positions_px + np.array(canvas.origin_px),
@@ -105,6 +111,7 @@ def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
         frames=frames,
         scale=scale,
         geometry=_geometry(dataset, name),
+        mask=chosen.mask,
         n_frames_in_set=len(dataset.positions_px),
         simulated=dataset.is_simulated,
         truth_seeded=spec.object_init == "guess" and dataset.is_simulated,
@@ -126,6 +133,10 @@ def _first_object(
     dataset: PtychoDataset, spec: ReconSpec, canvas: Canvas, name: str
 ) -> NDArray[np.complex64]:
     if spec.object_init == "guess":
+        if dataset.object_guess is None:
+            raise DatasetError(
+                f"{name}: object_init 'guess' needs objectGuess, found none; use object_init 'ones'"
+            )
         if canvas.frame != "object":
             raise DatasetError(
                 f"{name}: object_init 'guess' needs positions in the frame of objectGuess, found a "

@@ -100,7 +100,11 @@ def refuse_another(dataset: PtychoDataset, found: Reconstructed) -> None:
         problem = f"probe is {found.probe.shape[-1]} px wide, expected {size}"
     elif not patches_inside(found.positions_px, size, (shape[0], shape[1])).all():
         problem = "positions_px put patches off the object"
-    elif why_no_truth(dataset, found) is None and shape != dataset.object_guess.shape:
+    elif (
+        why_no_truth(dataset, found) is None
+        and dataset.object_guess is not None
+        and shape != dataset.object_guess.shape
+    ):
         problem = f"object has shape {shape}, expected {dataset.object_guess.shape}"
     elif not found.obj.any() or not found.probe.any():
         problem = "object or probe is zero everywhere"
@@ -123,7 +127,7 @@ def compare(dataset: PtychoDataset, found: Reconstructed, spec: ScoreSpec) -> Co
     The region is that of the set's own probe, so that every dose of a view is scored on the same
     pixels.
     """
-    truth = dataset.object_guess.astype(complex)
+    truth = np.asarray(dataset.object_guess, dtype=complex)
     region = alignment.illuminated_region(
         dataset.probe_guess, found.positions_px, found.obj.shape, spec.region_threshold
     )
