@@ -49,6 +49,15 @@ class PtychoDataset:
     diffraction_from: str | None = None
     warnings: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Have masked pixels hold nothing, whatever was given."""
+        if self.mask is None:
+            return
+        held = self.diffraction_amplitude
+        if held[np.broadcast_to(~self.mask, held.shape)].any():
+            nothing = held.dtype.type(0)
+            object.__setattr__(self, "diffraction_amplitude", np.where(self.mask, held, nothing))
+
     @property
     def frame_size_px(self) -> int:
         """Return N, the width of a diffraction frame."""

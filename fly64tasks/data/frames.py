@@ -162,8 +162,9 @@ def _marks(values: NDArray[Any], mask: NDArray[np.bool_] | None, intensity: bool
     for counts in marked:
         mark = counts if intensity else counts**0.5
         if abs(float(largest) - mark) <= (1e-6 * mark if values.dtype.kind == "f" else 0):
-            name = f"{counts}" if intensity else f"{float(largest):.6g} = sqrt({counts})"
-            return {f"marked {name}": largest}
+            power = f"2^{counts.bit_length()} - 1"
+            name = f"{counts}" if intensity else f"{float(largest):.6g} = sqrt({power})"
+            return {f"{name} (a detector's mark)": largest}
     return {}
 
 
@@ -188,16 +189,16 @@ def _said_of_unmeasured(
     if unmeasured is None:
         return ()
     total = int(unmeasured.sum())
-    kinds = " and ".join(f"{count} {what}" for what, count in found.items() if count)
+    kinds = ", ".join(f"{count} x {what}" for what, count in found.items() if count)
     always = int(unmeasured.all(axis=0).sum())
-    where = f", {always} pixels of every frame," if always else ""
-    said = f"holds {kinds} values{where} ({total / size:.2g} of all)"
+    where = f", {always} pixels in every frame" if always else ""
+    said = f"holds values that are no counts: {kinds}{where} ({total / size:.2g} of all)"
     if total > MOST_BAD_SHARE * size and not has_mask:
         raise DatasetError(
-            f"{name} {said}: no counts, expected at most {MOST_BAD_SHARE:g} of all in a file "
-            "without a mask; add the key mask (nonzero is good) or bad_pixels"
+            f"{name} {said}; expected at most {MOST_BAD_SHARE:g} of all in a file "
+            "without a mask: add the key mask (nonzero is good) or bad_pixels"
         )
-    return (f"{name.rpartition(': ')[2]} {said}: no counts, they are masked",)
+    return (f"{name.rpartition(': ')[2]} {said}; they are masked",)
 
 
 def _combined(

@@ -30,7 +30,7 @@ def logging_to(path: Path, *, append: bool, limit_bytes: int = LIMIT_BYTES) -> I
     if not append or path.is_symlink():
         path.unlink(missing_ok=True)  # a link would have us write to where it leads
     root, ours, ptychi = map(logging.getLogger, ("", "fly64tasks", "ptychi"))
-    shown = logging.lastResort if not ours.hasHandlers() else None
+    shown = None if ours.hasHandlers() else logging.StreamHandler()
     handler = _Bounded(path, maxBytes=limit_bytes, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(lambda record: record.thread == thread)
@@ -40,6 +40,8 @@ def logging_to(path: Path, *, append: bool, limit_bytes: int = LIMIT_BYTES) -> I
     logging.getLogger("ptychi.reconstructors.base").setLevel(logging.WARNING)
     root.addHandler(handler)
     if shown:
+        shown.setLevel(logging.WARNING)
+        shown.setFormatter(logging.Formatter("warning: %(message)s"))
         ours.addHandler(shown)
     try:
         with warnings.catch_warnings(record=True) as caught:

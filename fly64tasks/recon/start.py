@@ -6,6 +6,7 @@ alone, unless ``object_init`` asks for it by name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.frames import Kind
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.physics.scan import Canvas, canvas_of
+from fly64tasks.recon import doubts
 from fly64tasks.recon.scale import Scale
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.spec import parse_spec
@@ -60,6 +63,10 @@ class Start:
         Whether the object starts from the truth that it would be scored against.
     said_of_the_set : dict
         What else its metadata say that a record repeats.
+    left_out : tuple of int
+        Frames of the set that hold no photons, and are not used.
+    warnings : tuple of str
+        What is to be doubted of the set.
     """
 
     intensity: NDArray[np.float32]
@@ -75,11 +82,14 @@ class Start:
     simulated: bool
     truth_seeded: bool
     said_of_the_set: dict[str, Any]
+    left_out: tuple[int, ...]
+    warnings: tuple[str, ...]
 
 
-def read_start(path: Path, spec: ReconSpec) -> Start:
+def read_start(path: Path, spec: ReconSpec, diffraction: Kind = "auto") -> Start:
     """Read a set and return the start of its reconstruction; raises as reading and `start_of`."""
-    dataset = read_dataset(path, obj=spec.object_init == "guess", extras=False)
+    guess = spec.object_init == "guess"
+    dataset = read_dataset(path, diffraction=diffraction, obj=guess, extras=False)
     return start_of(dataset, spec, str(path))
 
 
@@ -92,16 +102,24 @@ def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
         The scan or the geometry can not be used, or the frames chosen are dark.
     """
     size = dataset.frame_size_px
-    shape = None
-    if dataset.object_guess is not None and (dataset.is_simulated or spec.object_init == "guess"):
-        shape = (dataset.object_guess.shape[0], dataset.object_guess.shape[1])
-    canvas = canvas_of(dataset.positions_px, size, shape, name)
-    frames = choose_frames(len(dataset.positions_px), spec)
+    geometry = _geometry(dataset, name)
+    doubts.refuse_scan(dataset, geometry, name)
+    canvas = canvas_of(dataset.positions_px, size, _shape_of_frame(dataset, spec), name)
+    statistics = doubts.Statistics.of(dataset)
+    left_out = tuple(int(frame) for frame in np.flatnonzero(statistics.empty))
+    frames = choose_frames(len(dataset.positions_px), spec, left_out)
     chosen = dataset.select(frames)
     intensity = chosen.diffraction_amplitude.astype(np.float64) ** 2
     if not intensity.any():
         raise DatasetError(f"{name}: the {len(frames)} chosen frames are dark, expected photons")
     scale = Scale.of(intensity, dataset.probe_guess, chosen.mask)
+    warnings = (
+        *dataset.warnings,
+        *doubts.of_scan(dataset, geometry),
+        *doubts.of_frames(dataset, statistics, scale),
+        *doubts.of_probe(dataset, scale),
+        *doubts.of_truth(dataset),
+    )
     return Start(
         intensity=(intensity * scale.intensity).astype(np.float32),
         positions_px=chosen.positions_px + np.array(canvas.origin_px),
@@ -110,23 +128,47 @@ def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
         canvas=canvas,
         frames=frames,
         scale=scale,
-        geometry=_geometry(dataset, name),
+        geometry=geometry,
         mask=chosen.mask,
         n_frames_in_set=len(dataset.positions_px),
         simulated=dataset.is_simulated,
         truth_seeded=spec.object_init == "guess" and dataset.is_simulated,
-        said_of_the_set={
-            key: dataset.metadata[key] for key in _SAID_OF_THE_SET if key in dataset.metadata
-        },
+        said_of_the_set=_said_of(dataset),
+        left_out=left_out,
+        warnings=warnings,
     )
 
 
-def choose_frames(n: int, spec: ReconSpec) -> NDArray[np.integer]:
-    """Return the frames to use: at most ``n_images``, drawn without replacement, ascending."""
-    if spec.n_images is None or spec.n_images >= n:
-        return np.arange(n)
-    rng = np.random.default_rng(spec.subsampling_seed)
-    return np.sort(rng.choice(n, spec.n_images, replace=False))
+def choose_frames(n: int, spec: ReconSpec, left_out: Sequence[int] = ()) -> NDArray[np.integer]:
+    """Return the frames to use: at most ``n_images``, drawn without replacement, ascending.
+
+    Parameters
+    ----------
+    left_out : sequence of int
+        Frames that are not used, drawn or not.
+    """
+    frames: NDArray[np.integer] = np.arange(n)
+    if spec.n_images is not None and spec.n_images < n:
+        rng = np.random.default_rng(spec.subsampling_seed)
+        frames = np.sort(rng.choice(n, spec.n_images, replace=False))
+    return frames[~np.isin(frames, left_out)] if len(left_out) else frames
+
+
+def _shape_of_frame(dataset: PtychoDataset, spec: ReconSpec) -> tuple[int, int] | None:
+    """Return the shape of the set's object where the result is to lie in its frame."""
+    obj = dataset.object_guess
+    if obj is None or not (dataset.is_simulated or spec.object_init == "guess"):
+        return None
+    return obj.shape[0], obj.shape[1]
+
+
+def _said_of(dataset: PtychoDataset) -> dict[str, Any]:
+    said = {key: dataset.metadata[key] for key in _SAID_OF_THE_SET if key in dataset.metadata}
+    if dataset.diffraction_from is not None:
+        said["diffraction_from"] = dataset.diffraction_from
+    if dataset.mask is not None:
+        said["masked_share"] = float(1 - dataset.mask.mean())
+    return said
 
 
 def _first_object(

@@ -90,7 +90,8 @@ def refuse_another(dataset: PtychoDataset, found: Reconstructed) -> None:
         Its frames, probe or object are not those of the set.
     """
     size, shape = dataset.frame_size_px, found.obj.shape
-    chosen = dataset.positions_px[choose_frames(len(dataset.positions_px), found.spec)]
+    frames = choose_frames(len(dataset.positions_px), found.spec, found.left_out_frames)
+    chosen = dataset.positions_px[frames]
     problem = None
     if len(found.positions_px) != len(chosen):
         problem = f"positions_px holds {len(found.positions_px)} frames, expected {len(chosen)}"
