@@ -24,7 +24,7 @@ def parse_metadata(text: str) -> dict[str, Any]:
     ------
     ValueError
         It is no JSON, no object, nested too deep, holds a number that is not finite or too long,
-        or a key twice.
+        a key twice, or text that is no Unicode.
 
     Examples
     --------
@@ -39,8 +39,11 @@ def parse_metadata(text: str) -> dict[str, Any]:
             parse_int=_whole,
             object_pairs_hook=_once,
         )
+        json.dumps(found, ensure_ascii=False).encode()  # JSON can escape what no text can hold
     except RecursionError:
         raise ValueError("nested too deep") from None
+    except UnicodeEncodeError:
+        raise ValueError("half of a character (a lone surrogate)") from None
     if not isinstance(found, dict):
         raise ValueError(f"JSON {type(found).__name__}")  # noqa: TRY004
     return found
