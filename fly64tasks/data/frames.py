@@ -23,7 +23,8 @@ MOST_BAD_SHARE = 0.01
 MARKED_COUNTS = (2**16 - 1, 2**32 - 1)
 """What detectors of 16 and 32 bits write where they measured nothing, or too much."""
 AMPLITUDE_LIMIT = 1e9
-_CHUNK = 256
+_BLOCK = 2**18
+"""Pixels to work on at a time, as lines of the detector: little memory beside the values."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,7 @@ def holds_intensity(values: NDArray[Any]) -> bool:
     if values.dtype.kind in "iu":
         return True
     largest = 0.0
-    for rows in _chunks(values):
-        part = values[rows]
+    for _, part in _blocks(values):
         good = part[np.isfinite(part) & (part >= 0)]
         if not np.array_equal(good, np.rint(good)):
             return False
@@ -95,13 +95,13 @@ def frames_of(
     """
     intensity = holds_intensity(values) if kind == "auto" else kind == "intensity"
     marks = _marks(values, mask, intensity)
-    amplitude = np.empty(values.shape, np.float32)
+    as_it_is = mask is None and not intensity and values.dtype == np.float32
+    amplitude = values if as_it_is else np.empty(values.shape, np.float32)
     unmeasured: NDArray[np.bool_] | None = None
     found = dict.fromkeys(("NaN or infinite", "negative", *marks), 0)
     largest = 0.0
-    for rows in _chunks(values):
-        part = values[rows]
-        good = _good(mask, rows, part.shape)
+    for lines, part in _blocks(values):
+        good = _good(mask, lines, values.shape)
         bad = np.zeros(part.shape, bool)
         for what, where in _unmeasured(part, marks):
             found[what] += int(np.count_nonzero(where & good))
@@ -109,11 +109,16 @@ def frames_of(
         if (bad & good).any():
             if unmeasured is None:
                 unmeasured = np.zeros(values.shape, bool)
-            unmeasured[rows] = bad
+            _lines_of(unmeasured)[lines] = bad
         kept = np.where(bad | ~good, 0, part)
         largest = max(largest, float(kept.max(initial=0)))
+        if as_it_is and not bad.any():
+            continue
+        if as_it_is:  # the first that does not hold what is wanted
+            as_it_is, amplitude = False, values.copy(order="C")
         with np.errstate(over="ignore"):  # what is too large is refused below
-            amplitude[rows] = np.sqrt(kept, dtype=np.float64) if intensity else kept
+            roots = np.sqrt(kept, dtype=np.float64) if intensity else kept
+            _lines_of(amplitude)[lines] = roots
     limit = AMPLITUDE_LIMIT**2 if intensity else AMPLITUDE_LIMIT
     if largest > limit:
         raise DatasetError(
@@ -129,16 +134,29 @@ def frames_of(
     return Frames(amplitude, mask, taken_from, warnings)
 
 
-def _chunks(values: NDArray[Any]) -> Iterator[slice]:
-    """Yield frames to work on at a time: little memory beside the values."""
-    for start in range(0, len(values), _CHUNK):
-        yield slice(start, min(start + _CHUNK, len(values)))
+def _lines_of(values: NDArray[Any]) -> NDArray[Any]:
+    return values.reshape(-1, values.shape[-1])
 
 
-def _good(mask: NDArray[np.bool_] | None, rows: slice, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _blocks(values: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Yield lines of the detector, of one frame after the other, and which they are."""
+    lines = _lines_of(values)
+    step = max(_BLOCK // lines.shape[-1], 1)
+    for start in range(0, len(lines), step):
+        chosen = slice(start, min(start + step, len(lines)))
+        yield chosen, lines[chosen]
+
+
+def _good(
+    mask: NDArray[np.bool_] | None, lines: slice, shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Return which pixels of these lines of frames of a shape a mask lets count."""
     if mask is None:
-        return np.broadcast_to(True, shape)
-    return np.broadcast_to(mask[rows] if mask.ndim == 3 else mask, shape)
+        return np.broadcast_to(True, (lines.stop - lines.start, shape[-1]))
+    if mask.ndim == 3:
+        good: NDArray[np.bool_] = _lines_of(mask)[lines]
+        return good
+    return mask[np.arange(lines.start, lines.stop) % shape[-2]]
 
 
 def _marks(values: NDArray[Any], mask: NDArray[np.bool_] | None, intensity: bool) -> dict[str, Any]:
@@ -147,9 +165,8 @@ def _marks(values: NDArray[Any], mask: NDArray[np.bool_] | None, intensity: bool
     One pixel may hold that many photons; a mark is there more often.
     """
     largest, times = values.dtype.type(0), 0
-    for rows in _chunks(values):
-        part = values[rows]
-        good = _good(mask, rows, part.shape) & np.isfinite(part)
+    for lines, part in _blocks(values):
+        good = _good(mask, lines, values.shape) & np.isfinite(part)
         finite = np.where(good, part, values.dtype.type(0))
         top = finite.max(initial=largest)
         times = int(np.count_nonzero(finite == top)) + (times if top == largest else 0)

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,7 @@ from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.recon.runlog import logging_to
 from fly64tasks.recon.start import Start, read_start
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
+from fly64tasks.study.stages import ASSUMED, Geometry
 
 if TYPE_CHECKING:
     from fly64tasks.recon.checkpoint import Checkpoints
@@ -36,6 +37,8 @@ def run(
     *,
     diffraction: Kind = "auto",
     device: str = "auto",
+    geometry: Geometry = ASSUMED,
+    given: Collection[str] = (),
     on_epoch: EpochCallback = lambda epoch, num_epochs, loss: None,
     checkpoint: CheckpointSpec | None = None,
     other_checkpoint: Literal["refuse", "discard"] = "refuse",
@@ -58,6 +61,10 @@ def run(
         Whether the set holds ``amplitude`` or ``intensity``; ``auto`` finds out.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:i``; never part of what makes a result stale.
+    geometry : Geometry
+        Physical sizes where the set says none; no pixel of a result depends on them.
+    given : collection of str
+        Which of them were asked for: a set that says other ones is refused.
     on_epoch : callable
         Called after each epoch with its number, their total and the loss.
     checkpoint : CheckpointSpec, optional
@@ -85,7 +92,7 @@ def run(
         The disk or the memory failed it; the next run goes on.
     """
     spec = spec.resolved()
-    start = read_start(input_npz, spec, diffraction)
+    start = read_start(input_npz, spec, geometry, given, diffraction)
     files.refuse_foreign_files(output_dir)
 
     # These cost seconds: only for inputs that can be reconstructed.

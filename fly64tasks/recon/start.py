@@ -6,7 +6,7 @@ alone, unless ``object_init`` asks for it by name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.frames import Kind
+from fly64tasks.data.metadata import geometry_of
 from fly64tasks.data.readers import read_dataset
-from fly64tasks.errors import DatasetError, StudyError
+from fly64tasks.errors import DatasetError
 from fly64tasks.physics.scan import Canvas, canvas_of
 from fly64tasks.recon import doubts
 from fly64tasks.recon.scale import Scale
 from fly64tasks.study.recon_settings import ReconSpec
-from fly64tasks.study.spec import parse_spec
-from fly64tasks.study.stages import Geometry
+from fly64tasks.study.stages import ASSUMED, Geometry
 
 _SAID_OF_THE_SET = (
     "dose_photons_per_frame",
@@ -53,7 +53,7 @@ class Start:
         Frames of the set that are used, ascending.
     scale : Scale
     geometry : Geometry
-        As the set's metadata has it, else the assumed one.
+        As the set's metadata has it, else as the study or the command line, else assumed.
     mask : (N, N) or (n, N, N) bool or None
         Pixels that count, of every frame or of each; None where all do.
     n_frames_in_set : int
@@ -86,15 +86,30 @@ class Start:
     warnings: tuple[str, ...]
 
 
-def read_start(path: Path, spec: ReconSpec, diffraction: Kind = "auto") -> Start:
+def read_start(
+    path: Path,
+    spec: ReconSpec,
+    geometry: Geometry = ASSUMED,
+    given: Collection[str] = (),
+    diffraction: Kind = "auto",
+) -> Start:
     """Read a set and return the start of its reconstruction; raises as reading and `start_of`."""
     guess = spec.object_init == "guess"
     dataset = read_dataset(path, diffraction=diffraction, obj=guess, extras=False)
-    return start_of(dataset, spec, str(path))
+    return start_of(dataset, spec, str(path), geometry, given)
 
 
-def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
+def start_of(
+    dataset: PtychoDataset,
+    spec: ReconSpec,
+    name: str,
+    geometry: Geometry = ASSUMED,
+    given: Collection[str] = (),
+) -> Start:
     """Return the start of a reconstruction; ``name`` names the set in errors.
+
+    ``geometry`` and ``given`` are what `fly64tasks.data.metadata.geometry_of` takes: the physical
+    sizes where the set says none.
 
     Raises
     ------
@@ -102,7 +117,7 @@ def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
         The scan or the geometry can not be used, or the frames chosen are dark.
     """
     size = dataset.frame_size_px
-    geometry = _geometry(dataset, name)
+    geometry = geometry_of(dataset.metadata, geometry, name, given)
     doubts.refuse_scan(dataset, geometry, name)
     canvas = canvas_of(dataset.positions_px, size, _shape_of_frame(dataset, spec), name)
     statistics = doubts.Statistics.of(dataset)
@@ -191,11 +206,3 @@ def _first_object(
         noise = rng.standard_normal((2, *canvas.shape))
         first += (0.01 * (noise[0] + 1j * noise[1])).astype(np.complex64)
     return first
-
-
-def _geometry(dataset: PtychoDataset, name: str) -> Geometry:
-    table = dataset.metadata.get("geometry", {})
-    try:
-        return parse_spec(Geometry, table, f"{name}: _metadata.geometry")
-    except StudyError as error:
-        raise DatasetError(str(error)) from None

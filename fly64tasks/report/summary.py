@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.results import Job, main_metric
-from fly64tasks.report.wording import dose_text
+from fly64tasks.report.wording import ASSUMED, dose_text
 from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.cases import SPLITS
 from fly64tasks.study.study import Study
@@ -57,11 +57,19 @@ def csv_text(jobs: Sequence[Job]) -> str:
                     "" if value is None else repr(float(value)),
                     metric.unit,
                     "true" if job.is_bound(metric) else "false",
-                    job.note(metric),
+                    _note(job, metric),
                     _side(job, metric),
                 ]
             )
     return buffer.getvalue()
+
+
+def _note(job: Job, metric: Metric) -> str:
+    """Return what is to be known of a score, of which column ``unit`` has the plain unit."""
+    notes = [job.note(metric)]
+    if metric.is_length and job.geometry_assumed and job.value(metric) is not None:
+        notes.append("the pixel size is assumed")
+    return "; ".join(filter(None, notes))
 
 
 def _side(job: Job, metric: Metric) -> str:
@@ -92,6 +100,8 @@ def _table(jobs: Sequence[Job], metric: Metric) -> str:
     views = list(dict.fromkeys(job.case.view for job in jobs))
     found = {(job.case.dose, job.case.split, job.case.view): job for job in jobs}
     unit = f" ({metric.unit})" if metric.unit else ""
+    if metric.is_length and any(job.geometry_assumed for job in jobs):
+        unit += f" {ASSUMED}"
     lines = [
         f"## {metric.label}{unit}",
         "",

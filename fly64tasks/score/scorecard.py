@@ -83,6 +83,11 @@ class Metric:
     decimals: int = 4
     needs_truth: bool = True
 
+    @property
+    def is_length(self) -> bool:
+        """Return whether it rests on the pixel size."""
+        return self.unit == "nm"
+
     def badness(self, value: float) -> float:
         """Return a number that is the lower the better: what scores are compared by.
 

@@ -17,7 +17,7 @@ from fly64tasks.score.files import SCORES
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
-from fly64tasks.study.stages import ScoreSpec, ViewSpec
+from fly64tasks.study.stages import Geometry, ScoreSpec, ViewSpec
 from fly64tasks.study.study import Study
 
 
@@ -51,6 +51,7 @@ def reconstruct(
     source: Path,
     folder: Path,
     spec: ReconSpec,
+    geometry: Geometry,
     checkpoint: CheckpointSpec,
     writes: list[str],
 ) -> None:
@@ -58,13 +59,15 @@ def reconstruct(
         progress.report(task_name, epoch, num_epochs, loss=loss)
 
     device = get_var("device", "auto")
-    engine.run(_ptychi, source, folder, spec, device, checkpoint, writes=writes, on_event=on_event)
+    arguments = (source, folder, spec, geometry, device, checkpoint)
+    engine.run(_ptychi, *arguments, writes=writes, on_event=on_event)
 
 
 def _ptychi(
     source: Path,
     folder: Path,
     spec: ReconSpec,
+    geometry: Geometry,
     device: str,
     checkpoint: CheckpointSpec,
     on_event: EpochCallback,
@@ -77,6 +80,7 @@ def _ptychi(
             folder,
             spec,
             device=device,
+            geometry=geometry,
             on_epoch=on_event,
             checkpoint=checkpoint,
             other_checkpoint="discard",  # what to make is the study's to say
@@ -104,12 +108,12 @@ def _write_report(
     command.write_report(study, layout, scores, without)
 
 
-def problems(source: Path, spec: ReconSpec) -> list[str]:
+def problems(source: Path, spec: ReconSpec, geometry: Geometry) -> list[str]:
     """Return what keeps a set of the user's from being reconstructed, before anything runs."""
     from fly64tasks.recon.start import read_start
 
     try:
-        read_start(source, spec)
+        read_start(source, spec, geometry)
     except DatasetError as error:
         return [str(error)]
     return []

@@ -7,11 +7,11 @@ with its own message.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from fly64tasks.data.archive import Archive, Unreadable
@@ -57,26 +57,30 @@ def read_base(path: Path) -> Base:
         )
 
 
+Number = Annotated[float, Meta(ge=-1e18, le=1e18)]
+"""What a record can repeat and a report can show."""
+
+
 class _Said(Struct):
     """What sets may say of themselves that is used further on, and in which type."""
 
     simulated: bool = False
     lineage: dict[str, Any] | None = None
     diffraction_order: str | None = None
-    dose_photons_per_frame: float | None = None
+    dose_photons_per_frame: Number | None = None
     split: str | None = None
     overlap_view: str | None = None
     selection_strategy: str | None = None
-    acceptance_rate: float | None = None
-    spacing_threshold: float | None = None
-    n_accepted: float | None = None
-    n_rejected: float | None = None
-    probe_diameter_px: float | None = None
-    gridsize: float | None = None
-    neighbor_count: float | None = None
-    overlap_group_members: float | None = None
-    overlap_neighbors: float | None = None
-    overlap_groups: float | None = None
+    acceptance_rate: Number | None = None
+    spacing_threshold: Number | None = None
+    n_accepted: Number | None = None
+    n_rejected: Number | None = None
+    probe_diameter_px: Number | None = None
+    gridsize: Number | None = None
+    neighbor_count: Number | None = None
+    overlap_group_members: Number | None = None
+    overlap_neighbors: Number | None = None
+    overlap_groups: Number | None = None
     overlap_notes: list[str] | None = None
 
 
@@ -113,8 +117,8 @@ def _dataset(arrays: Archive, kind: Kind, *, obj: bool, extras: bool) -> PtychoD
     has_object = metadata.get("simulated") or (obj and "objectGuess" in arrays)
     return PtychoDataset(
         diffraction_amplitude=frames.amplitude,
-        object_guess=_object(arrays).astype(np.complex64) if has_object else None,
-        probe_guess=probe.astype(np.complex64),
+        object_guess=_single(arrays, "objectGuess", _object(arrays)) if has_object else None,
+        probe_guess=_single(arrays, "probeGuess", probe),
         positions_px=positions,
         object_patches=_object_patches(arrays, n) if extras else None,
         filenames=_filenames(arrays, n) if extras else None,
@@ -123,6 +127,14 @@ def _dataset(arrays: Archive, kind: Kind, *, obj: bool, extras: bool) -> PtychoD
         diffraction_from=f"{key}: {frames.taken_from}" if frames.taken_from else None,
         warnings=(*warnings, *_unusable(arrays, n), *frames.warnings),
     )
+
+
+def _single(arrays: Archive, key: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in single precision; a copy counts as memory that its key takes."""
+    dtype = np.dtype(np.complex64 if array.dtype.kind == "c" else np.float32)
+    if array.dtype != dtype:
+        arrays.take(key, array.size * dtype.itemsize)
+    return array.astype(dtype, copy=False)
 
 
 def _positions(arrays: Archive) -> NDArray[np.float64]:
@@ -191,7 +203,9 @@ def _frames_first(
             "leave a frame out",
         )
     if frames_first or frames_last:
-        array = array if frames_first else np.ascontiguousarray(np.moveaxis(array, 2, 0))
+        if not frames_first:
+            arrays.take(key, array.nbytes)
+            array = np.ascontiguousarray(np.moveaxis(array, 2, 0))
         if array.shape[-1] < 4:
             raise arrays.error(key, f"has frames of {array.shape[-1]} px, expected at least 4")
         return array
@@ -204,6 +218,8 @@ def _frames_first(
 
 def _frames(arrays: Archive, key: str, values: NDArray[Any], kind: Kind) -> Frames:
     mask = _mask(arrays, values.shape)
+    if values.dtype != np.float32:
+        arrays.take(key, 4 * values.size)
     return frames_of(values, f"{arrays.path}: {key}", kind=kind, mask=mask)
 
 
@@ -254,8 +270,7 @@ def _probe(arrays: Archive) -> NDArray[np.complexfloating]:
 def _object_patches(arrays: Archive, n: int) -> NDArray[np.complex64] | None:
     if "Y" not in arrays or _problem(arrays, "Y", n):
         return None
-    array: NDArray[np.complex64] = arrays.get("Y").astype(np.complex64, copy=False)
-    return array
+    return _single(arrays, "Y", arrays.get("Y"))
 
 
 def _filenames(arrays: Archive, n: int) -> NDArray[np.str_] | None:

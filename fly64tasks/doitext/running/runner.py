@@ -125,7 +125,9 @@ class _Journaled(Runner):
         try:
             self.dep_manager.save_success(task)
             if task.actions:
-                self._state.record_targets(task.name, task.targets)
+                log = (task.meta or {}).get("log")
+                logs = [log] if log and Path(log).exists() else []
+                self._state.record_targets(task.name, [*task.targets, *logs])
         except FileNotFoundError as error:
             return DependencyError(f"gone after the task has run: {error.filename}")
         except OSError as error:

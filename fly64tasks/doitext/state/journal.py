@@ -118,6 +118,12 @@ class Journal:
             row = self._rows[task_id] = self._decoded(task_id, text) if text else {}
         return row
 
+    def rows(self) -> Iterator[tuple[str, Row]]:
+        """Yield every task of which anything is stored, with all that is, in the file's order."""
+        self.load()
+        for task_id in list(self._text):
+            yield task_id, self.row(task_id)
+
     def _decoded(self, task_id: str, text: str) -> Row:
         try:
             row = self._codec.decode(text)
