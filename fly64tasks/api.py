@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -235,6 +235,8 @@ def score_reconstruction(
     reconstruction: AnyPath | Reconstructed,
     data: AnyPath | PtychoDataset,
     spec: ScoreSpec | None = None,
+    *,
+    truth: Literal["objectGuess"] | None = None,
 ) -> dict[str, Any]:
     """Return the scores of a reconstruction: against the truth of its set, and against its data.
 
@@ -244,6 +246,8 @@ def score_reconstruction(
         As `reconstruct` returned it, a ``reconstruction.npz``, or the folder that holds one.
     data : path or PtychoDataset
         The set that it was made from.
+    truth : str, optional
+        ``objectGuess``: the set's object is the truth, though it does not say that it is simulated.
 
     Returns
     -------
@@ -260,8 +264,9 @@ def score_reconstruction(
 
     if not isinstance(reconstruction, Reconstructed):
         reconstruction = read_reconstruction(reconstruction)
-    dataset = data if isinstance(data, PtychoDataset) else read_set(data)
-    return command.assess(reconstruction, dataset, spec or ScoreSpec())[0]
+    if not isinstance(data, PtychoDataset):
+        data = read_dataset(Path(data), diffraction=reconstruction.diffraction)
+    return command.assess(reconstruction, data, spec or ScoreSpec(), truth=truth)[0]
 
 
 class PlannedTask(NamedTuple):

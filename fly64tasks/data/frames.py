@@ -156,7 +156,7 @@ def _good(
     if mask.ndim == 3:
         good: NDArray[np.bool_] = _lines_of(mask)[lines]
         return good
-    return mask[np.arange(lines.start, lines.stop) % shape[-2]]
+    return np.asarray(mask[np.arange(lines.start, lines.stop) % shape[-2]])
 
 
 def _marks(values: NDArray[Any], mask: NDArray[np.bool_] | None, intensity: bool) -> dict[str, Any]:

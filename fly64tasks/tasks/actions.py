@@ -17,7 +17,7 @@ from fly64tasks.score.files import SCORES
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
-from fly64tasks.study.stages import Geometry, ScoreSpec, ViewSpec
+from fly64tasks.study.stages import DataSpec, Geometry, ScoreSpec, ViewSpec
 from fly64tasks.study.study import Study
 
 
@@ -40,10 +40,12 @@ def simulate(base: Path, outputs: dict[str, Path], dose: float, study: Study) ->
     command.simulate(base, outputs, dose=dose, spec=study.simulation, geometry=study.geometry)
 
 
-def make_view(sources: dict[str, Path], outputs: dict[str, Path], spec: ViewSpec) -> None:
+def make_view(
+    sources: dict[str, Path], outputs: dict[str, Path], spec: ViewSpec, data: DataSpec
+) -> None:
     from fly64tasks.simulation import views as command
 
-    command.make_view(sources, outputs, spec=spec)
+    command.make_view(sources, outputs, spec=spec, diffraction=data.diffraction)
 
 
 def reconstruct(
@@ -52,6 +54,7 @@ def reconstruct(
     folder: Path,
     spec: ReconSpec,
     geometry: Geometry,
+    data: DataSpec,
     checkpoint: CheckpointSpec,
     writes: list[str],
 ) -> None:
@@ -59,7 +62,7 @@ def reconstruct(
         progress.report(task_name, epoch, num_epochs, loss=loss)
 
     device = get_var("device", "auto")
-    arguments = (source, folder, spec, geometry, device, checkpoint)
+    arguments = (source, folder, spec, geometry, data, device, checkpoint)
     engine.run(_ptychi, *arguments, writes=writes, on_event=on_event)
 
 
@@ -68,6 +71,7 @@ def _ptychi(
     folder: Path,
     spec: ReconSpec,
     geometry: Geometry,
+    data: DataSpec,
     device: str,
     checkpoint: CheckpointSpec,
     on_event: EpochCallback,
@@ -79,6 +83,7 @@ def _ptychi(
             source,
             folder,
             spec,
+            diffraction=data.diffraction,
             device=device,
             geometry=geometry,
             on_epoch=on_event,
@@ -88,10 +93,10 @@ def _ptychi(
         )
 
 
-def score(source: Path, folder: Path, spec: ScoreSpec, case: Case) -> None:
+def score(source: Path, folder: Path, spec: ScoreSpec, case: Case, data: DataSpec) -> None:
     from fly64tasks.score import command
 
-    command.score(source, folder, spec, case)
+    command.score(source, folder, spec, case, truth=data.truth)
 
 
 def report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> None:
@@ -108,12 +113,12 @@ def _write_report(
     command.write_report(study, layout, scores, without)
 
 
-def problems(source: Path, spec: ReconSpec, geometry: Geometry) -> list[str]:
+def problems(source: Path, spec: ReconSpec, geometry: Geometry, data: DataSpec) -> list[str]:
     """Return what keeps a set of the user's from being reconstructed, before anything runs."""
     from fly64tasks.recon.start import read_start
 
     try:
-        read_start(source, spec, geometry)
+        read_start(source, spec, geometry, diffraction=data.diffraction)
     except DatasetError as error:
         return [str(error)]
     return []
