@@ -37,7 +37,7 @@ EMPTY_SHARE = 0.01
 TELLING_PHOTONS = 20
 """Photons of the median frame from which on an empty frame is none by chance."""
 BRIGHT_RATIO = 10
-WELL_BELOW = 1.1
+WELL_BELOW = 1.07
 """The chi2 of right answers of MAP from `TELLING_COUNTS_PER_PIXEL` on: 0.6 to 1.04 were seen."""
 LEAST_GOOD_SHARE = 0.5
 _UNITS_M = {"metres": 1.0, "millimetres": 1e-3, "micrometres": 1e-6, "nanometres": 1e-9}

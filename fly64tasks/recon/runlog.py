@@ -34,8 +34,9 @@ def logging_to(path: Path, *, append: bool, limit_bytes: int = LIMIT_BYTES) -> I
     handler = _Bounded(path, maxBytes=limit_bytes, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(lambda record: record.thread == thread)
-    level = ptychi.level
-    ptychi.setLevel(logging.INFO)
+    levels = {logger: logger.level for logger in (ours, ptychi)}
+    for logger in levels:
+        logger.setLevel(logging.INFO)
     # pty-chi draws its own progress bar where this logger's level is below WARNING.
     logging.getLogger("ptychi.reconstructors.base").setLevel(logging.WARNING)
     root.addHandler(handler)
@@ -55,7 +56,8 @@ def logging_to(path: Path, *, append: bool, limit_bytes: int = LIMIT_BYTES) -> I
         root.removeHandler(handler)
         with contextlib.suppress(OSError):
             handler.close()
-        ptychi.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 class _Bounded(RotatingFileHandler):

@@ -28,7 +28,7 @@ def annular_probe(defocus: float = 6.0, stop: float = 0.35) -> NDArray[np.comple
 
 
 def blobs(size: int = SIZE, seed: int = 3) -> NDArray[np.complex128]:
-    """Return an object of blobs and a bar, of phase and absorption, without symmetry."""
+    """Return an object of blobs and bars, of phase and absorption, without symmetry."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size].astype(float)
     phase, absorption = np.zeros((2, size, size))
@@ -38,6 +38,7 @@ def blobs(size: int = SIZE, seed: int = 3) -> NDArray[np.complex128]:
         phase += rng.uniform(0.2, 1.0) * blob
         absorption += rng.uniform(0, 0.3) * blob
     phase += 0.5 * (np.abs(y - 0.4 * size - 0.3 * (x - size / 2)) < 2.5)
+    phase += 0.6 * ((np.abs(x - 0.6 * size) < 2) & (y > size / 2))
     return np.exp(-absorption + 1j * phase)
 
 
@@ -67,7 +68,7 @@ def good_set(
     probe: NDArray[np.complexfloating] | None = None,
     simulated: bool = True,
 ) -> Arrays:
-    """Return a set of 81 frames, as the keys of an NPZ."""
+    """Return a set of 100 frames, as the keys of an NPZ."""
     positions = scan() if positions is None else positions
     lit = annular_probe()[None] if probe is None else probe
     lit = lit * np.sqrt(photons / (np.abs(lit) ** 2).sum())
