@@ -213,6 +213,16 @@ DOUBTFUL = {
         ("1 of 100 frames hold more than 10 times the photons of the median",),
         epochs=2,
     ),
+    "a beam stop of zeros": Doubtful(
+        lambda: frames(at(np.s_[:, 8:16, 13:19], 0)),
+        ("29 pixels of the detector (first: y 9, x 16) are dead",),
+        epochs=2,
+    ),
+    "frames that repeat the one before": Doubtful(
+        lambda: frames(lambda a: a[np.arange(100) - (np.arange(100) % 20 == 7)]),
+        ("5 of 100 frames repeat the one before them, though the scan went on (first: frame 7)",),
+        epochs=2,
+    ),
     "a probe of the other defocus": Doubtful(
         lambda: good(probeGuess=(annular_probe(-6, 0) * np.sqrt(1e5)).astype(np.complex64)),
         (MISFIT,),

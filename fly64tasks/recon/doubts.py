@@ -48,7 +48,8 @@ _HOT_RATIO = 10
 _SATURATED_FROM_COUNTS = 200
 _SATURATED_TIMES = 10
 _STUCK_FRAMES = 10
-_CHUNK = 256
+_MOVED_PX = 0.5
+_CHUNK_PIXELS = 2**20
 
 
 def refuse_scan(dataset: PtychoDataset, geometry: Geometry, name: str) -> None:
@@ -142,6 +143,8 @@ class Statistics:
         Frames that hold photons.
     counts : bool
         Whether the intensities are whole photon counts.
+    repeats : (n,) bool
+        Frames that hold what the one before them holds, though the scan went on.
     """
 
     photons: NDArray[np.float64]
@@ -151,6 +154,7 @@ class Statistics:
     good: NDArray[np.bool_]
     n_lit: int
     counts: bool
+    repeats: NDArray[np.bool_]
 
     @classmethod
     def of(cls, dataset: PtychoDataset) -> Statistics:
@@ -161,20 +165,26 @@ class Statistics:
         total, most = np.zeros(shape), np.zeros(shape)
         least = np.full(shape, np.inf)
         n_lit, counts = 0, True
-        for start in range(0, len(amplitude), _CHUNK):
-            intensity = amplitude[start : start + _CHUNK].astype(float) ** 2
+        moved = np.hypot(*np.diff(dataset.positions_px, axis=0, prepend=np.nan).T) > _MOVED_PX
+        repeats = np.zeros(len(amplitude), bool)
+        chunk = max(_CHUNK_PIXELS // amplitude[0].size, 1)
+        for start in range(0, len(amplitude), chunk):
+            intensity = amplitude[start : start + chunk].astype(float) ** 2
             of_frames = intensity.sum(axis=(1, 2))
-            photons[start : start + _CHUNK] = of_frames
+            photons[start : start + chunk] = of_frames
             lit = intensity[of_frames > 0]
             counts = counts and (not len(lit) or holds_counts(lit))
             n_lit += len(lit)
+            for frame in range(max(start, 1), start + len(intensity)):
+                if moved[frame] and photons[frame] == photons[frame - 1] > 0:
+                    repeats[frame] = np.array_equal(amplitude[frame], amplitude[frame - 1])
             total += lit.sum(axis=0)
             most = np.maximum(most, lit.max(axis=0, initial=0))
             least = np.minimum(least, lit.min(axis=0, initial=np.inf))
         good = np.ones(shape, bool)
         if mask is not None:
             good = np.asarray(mask if mask.ndim == 2 else mask.any(axis=0))
-        return cls(photons, total, least, most, good, n_lit, counts)
+        return cls(photons, total, least, most, good, n_lit, counts, repeats)
 
     @property
     def empty(self) -> NDArray[np.bool_]:
@@ -202,6 +212,12 @@ def of_frames(dataset: PtychoDataset, found: Statistics, scale: Scale) -> Iterat
             f"{bright.sum()} of {n} frames hold more than {BRIGHT_RATIO} times the photons of the "
             f"median frame (first: frame {bright.argmax()}): look at them, and leave them out"
         )
+    repeats = found.repeats & (found.photons * scale.intensity >= TELLING_PHOTONS)
+    if repeats.any():
+        yield (
+            f"{repeats.sum()} of {n} frames repeat the one before them, though the scan went on "
+            f"(first: frame {repeats.argmax()}): the detector missed a trigger; leave them out"
+        )
     share = float(found.good.mean())
     if share < LEAST_GOOD_SHARE:
         yield (
@@ -217,6 +233,8 @@ def _of_pixels(dataset: PtychoDataset, found: Statistics, scale: Scale) -> Itera
     expected = pattern * (photons.sum() / pattern.sum())
     dead = found.good & (photons == 0) & (_near(photons, 30) >= _TELLING_COUNTS)
     dead |= found.good & _gaps(photons, found.good)
+    if not _misplaced(photons):  # a beam stop: where the probe alone would be bright
+        dead |= found.good & (photons == 0) & (expected >= 2 * _TELLING_COUNTS)
     least, around = found.least * found.n_lit * scale.intensity, _near(photons, 70)
     hot = (least > _HOT_RATIO * np.maximum(around, 1)) & (photons > _HOT_RATIO * expected)
     hot &= found.good & (photons >= _TELLING_COUNTS)
@@ -314,7 +332,7 @@ def of_result(
             f"{words}: chi2 is {chi2:.3g}, photon noise makes 1: look at the scan's orientation "
             "(an axis flipped, x and y swapped) and positions, at probeGuess (its size, the sign "
             "of its defocus), at the centre of the frames, at hot pixels, and whether the beam has "
-            "several modes or moved within a frame"
+            "several modes or moved within a frame, or the detector a background"
         )
     elif chi2 is not None and chi2 < SAYS_NOTHING_BELOW and not thinned:
         yield f"the fit {words}: chi2 is {chi2:.2g}, photon noise makes 1; any object fits them"

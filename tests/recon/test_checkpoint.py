@@ -11,15 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from engine_project import start
 from small_study import SMALL_STUDY, doit
 
 from fly64tasks import runner
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.errors import CheckpointError, ReconstructionError, StoppedEarly
 from fly64tasks.recon import command as recon
 from fly64tasks.recon.files import CHECKPOINT, LOSSES, PRODUCT, RECONSTRUCTION, RUN_RECORD
@@ -84,6 +88,24 @@ def test_run_in_parts_ends_in_the_same_bytes(
     assert result(parts) == result(tmp_path / "whole")
     assert record(parts)["resumed_after_epoch"] == sum(stops)
     assert not (parts / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize("of_frames", [False, True], ids=["of all frames", "of each frame"])
+@pytest.mark.parametrize("algorithm", ["LSQML", "MAP", "EPIE"])
+def test_run_with_a_mask_in_parts_ends_in_the_same_bytes(
+    small_set: PtychoDataset, tmp_path: Path, algorithm: str, of_frames: bool
+):
+    n = len(small_set.positions_px)
+    mask = np.ones((n, 32, 32) if of_frames else (32, 32), bool)
+    mask[..., 15:17, :] = False
+    mask[..., 3, 4] = np.arange(n) % 2 if of_frames else False
+    write_dataset(tmp_path / "set.npz", replace(small_set, mask=mask))
+    spec = ReconSpec(algorithm=algorithm, num_epochs=5, warmup_epochs=2)
+    recon.run(tmp_path / "set.npz", tmp_path / "whole", spec)
+    with pytest.raises(StoppedEarly):
+        recon.run(tmp_path / "set.npz", tmp_path / "parts", spec, why_stop=stop_after(3))
+    recon.run(tmp_path / "set.npz", tmp_path / "parts", spec)
+    assert result(tmp_path / "parts") == result(tmp_path / "whole")
 
 
 def begun(small_sets: dict[str, Path], folder: Path, **table: Any) -> ReconSpec:
