@@ -14,8 +14,9 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any, NamedTuple
@@ -23,6 +24,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.data.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
 from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
@@ -76,6 +78,26 @@ class _Declared(NamedTuple):
     @property
     def size_bytes(self) -> int:
         return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An array inside a file, read in parts along its first axis."""
+
+    path: Path
+    begin: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, key: slice) -> Any:
+        start, stop, _ = key.indices(self.shape[0])
+        size = math.prod(self.shape[1:])
+        where = self.begin + start * size * self.dtype.itemsize
+        count = max(stop - start, 0) * size
+        read = np.fromfile(self.path, self.dtype, count, offset=where)
+        if read.size < count:
+            raise DatasetError(f"{self.path}: ends early; write it again")
+        return read.reshape(-1, *self.shape[1:])
 
 
 def blocks_of(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
@@ -154,6 +176,18 @@ class Archive:
             f"{self.path}: {' or '.join(keys)} is missing, found "
             f"{_some(list(self._members)) or 'no key'}"
         )
+
+    def stored(self, key: str) -> Stored | None:
+        """Return an array that can be read in parts; None where it is compressed, or in columns."""
+        declared, member = self._declared(key), self._members[key]
+        if member.compress_type != zipfile.ZIP_STORED or declared.is_fortran:
+            return None
+        with self.path.open("rb") as file:
+            file.seek(member.header_offset)
+            local = file.read(30)  # of a member: two lengths end it, a name and an extra follow
+        lengths = int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
+        begin = member.header_offset + 30 + lengths + declared.begin
+        return Stored(self.path, begin, declared.shape, declared.dtype)
 
     def take(self, key: str, size: int) -> None:
         """Count so many bytes of memory that reading ``key`` takes; of stored arrays none count.
@@ -313,8 +347,12 @@ def _some(names: list[str]) -> str:
     return ", ".join(map(shortened, names[:20])) + more
 
 
-def write_npz(path: Path, arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -> None:
+def write_npz(
+    path: Path, arrays: Mapping[str, NDArray[Any] | FrameStack], metadata: dict[str, Any]
+) -> None:
     """Write ``_metadata`` and arrays whole or not at all, over our own files only.
+
+    The same bytes as `numpy.savez`, which would hold all frames at once.
 
     Raises
     ------
@@ -323,5 +361,18 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]], metadata: dict[str, A
     """
     refuse_foreign(path)
     text = json.dumps({"writer": WRITER, **metadata}, ensure_ascii=False)
-    with replaced(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, _metadata=np.array(text), **arrays)
+    with replaced(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for key, array in {"_metadata": np.array(text), **arrays}.items():
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+                _write_array(member, array)
+
+
+def _write_array(member: IO[bytes], array: NDArray[Any] | FrameStack) -> None:
+    if not isinstance(array, FrameStack):
+        np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+        return
+    described = np.lib.format.dtype_to_descr(array.dtype)
+    header = {"descr": described, "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(member, header)
+    for block in array.blocks():
+        member.write(np.ascontiguousarray(block).data)
