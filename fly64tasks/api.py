@@ -71,12 +71,13 @@ _SET = "set.npz"
 
 
 def read_set(path: AnyPath) -> PtychoDataset:
-    """Read a set: an NPZ of the contract DATA-001.
+    """Read a set: an NPZ of the contract DATA-001, or a scan in another tool's file or a key map.
 
     Raises
     ------
     DatasetError
-        It breaks the contract; the message names the file and the key.
+        It breaks the contract, or lacks what its format has; the message names the file and the
+        key.
     """
     return read_dataset(Path(path))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class PtychoDataset:
         What the amplitude was taken from, in words, where the file holds something else.
     warnings : tuple of str
         What reading the file left to be doubted, a line each.
+    files : tuple of Path
+        What else it was read from than the file that was named.
     """
 
     diffraction_amplitude: NDArray[np.float32]
@@ -48,6 +51,7 @@ class PtychoDataset:
     mask: NDArray[np.bool_] | None = None
     diffraction_from: str | None = None
     warnings: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         """Have masked pixels hold nothing, whatever was given."""

@@ -1,30 +1,46 @@
 """Readers: one file format a module.
 
-A new format is a module here with a ``read_dataset(path, *, diffraction, obj, extras)`` that gives
-a `PtychoDataset`, and a row of `READERS`.
+A new format is a module here with ``KIND``, ``claims`` and ``read``, and a row of `READERS`: HDF5
+readers are asked in turn whether a file is theirs. `open_measurement` gives the scan of any format
+with its frames unread, `read_dataset` the whole set, checked against the contract.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from fly64tasks.doitext.errors import machine_fault
+from fly64tasks.errors import DatasetError, machine_error, shortened
 
 if TYPE_CHECKING:
     from fly64tasks.data.dataset import PtychoDataset
     from fly64tasks.data.frames import Kind
+    from fly64tasks.data.measurement import Measurement
+    from fly64tasks.data.readers.hdf5 import Hdf5
 
-READERS = {".npz": "npz"}
-"""The module that reads a suffix."""
+_DAMAGE = (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+"""What h5py, and numbers that are none, end in where a file is damaged."""
 
-_OTHERS = "npz"
-"""The one for all other names; it says what is expected."""
+READERS = {
+    "training": "ptychodus_training",
+    "ptychodus": "ptychodus",
+    "pair": "pair",
+    "cxi": "cxi",
+    "ptyd": "ptyd",
+    "ptylab": "ptylab",
+}
+"""The module of each HDF5 format, in the order in which they are asked."""
 
 
 def read_dataset(
     path: Path, *, diffraction: Kind = "auto", obj: bool = True, extras: bool = True
 ) -> PtychoDataset:
-    """Read a set and check it against the contract; what is not wanted is not read.
+    """Read a set of any format and check it against the contract; what is not wanted is not read.
 
     Parameters
     ----------
@@ -40,9 +56,93 @@ def read_dataset(
     DatasetError
         One line: the file, what was found, what was expected.
     """
-    module = READERS.get(path.suffix.lower(), _OTHERS)
-    reader = importlib.import_module(f"{__name__}.{module}")
-    found: PtychoDataset = reader.read_dataset(
-        path, diffraction=diffraction, obj=obj, extras=extras
-    )
+    if _is_contract(path):
+        found: PtychoDataset = _module("npz").read_dataset(
+            path, diffraction=diffraction, obj=obj, extras=extras
+        )
+        return found
+    from fly64tasks.data.readers.in_memory import dataset_of
+
+    with open_measurement(path) as measurement:
+        return dataset_of(measurement, diffraction=diffraction, obj=obj)
+
+
+@contextmanager
+def open_measurement(path: Path) -> Iterator[Measurement]:
+    """Open a scan of any format; its frames can be read inside the block.
+
+    Raises
+    ------
+    DatasetError
+        No reader knows the file, or it lacks what its format has.
+    """
+    opened: list[Path] = []
+    with ExitStack() as stack:
+        try:
+            found = _read(path, stack, opened).checked()
+        except _DAMAGE as error:
+            if isinstance(error, OSError) and machine_fault(error):
+                raise machine_error(error) from None
+            raise DatasetError(
+                f"{path}: can not be read ({shortened(error)}); is the file whole?"
+            ) from None
+        files = dict.fromkeys([*opened, *found.files])
+        files.pop(path, None)
+        yield replace(found, files=tuple(files))
+
+
+def _read(path: Path, stack: ExitStack, opened: list[Path]) -> Measurement:
+    if path.suffix.lower() == ".toml":
+        return _by_keymap(path, stack, opened)
+    if _is_hdf5(path):
+        return _of_hdf5(_module("hdf5").Hdf5(path, stack, opened))
+    found: Measurement
+    if _is_contract(path):
+        found = _module("npz").read_measurement(path)
+    else:
+        found = _module("tike").read(path)
     return found
+
+
+def _is_contract(path: Path) -> bool:
+    """Return whether a file is to be read as one of the NPZ contract, which says what it lacks."""
+    if path.suffix.lower() == ".toml" or _is_hdf5(path):
+        return False
+    return not _module("tike").claims(path)
+
+
+def _is_hdf5(path: Path) -> bool:
+    import h5py
+
+    return path.is_file() and bool(h5py.is_hdf5(path))
+
+
+def _of_hdf5(file: Hdf5, name: str | None = None) -> Measurement:
+    for known, module in READERS.items():
+        reader = _module(module)
+        if known == name or (name is None and reader.claims(file)):
+            found: Measurement = reader.read(file)
+            return found
+    raise file.refusal(
+        f"is HDF5 of no known layout ({', '.join(file.names()[:8]) or 'empty'}), expected one of "
+        f"{', '.join(READERS)}: write a key map (docs/formats.md)"
+    )
+
+
+def _by_keymap(path: Path, stack: ExitStack, opened: list[Path]) -> Measurement:
+    keymaps = _module("keymap")
+    keymap = keymaps.read_keymap(path, tuple(READERS))
+    source = path.parent / keymap.file
+    if not source.is_file():
+        raise DatasetError(f"{path}: file is {keymap.file!r}, expected a file at {source}")
+    file = _module("hdf5").Hdf5(source, stack, opened)
+    if keymap.format == keymaps.HDF5:
+        found = _module("keymap_hdf5").read(file, keymap, path)
+    else:
+        found = _of_hdf5(file, keymap.format)
+    edited: Measurement = _module("keymap_edits").edited(found, keymap)
+    return edited
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"{__name__}.{name}")

@@ -6,6 +6,7 @@ with its own message.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +17,14 @@ from numpy.typing import NDArray
 
 from fly64tasks.data.archive import Archive, Unreadable
 from fly64tasks.data.dataset import Base, PtychoDataset
+from fly64tasks.data.edits import squared
+from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.data.frames import Frames, Kind, frames_of, holds_intensity
+from fly64tasks.data.measurement import SIZES, Measurement
+from fly64tasks.data.metadata import geometry_of
+from fly64tasks.data.survey import survey
 from fly64tasks.errors import DatasetError
+from fly64tasks.study.stages import Geometry
 
 _DIFFRACTION = ("diffraction", "diff3d")
 
@@ -55,6 +62,48 @@ def read_base(path: Path) -> Base:
         return Base(
             obj, probe, positions, metadata, (*warnings, *_unusable(arrays, len(positions)))
         )
+
+
+def read_measurement(path: Path) -> Measurement:
+    """Return a set as a scan, with the counts of the file: where they are stored, unread.
+
+    Raises
+    ------
+    DatasetError
+        As `read_dataset`.
+    """
+    with Archive(path) as arrays:
+        metadata, warnings = _metadata(arrays)
+        positions = _positions(arrays)
+        frames = _unread(arrays, len(positions), metadata)
+        mask, probe = _mask(arrays, frames.shape), _probe(arrays)
+        obj = _object(arrays) if "objectGuess" in arrays else None
+    sizes = geometry_of(metadata, Geometry(), str(path)).to_dict()
+    said = {key: sizes[key] for key in SIZES if key in metadata.get("geometry", {})}
+    found = Measurement(
+        path, "NPZ", frames, positions, probe, obj, mask=None, notes=warnings, **said
+    )
+    if not frames.is_whole and not survey(found).whole:
+        frames = frames.mapped(squared, dtype=np.float32)
+    if mask is not None and mask.ndim == 3:
+        of_frames = FrameStack.of(mask)
+        frames = frames.zipped(
+            of_frames, lambda counts, good: np.where(good, counts, np.nan), float
+        )
+        mask = np.asarray(mask.any(axis=0))
+    return replace(found, frames=frames, mask=mask)
+
+
+def _unread(arrays: Archive, n: int, metadata: dict[str, Any]) -> FrameStack:
+    """Return the diffraction where it is stored as (n, N, N), else as `_diffraction` reads it."""
+    keys = [key for key in _DIFFRACTION if key in arrays]
+    source = arrays.stored(keys[0]) if len(keys) == 1 else None
+    if source is not None and source.dtype.kind in "fiu" and len(source.shape) == 3:
+        frames, height, width = source.shape
+        sure = frames != width or metadata.get("diffraction_order") == "NHW"
+        if frames == n and height == width >= 4 and sure:
+            return FrameStack.of(source)
+    return FrameStack.of(_diffraction(arrays, n, metadata, "auto")[1])
 
 
 Number = Annotated[float, Meta(ge=-1e18, le=1e18)]

@@ -1,12 +1,10 @@
 """Against the real ptychodus: it reads our products, and its metrics agree with ours.
 
-The package is installed for the test, without the desktop application that it depends on.
+The package is installed for the tests (tests/data/conftest.py).
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,26 +27,7 @@ from fly64tasks.simulation.simulate import make_base, simulate
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import Geometry, ScoreSpec, SimulationSpec
 
-PTYCHODUS = "ptychodus==1.7.0"
 FIVE = [("train", 1e3), ("train", 1e4), ("test", 1e4), ("train", 1e5), ("test", 1e5)]
-
-
-@pytest.fixture(scope="module")
-def ptychodus(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Return ptychodus' reader, metrics and forward model."""
-    folder = tmp_path_factory.mktemp("ptychodus")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
-    done = subprocess.run([*pip, PTYCHODUS], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"{PTYCHODUS} can not be installed: {done.stderr.strip().splitlines()[-1]}")
-    sys.path.append(str(folder))
-    try:
-        from ptychodus.api import io, metrics
-        from ptychodus.api.simulate import diffraction
-
-        return SimpleNamespace(io=io, metrics=metrics, diffraction=diffraction)
-    finally:
-        sys.path.remove(str(folder))
 
 
 @pytest.fixture(scope="module")
