@@ -20,7 +20,8 @@ PROG = "fly64tasks"
 SHELLS = ("bash", "zsh")
 COMMANDS = {
     "new": ("start a study in a folder of its own", "fly64tasks.setup.new"),
-    "recon": ("reconstruct one NPZ with pty-chi", "fly64tasks.runner"),
+    "recon": ("reconstruct one scan with pty-chi", "fly64tasks.runner"),
+    "convert": ("convert a scan from one format into another", "fly64tasks.convert"),
     "score": ("score one reconstruction", "fly64tasks.score.command"),
     "doctor": ("say what is installed, what is missing, how fast it is", "fly64tasks.setup.doctor"),
 }

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from fly64tasks.data.archive import write_npz
 from fly64tasks.data.dataset import Base, PtychoDataset
+from fly64tasks.data.frame_stack import FrameStack
+from fly64tasks.data.measurement import Measurement
+from fly64tasks.data.ownership import refuse_foreign
+from fly64tasks.data.writers.counts import need_room
 
 
 def write_dataset(path: Path, dataset: PtychoDataset) -> None:
@@ -55,3 +59,36 @@ def write_base(path: Path, base: Base) -> None:
 
 def _squeeze_single_mode(probe: NDArray[Any]) -> NDArray[Any]:
     return probe[0] if probe.shape[0] == 1 else probe
+
+
+def write_measurement(path: Path, measurement: Measurement, counts: FrameStack) -> list[Path]:
+    """Write a scan as a set, its frames block by block; return the paths.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        With a probe.
+    counts : FrameStack
+        Its frames as the contract has them: counts, negative where a pixel of a frame is bad, or
+        amplitudes, NaN there.
+
+    Raises
+    ------
+    DatasetError
+        ``path`` exists and was not written by this project.
+    """
+    refuse_foreign(path)
+    need_room(path, counts)
+    assert measurement.probe is not None
+    arrays: dict[str, NDArray[Any] | FrameStack] = {
+        "diffraction": counts,
+        "probeGuess": _squeeze_single_mode(measurement.probe).astype(np.complex64),
+        "xcoords": measurement.positions_px[:, 1],
+        "ycoords": measurement.positions_px[:, 0],
+    }
+    if measurement.obj is not None:
+        arrays["objectGuess"] = measurement.obj.astype(np.complex64)
+    if measurement.mask is not None:
+        arrays["mask"] = measurement.mask
+    write_npz(path, arrays, measurement.metadata())
+    return [path]

@@ -1,0 +1,58 @@
+"""The writer of Ptychodus' ``diffraction.h5``, with the ``product.h5`` that has its positions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from fly64tasks.data.frame_stack import FrameStack
+from fly64tasks.data.measurement import Measurement
+from fly64tasks.data.ownership import WRITER, refuse_foreign
+from fly64tasks.data.readers.ptychodus import PRODUCT
+from fly64tasks.data.writers.counts import without_bad, write_frames
+from fly64tasks.data.writers.product import write_product
+from fly64tasks.doitext.atomic import replaced
+
+
+def write(path: Path, measurement: Measurement, counts: FrameStack) -> list[Path]:
+    """Write a diffraction file, and its product beside it; return their paths.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        With a probe and an object.
+    counts : FrameStack
+        Its frames, as they are to be written.
+
+    Raises
+    ------
+    DatasetError
+        One exists and was not written by this project.
+    """
+    product = path.with_name(PRODUCT)
+    for target in (path, product):
+        refuse_foreign(target)
+    assert measurement.obj is not None
+    assert measurement.probe is not None
+    geometry = measurement.geometry
+    size = geometry.detector_pixel_size_m
+    bad = np.zeros(counts.shape[1:], bool) if measurement.mask is None else ~measurement.mask
+    with replaced(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["writer"] = WRITER
+        patterns = write_frames(file, "patterns", without_bad(counts), path)
+        patterns.attrs.update(detector_pixel_width_m=size, detector_pixel_height_m=size)
+        file["indexes"] = np.arange(len(counts))
+        file["bad_pixels"] = bad
+    write_product(
+        product,
+        name=measurement.path.stem,
+        comments=f"The scan of {measurement.path.name} ({measurement.kind}), not reconstructed.",
+        obj=measurement.obj.astype(np.complex64),
+        probe=measurement.probe.astype(np.complex64),
+        positions_px=measurement.positions_px,
+        loss=(),
+        geometry=geometry,
+    )
+    return [path, product]
