@@ -1,4 +1,4 @@
-"""`fly64tasks recon`, `python -m fly64tasks.runner`: reconstruct one NPZ of any origin.
+"""`fly64tasks recon`, `python -m fly64tasks.runner`: reconstruct one scan of any origin.
 
 Exit codes: 0 done, 1 failed or diverged, 2 usage, 3 the input breaks the contract, 4 the checkpoint
 is of another run, 74 the machine failed it (disk, memory), 75 stopped with a checkpoint (Ctrl-C,
@@ -124,18 +124,26 @@ def make_parser(prog: str = PROG, *, everything: bool = True) -> Parser:
     """
     parser = Parser(
         prog=prog,
-        usage="%(prog)s --input-npz PATH --output-dir DIR [options]",
-        description="Reconstruct one NPZ of the DATA-001 contract with pty-chi.",
-        epilog=f"example:\n  {prog} --input-npz my_scan.npz --output-dir out",
+        usage="%(prog)s --input PATH --output-dir DIR [options]",
+        description="Reconstruct one scan with pty-chi: any that `fly64tasks convert` reads.",
+        epilog=f"example:\n  {prog} --input my_scan.npz --output-dir out",
     )
     parser.add_argument("--help-all", action="help", help="show this with every setting described")
-    parser.add_argument("--input-npz", type=Path, required=True, metavar="PATH")
+    parser.add_argument(
+        "--input",
+        "--input-npz",
+        dest="input_npz",
+        type=Path,
+        required=True,
+        metavar="PATH",
+    )
     parser.add_argument("--output-dir", type=Path, required=True, metavar="DIR")
     parser.add_argument(
         "--diffraction",
         choices=("auto", "amplitude", "intensity"),
         default="auto",
-        help="what the set holds: auto finds out (counts are intensity) (default: auto)",
+        metavar="KIND",
+        help="amplitude, intensity, or auto (default: auto)",
     )
     settings = _Settings(parser, everything)
     for setting in settings_of(ReconSpec):
@@ -148,9 +156,7 @@ def make_parser(prog: str = PROG, *, everything: bool = True) -> Parser:
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:i (default: auto)"
     )
     group = parser.add_argument_group(
-        "long runs",
-        "A run that is cut off leaves checkpoint.pt in its output folder; the next one goes on "
-        "from it, to the same bytes.",
+        "long runs: one that is cut off goes on from its checkpoint.pt"
     )
     group.add_argument(
         "--checkpoint-seconds",
@@ -165,7 +171,7 @@ def make_parser(prog: str = PROG, *, everything: bool = True) -> Parser:
         "--max-seconds",
         type=float,
         metavar="S",
-        help="after S seconds write a checkpoint and exit with 75, as after Ctrl-C or SIGTERM",
+        help="stop after S seconds with exit code 75, as Ctrl-C does",
     )
     group.add_argument(
         "--fresh", action="store_true", help="start anew, whatever checkpoint is there"

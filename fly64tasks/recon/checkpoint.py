@@ -84,6 +84,7 @@ class Checkpoints:
         """Return the checkpoints of the run that a record is of."""
         run = {
             "input_sha256": record["input"]["sha256"],
+            **({"input_with": record["input"]["with"]} if "with" in record["input"] else {}),
             "spec": record["spec"],
             **({"data": record["data"]} if "data" in record else {}),
             "versions": record["versions"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,11 @@ def begun(
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},
         },
-        "input": {"path": str(input_npz), "sha256": lineage.digest(input_npz)},
+        "input": {
+            "path": str(input_npz),
+            "sha256": lineage.digest(input_npz),
+            **({"with": _digests(start.files)} if start.files else {}),
+        },
         "start": {
             "n_frames": len(start.frames),
             "n_frames_in_set": start.n_frames_in_set,
@@ -62,6 +67,10 @@ def begun(
         "device": {"name": device, "hardware": hardware},
         "warnings": list(start.warnings),
     }
+
+
+def _digests(files: Iterable[Path]) -> dict[str, str]:
+    return {str(path): lineage.digest(path) for path in files}
 
 
 def ended(failure: BaseException) -> dict[str, Any]:

@@ -67,6 +67,8 @@ class Start:
         Frames of the set that hold no photons, and are not used.
     warnings : tuple of str
         What is to be doubted of the set.
+    files : tuple of Path
+        What else the set was read from than the file that was named.
     """
 
     intensity: NDArray[np.float32]
@@ -84,6 +86,7 @@ class Start:
     said_of_the_set: dict[str, Any]
     left_out: tuple[int, ...]
     warnings: tuple[str, ...]
+    files: tuple[Path, ...] = ()
 
 
 def read_start(
@@ -151,6 +154,7 @@ def start_of(
         said_of_the_set=_said_of(dataset),
         left_out=left_out,
         warnings=warnings,
+        files=dataset.files,
     )
 
 
