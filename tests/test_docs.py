@@ -10,9 +10,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import written
+from measured import known_of
 from nbclient import NotebookClient
 from small_study import PROJECT, SMALL_STUDY, new_project
 
+from fly64tasks.data.readers import read_dataset as read_any
+from fly64tasks.data.readers.keymap import KeyMap, read_keymap
 from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
 
@@ -33,6 +37,22 @@ def test_python_of_the_api_page_runs(
     assert len(names["records"]) == 12
     assert Path("out/set.npz").exists()
     write_dataset(Path("again.npz"), read_dataset(Path("mine.npz")))
+
+
+def test_key_maps_of_the_formats_page_are_read(small_sets: dict[str, Path], tmp_path: Path):
+    blocks = re.findall(r"```toml\n(.*?)```", (DOCS / "formats.md").read_text("utf-8"), re.DOTALL)
+    paths = [tmp_path / f"{index}.toml" for index in range(len(blocks))]
+    for path, block in zip(paths, blocks, strict=True):
+        path.write_text(block)
+    assert [read_keymap(path, ()).file for path in paths] == ["scan_0042.h5", "hxn.h5"]
+    written.any_hdf5(tmp_path, known_of(read_dataset(small_sets["train"])))
+    assert read_any(paths[0]).frame_size_px == 16
+
+
+def test_keys_of_the_formats_page_are_those_of_a_key_map():
+    page = (DOCS / "formats.md").read_text("utf-8")
+    for name in KeyMap.__struct_fields__:
+        assert f"`{name}`" in page or (name.endswith("_unit") and "`..._unit`" in page), name
 
 
 def test_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
