@@ -65,6 +65,8 @@ class ReconSpec(Spec, frozen=True):
         LSQML or MAP: what follows the warm-up of LSQML.
     prior : float
         Smoothness in nats, 0 for none (MAP).
+    edge : float
+        Neighbouring pixels that differ by more, of an object of about 1, are an edge (MAP).
     probe_trust : float
         How far the probe may be off, as a share of its root mean square (MAP).
     low_frequency : float
@@ -91,7 +93,8 @@ class ReconSpec(Spec, frozen=True):
     subsampling_seed: Seed = 456
     seed: Seed = 0
     refine: Literal["LSQML", "MAP"] = "LSQML"
-    prior: NotNegative = 25.0
+    prior: NotNegative = 70.0
+    edge: Positive = 0.05
     probe_trust: Positive = 0.1
     low_frequency: NotNegative = 0.04
     tolerance_nats: NotNegative = 5e-3

@@ -43,7 +43,8 @@ class MAPReconstructorOptions(base.ReconstructorOptions):
         Converged once `STOP_EPOCHS` together bring less than this per lit pixel of the object.
     """
 
-    prior: float = Field(default=25.0, ge=0)
+    prior: float = Field(default=70.0, ge=0)
+    edge: float = Field(default=0.05, gt=0)
     probe_trust: float = Field(default=0.1, gt=0)
     low_frequency: float = Field(default=0.04, ge=0)
     tolerance_nats: float = Field(default=5e-3, ge=0)
@@ -122,6 +123,7 @@ class MAPReconstructor(IterativePtychographyReconstructor):
                 likelihood,
                 self._probe_guess,
                 prior=options.prior,
+                edge=options.edge,
                 probe_trust=options.probe_trust if group.probe.optimizable else None,
                 low_frequency=options.low_frequency,
             )

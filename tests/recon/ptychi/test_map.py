@@ -97,7 +97,7 @@ def test_result_is_better_than_a_flat_object_at_every_dose(dose: float):
 def test_prior_holds_noise_back_and_none_is_maximum_likelihood():
     dataset = simulated(dose=1e3)
     errors, losses = [], []
-    for prior in (25.0, 0.0):
+    for prior in (70.0, 0.0):
         start, result = run(dataset, prior=prior, num_epochs=100)
         errors.append(error_of(dataset, start, result))
         losses.append(result.loss[-1])
