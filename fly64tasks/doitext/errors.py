@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import sys
 
 _OF_THE_MACHINE = {
     # disks: full, read-only, broken, gone
@@ -66,3 +68,12 @@ def machine_fault(error: BaseException) -> str | None:
         return None
     where = "" if error.filename is None else f": {error.filename}"
     return printable(f"{os.strerror(error.errno)}{where}")
+
+
+def reader_gone() -> int:
+    """Return the exit code of a command whose output nobody reads on, and be silent from here.
+
+    As in `doit list | head`: what is still buffered would fail once more at exit.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import getopt
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,12 @@ from doit.cmd_base import DoitCmdBase
 from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand
 
+from ..errors import reader_gone
 from ..graph import inputs
 from ..graph.manifest import FileNames
 from ..graph.selection import Control, MetaFilter, Wanted, declared
 from ..state.digests import MD5Checker
 from ..state.journal import Journal
-
-_PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
 @dataclass(frozen=True)
@@ -100,9 +98,8 @@ class GraphCommand(DoitCmdBase):
                 said = f"{error.__context__}; see `{self.bin_name} help {self.name}`"
                 raise CmdParseError(said) from None
             raise
-        except BrokenPipeError:  # as in `doit list | head`: nobody reads on, also not at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return _PIPE_CLOSED
+        except BrokenPipeError:
+            return reader_gone()
 
     def get_backends(self) -> dict[str, Any]:
         """Doit's backends and the journal."""
