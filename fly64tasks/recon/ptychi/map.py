@@ -29,6 +29,8 @@ from fly64tasks.recon.ptychi.windows import Windows
 
 STOP_EPOCHS = 5
 """Epochs over which the fall of the objective is judged: single ones vary."""
+LONGEST_STEP = 0.5
+"""Of any pixel of the object, which is about 1, in an epoch: longer ones leap into wrapped phase."""
 _CHUNK_PIXELS = {"cpu": 2**18, "cuda": 2**25}
 """Pixels of frames at a time: on a CPU what its cache holds, elsewhere what keeps it busy."""
 
@@ -169,6 +171,9 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         direction = lbfgs.descent(
             gradient, self.steps, self.changes, lambda g: self.posterior.metric(g, point)
         )
+        longest = float(self.posterior.split(direction)[0].abs().max())
+        if longest > LONGEST_STEP:
+            direction *= LONGEST_STEP / longest
         found = lbfgs.step(self.posterior, point, nats, gradient, direction)
         if found is None:
             self.is_stuck = not self.steps
