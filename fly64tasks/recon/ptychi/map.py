@@ -30,7 +30,7 @@ from fly64tasks.recon.ptychi.windows import Windows
 STOP_EPOCHS = 5
 """Epochs over which the fall of the objective is judged: single ones vary."""
 LONGEST_STEP = 0.5
-"""Of any pixel of the object, which is about 1, in an epoch: longer ones leap into wrapped phase."""
+"""Of any pixel of an object of about 1, in an epoch: a longer one leaps into wrapped phase."""
 _CHUNK_PIXELS = {"cpu": 2**18, "cuda": 2**25}
 """Pixels of frames at a time: on a CPU what its cache holds, elsewhere what keeps it busy."""
 
