@@ -39,7 +39,7 @@ from fly64tasks.setup import new
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import ReconSpec
-from fly64tasks.study.stages import Geometry, ScoreSpec
+from fly64tasks.study.stages import ASSUMED, Geometry, ScoreSpec
 from fly64tasks.study.study import Study, read_study
 
 __all__ = [
@@ -169,6 +169,7 @@ def reconstruct(
     *,
     output_dir: AnyPath | None = None,
     device: str = "auto",
+    geometry: Geometry | None = None,
     on_epoch: Callable[[int, int, float], None] = lambda epoch, num_epochs, loss: None,
 ) -> Reconstructed:
     """Reconstruct a set with pty-chi.
@@ -185,6 +186,8 @@ def reconstruct(
         kept unless given.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+    geometry : Geometry, optional
+        Physical sizes where the set says none; assumed ones unless given.
     on_epoch : callable
         Called after each epoch with its number, their total and the loss.
 
@@ -202,7 +205,14 @@ def reconstruct(
         source = folder / _SET if isinstance(data, PtychoDataset) else Path(data)
         if isinstance(data, PtychoDataset):
             write_dataset(source, data)
-        command.run(source, folder, spec or ReconSpec(), device=device, on_epoch=on_epoch)
+        command.run(
+            source,
+            folder,
+            spec or ReconSpec(),
+            device=device,
+            geometry=geometry or ASSUMED,
+            on_epoch=on_epoch,
+        )
         found = read_reconstruction(folder)
     return found if output_dir else replace(found, path=None)
 

@@ -11,6 +11,8 @@ from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
 from .doitext.commands.base import AllowMissing, GraphCommand
+from .doitext.commands.dumpdb import DumpDB as PlainDumpDB
+from .doitext.commands.forget import Forget as PlainForget
 from .doitext.commands.list import List as PlainList
 from .doitext.commands.manifest import Manifest as PlainManifest
 from .doitext.commands.run import Run as PlainRun
@@ -70,6 +72,14 @@ class Manifest(_Study, PlainManifest):
 
 class Verify(_Study, PlainVerify):
     """``doit verify``."""
+
+
+class Forget(_Study, PlainForget):
+    """``doit forget``."""
+
+
+class DumpDB(_Study, PlainDumpDB):
+    """``doit dumpdb``."""
 
 
 class Engine(Command):

@@ -76,6 +76,16 @@ class StoppedEarly(Fly64Error):
     exit_code = 75
 
 
+def shortened(text: object, most: int = 100) -> str:
+    """Return text as an error quotes it: a name from a file may be of any length.
+
+    >>> shortened("a" * 1000, most=5)
+    'aaaaa...'
+    """
+    said = str(text)
+    return said if len(said) <= most else f"{said[:most]}..."
+
+
 _ADVICE = {
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): "free some space there, and run it again",
     (errno.EROFS, errno.EACCES, errno.EPERM): "make it writable, or choose another folder",

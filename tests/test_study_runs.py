@@ -240,6 +240,9 @@ def test_diverging_job_fails_and_names_its_log(project: Path):
         (["study=absent.toml"], r"absent.toml: no such file"),
         (["stduy=study.toml"], r"unknown variable stduy=study.toml; did you mean study=?"),
         (["artifact_root="], r"artifact_root= is empty, expected a path"),
+        (["base_npz=a\tb.npz"], r"a\tb.npz, expected a path in UTF-8 without control characters"),
+        (["base_npz=a\udcffb.npz"], r"a\udcffb.npz, expected a path in UTF-8 without control"),
+        (["data_root=a\x1b"], r"data_root is"),
     ],
 )
 def test_wrong_variable_exits_with_3_and_one_line(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,7 @@ from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.recon.runlog import logging_to
 from fly64tasks.recon.start import read_start
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
+from fly64tasks.study.stages import ASSUMED, Geometry
 
 if TYPE_CHECKING:
     from fly64tasks.recon.checkpoint import Checkpoints
@@ -31,6 +32,8 @@ def run(
     spec: ReconSpec,
     *,
     device: str = "auto",
+    geometry: Geometry = ASSUMED,
+    given: Collection[str] = (),
     on_epoch: EpochCallback = lambda epoch, num_epochs, loss: None,
     checkpoint: CheckpointSpec | None = None,
     other_checkpoint: Literal["refuse", "discard"] = "refuse",
@@ -48,6 +51,10 @@ def run(
     ----------
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:i``; never part of what makes a result stale.
+    geometry : Geometry
+        Physical sizes where the set says none; no pixel of a result depends on them.
+    given : collection of str
+        Which of them were asked for: a set that says other ones is refused.
     on_epoch : callable
         Called after each epoch with its number, their total and the loss.
     checkpoint : CheckpointSpec, optional
@@ -75,7 +82,7 @@ def run(
         The disk or the memory failed it; the next run goes on.
     """
     spec = spec.resolved()
-    start = read_start(input_npz, spec)
+    start = read_start(input_npz, spec, geometry, given)
     files.refuse_foreign_files(output_dir)
 
     # These cost seconds: only for inputs that can be reconstructed.

@@ -6,6 +6,7 @@ for it by name.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.metadata import geometry_of
 from fly64tasks.data.readers import read_dataset
-from fly64tasks.errors import DatasetError, StudyError
+from fly64tasks.errors import DatasetError
 from fly64tasks.physics.scan import Canvas, canvas_of
 from fly64tasks.recon.scale import Scale
 from fly64tasks.study.recon_settings import ReconSpec
-from fly64tasks.study.spec import parse_spec
-from fly64tasks.study.stages import Geometry
+from fly64tasks.study.stages import ASSUMED, Geometry
 
 _SAID_OF_THE_SET = (
     "dose_photons_per_frame",
@@ -50,7 +51,7 @@ class Start:
         Frames of the set that are used, ascending.
     scale : Scale
     geometry : Geometry
-        As the set's metadata has it, else the assumed one.
+        As the set's metadata has it, else as the study or the command line, else assumed.
     n_frames_in_set : int
     simulated : bool
         Whether the set's object is the truth that it was simulated from.
@@ -74,13 +75,24 @@ class Start:
     said_of_the_set: dict[str, Any]
 
 
-def read_start(path: Path, spec: ReconSpec) -> Start:
+def read_start(
+    path: Path, spec: ReconSpec, geometry: Geometry = ASSUMED, given: Collection[str] = ()
+) -> Start:
     """Read a set and return the start of its reconstruction; raises as reading and `start_of`."""
-    return start_of(read_dataset(path), spec, str(path))
+    return start_of(read_dataset(path), spec, str(path), geometry, given)
 
 
-def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
+def start_of(
+    dataset: PtychoDataset,
+    spec: ReconSpec,
+    name: str,
+    geometry: Geometry = ASSUMED,
+    given: Collection[str] = (),
+) -> Start:
     """Return the start of a reconstruction; ``name`` names the set in errors.
+
+    ``geometry`` and ``given`` are what `fly64tasks.data.metadata.geometry_of` takes: the physical
+    sizes where the set says none.
 
     Raises
     ------
@@ -104,7 +116,7 @@ def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
         canvas=canvas,
         frames=frames,
         scale=scale,
-        geometry=_geometry(dataset, name),
+        geometry=geometry_of(dataset.metadata, geometry, name, given),
         n_frames_in_set=len(dataset.positions_px),
         simulated=dataset.is_simulated,
         truth_seeded=spec.object_init == "guess" and dataset.is_simulated,
@@ -138,11 +150,3 @@ def _first_object(
         noise = rng.standard_normal((2, *canvas.shape))
         first += (0.01 * (noise[0] + 1j * noise[1])).astype(np.complex64)
     return first
-
-
-def _geometry(dataset: PtychoDataset, name: str) -> Geometry:
-    table = dataset.metadata.get("geometry", {})
-    try:
-        return parse_spec(Geometry, table, f"{name}: _metadata.geometry")
-    except StudyError as error:
-        raise DatasetError(str(error)) from None

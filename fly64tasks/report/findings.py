@@ -197,7 +197,7 @@ def _span(jobs: Sequence[Job], metric: Metric) -> str:
     ordered = sorted(found, key=lambda pair: metric.badness(pair[0]))
 
     def said(job: Job) -> str:
-        return f"{with_unit(metric, job.text(metric))} ({_where(job)})"
+        return f"{with_unit(job.text(metric), job.unit(metric))} ({_where(job)})"
 
     if len(ordered) == 1:
         return f"in the one job that has it to {said(ordered[0][1])}"

@@ -18,7 +18,7 @@ from fly64tasks.report.records import (
     read_json,
     read_losses,
 )
-from fly64tasks.report.wording import UNRESOLVED, score_text
+from fly64tasks.report.wording import UNRESOLVED, score_text, unit_text
 from fly64tasks.score import scorecard
 from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
 from fly64tasks.score.scorecard import METRICS, Metric
@@ -73,6 +73,10 @@ class Job:
         if self.is_unresolved(metric):
             return UNRESOLVED
         return score_text(metric, self.value(metric), is_bound=self.is_bound(metric))
+
+    def unit(self, metric: Metric) -> str:
+        """Return the unit of a score, which says where it is of an assumed pixel size."""
+        return unit_text(metric, assumed=self.geometry_assumed)
 
     def note(self, metric: Metric) -> str:
         """Return why a score is absent, or what is to be known of it."""

@@ -254,4 +254,7 @@ def _shown(metric: Metric, scores: dict[str, Any]) -> str:
     if value is None or metric.key in scores["unresolved"]:
         return f"- ({scores['notes'][metric.key]})"
     bound = "≥ " if metric.better == "higher" else "≤ "
-    return f"{bound if metric.key in scores['bounds'] else ''}{value:.4g} {metric.unit}"
+    unit = metric.unit
+    if metric.is_length and scores["set"]["geometry"]["assumed"]:
+        unit += " (assumed pixel size)"
+    return f"{bound if metric.key in scores['bounds'] else ''}{value:.4g} {unit}"

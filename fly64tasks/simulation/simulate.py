@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fly64tasks.data import lineage
 from fly64tasks.data.dataset import Base, PtychoDataset
+from fly64tasks.data.metadata import geometry_of
 from fly64tasks.data.readers.npz import read_base
 from fly64tasks.data.writers.npz import write_base, write_dataset
 from fly64tasks.errors import DatasetError
@@ -58,8 +59,11 @@ def simulate(
         Path to write for each split.
     dose : float
         Incident photons per frame: a frame sums to the dose times the object's transmission.
+    geometry : Geometry
+        Physical sizes where the base says none.
     """
     base = read_base(base_path)
+    sizes = geometry_of(base.metadata, geometry, str(base_path))
     probe = base.probe_guess * np.sqrt(dose / (np.abs(base.probe_guess) ** 2).sum())
     canvas = scan.canvas_of(
         base.positions_px, probe.shape[-1], base.object_guess.shape, str(base_path)
@@ -92,7 +96,7 @@ def simulate(
             "diffraction_order": "NHW",
             "dose_photons_per_frame": dose,
             "split": split,
-            "geometry": geometry.to_dict(),
+            "geometry": sizes.to_dict(),
             lineage.KEY: made_from,
             "base": base.metadata,
             "subpixel_shift_of": shifted,

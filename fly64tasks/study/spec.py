@@ -17,14 +17,13 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from fly64tasks.errors import StudyError
+from fly64tasks.errors import StudyError, shortened
 
 Count = Annotated[int, Meta(ge=1, le=10**9)]
 Seed = Annotated[int, Meta(ge=0, lt=2**32)]
 Positive = Annotated[float, Meta(gt=0, le=1e300)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e300)]
 
-_SHOWN = 100
 MOST_BYTES = 2**18
 MOST_DOTS = 4000  # tomllib takes the square of a dotted key's parts
 
@@ -166,4 +165,4 @@ def _short(value: Any) -> str:
         text = repr(value)
     except (RecursionError, ValueError):  # nested too deep; an int too long for decimal digits
         text = f"a {type(value).__name__} too large to show"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return shortened(text)

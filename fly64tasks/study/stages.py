@@ -37,6 +37,10 @@ class Geometry(Spec, frozen=True):
         return self.pixel_size_m * frame_size_px * self.detector_pixel_size_m / self.wavelength_m
 
 
+ASSUMED = Geometry()
+"""What is taken for the physical sizes that nobody gives."""
+
+
 class BaseSpec(Spec, frozen=True):
     """The built-in base: a zone-plate probe, an object and a jittered raster scan."""
 

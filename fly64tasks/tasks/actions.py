@@ -9,15 +9,17 @@ from typing import Any
 from doit import get_var
 
 from fly64tasks import engine
+from fly64tasks.data import ownership
 from fly64tasks.doitext import progress
 from fly64tasks.doitext.running import signals
+from fly64tasks.doitext.running.runner import MADE
 from fly64tasks.errors import DatasetError
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.score.files import SCORES
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
-from fly64tasks.study.stages import ScoreSpec, ViewSpec
+from fly64tasks.study.stages import Geometry, ScoreSpec, ViewSpec
 from fly64tasks.study.study import Study
 
 
@@ -25,7 +27,17 @@ def on_worker(
     fn: Callable[..., None], writes: Iterable[str | Path], **arguments: Any
 ) -> tuple[Callable[..., None], list[Any], dict[str, Any]]:
     """Return the action that calls a function of this module through the engine."""
-    return engine.run, [fn], {**arguments, "writes": list(writes)}
+    return _through_the_engine, [fn], {**arguments, "writes": list(writes)}
+
+
+def _through_the_engine(fn: Callable[..., None], *arguments: Any, task: Any, **named: Any) -> None:
+    """Call a function where the engine does, once it knows what its task has made before."""
+    engine.run(_owning, fn, (task.meta or {}).get(MADE, []), *arguments, **named)
+
+
+def _owning(fn: Callable[..., None], made: list[str], *arguments: Any, **named: Any) -> None:
+    with ownership.recorded(made):
+        fn(*arguments, **named)
 
 
 def make_base(target: Path, study: Study) -> None:
@@ -47,24 +59,27 @@ def make_view(sources: dict[str, Path], outputs: dict[str, Path], spec: ViewSpec
 
 
 def reconstruct(
-    task_name: str,
     source: Path,
     folder: Path,
     spec: ReconSpec,
+    geometry: Geometry,
     checkpoint: CheckpointSpec,
     writes: list[str],
+    task: Any,
 ) -> None:
     def on_event(epoch: int, num_epochs: int, loss: float) -> None:
-        progress.report(task_name, epoch, num_epochs, loss=loss)
+        progress.report(task.name, epoch, num_epochs, loss=loss)
 
     device = get_var("device", "auto")
-    engine.run(_ptychi, source, folder, spec, device, checkpoint, writes=writes, on_event=on_event)
+    arguments = (source, folder, spec, geometry, device, checkpoint)
+    _through_the_engine(_ptychi, *arguments, task=task, writes=writes, on_event=on_event)
 
 
 def _ptychi(
     source: Path,
     folder: Path,
     spec: ReconSpec,
+    geometry: Geometry,
     device: str,
     checkpoint: CheckpointSpec,
     on_event: EpochCallback,
@@ -77,6 +92,7 @@ def _ptychi(
             folder,
             spec,
             device=device,
+            geometry=geometry,
             on_epoch=on_event,
             checkpoint=checkpoint,
             other_checkpoint="discard",  # what to make is the study's to say
@@ -93,7 +109,8 @@ def score(source: Path, folder: Path, spec: ScoreSpec, case: Case) -> None:
 def report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> None:
     scores = [Path(path) for path in dependencies if Path(path).name == SCORES]
     without = task.meta.get("without", {})
-    engine.run(_write_report, study, layout, scores, without, writes=task.targets)
+    arguments = (study, layout, scores, without)
+    _through_the_engine(_write_report, *arguments, task=task, writes=task.targets)
 
 
 def _write_report(
@@ -104,12 +121,12 @@ def _write_report(
     command.write_report(study, layout, scores, without)
 
 
-def problems(source: Path, spec: ReconSpec) -> list[str]:
+def problems(source: Path, spec: ReconSpec, geometry: Geometry) -> list[str]:
     """Return what keeps a set of the user's from being reconstructed, before anything runs."""
     from fly64tasks.recon.start import read_start
 
     try:
-        read_start(source, spec)
+        read_start(source, spec, geometry)
     except DatasetError as error:
         return [str(error)]
     return []

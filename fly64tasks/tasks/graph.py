@@ -15,6 +15,7 @@ from fly64tasks.report.files import REPORT_FILES
 from fly64tasks.score.files import SCORE_FILES
 from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name
 from fly64tasks.study.paths import Layout
+from fly64tasks.study.stages import ASSUMED
 from fly64tasks.study.study import Study
 from fly64tasks.tasks import actions
 
@@ -114,24 +115,31 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         "num_epochs": spec.num_epochs,
         "output_dir": str(folder),
     }
+    simulated = layout.makes_phase_c and (case.view == BASELINE or layout.makes_phase_d)
+    # What we simulate says its sizes itself: where they change, the set does.
+    geometry = ASSUMED if simulated else study.geometry
+    settings = spec.to_dict()
+    if geometry != ASSUMED:
+        settings["geometry"] = geometry.to_dict()
     made_by_us = layout.makes_phase_c if case.view == BASELINE else layout.makes_phase_d
     if not made_by_us:
-        meta["check_inputs"] = partial(actions.problems, source, spec)
+        meta["check_inputs"] = partial(actions.problems, source, spec, geometry)
         if case.view != BASELINE:
             meta["optional"] = "phase_d"
     arguments = {
         "source": source,
         "folder": folder,
         "spec": spec,
+        "geometry": geometry,
         "checkpoint": study.checkpoint,
         "writes": [*targets, f"{folder}/{files.CHECKPOINT}"],
     }
     return {
         "name": case.name,
-        "actions": [(actions.reconstruct, [f"recon:{case.name}"], arguments)],
+        "actions": [(actions.reconstruct, [], arguments)],
         "file_dep": [str(source)],
         "targets": targets,
-        "uptodate": [SpecUnchanged(spec.to_dict())],
+        "uptodate": [SpecUnchanged(settings)],
         "clean": [(actions.remove, [[*targets, *beside]])],
         "meta": meta,
         "doc": (

@@ -74,4 +74,9 @@ def _path_variable(name: str) -> Path | None:
         return None
     if not value:
         raise StudyError(f"{name}= is empty, expected a path")
-    return Path(get_initial_workdir(), Path(value).expanduser())
+    path = Path(get_initial_workdir(), Path(value).expanduser())
+    if not str(path).isprintable():  # nor are bytes that are no UTF-8, as Python has them
+        raise StudyError(
+            f"{name} is {path}, expected a path in UTF-8 without control characters; rename it"
+        )
+    return path

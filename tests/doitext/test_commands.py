@@ -548,6 +548,38 @@ def test_tab_completion_knows_the_commands(project: Project, shell: str) -> None
     assert "manifest" in said.out
 
 
+def test_forget_takes_names_filters_and_all_and_nothing_by_mistake(study: Project) -> None:
+    study.doit()
+    jobs = [f"recon:{_name(case)}" for case in CASES]
+    said = study.doit("forget")
+    assert said.code == 3
+    assert said.err.startswith("ERROR: nothing was forgotten: name tasks, use a filter, or say")
+    assert said.err.count("\n") == 1
+    assert set(study.doit("-n", "--json").verdicts.values()) == {"up to date"}
+
+    said = study.doit("forget", "--view", "dense", "--dose", "1e3", "recon")
+    assert said.out.splitlines() == [f"forgetting {job}" for job in jobs[2:4]]
+    stale = [name for name, word in study.doit("-n", "--json").verdicts.items() if word == "run"]
+    assert stale == jobs[2:4]
+    said = study.doit("forget", "-s", jobs[0])
+    assert said.out.splitlines() == ["forgetting simulate:dose_1000", f"forgetting {jobs[0]}"]
+    assert "no task matches" in study.doit("forget", "nosuch*").err
+
+    said = study.doit("forget", "-a")
+    assert said.code == 0
+    assert set(study.doit("-n", "--json").verdicts.values()) == {"run"}
+
+
+def test_dumpdb_prints_the_journal_and_writes_nothing(study: Project) -> None:
+    assert json.loads(study.doit("dumpdb").out) == {}
+    study.doit(*ONE)
+    before = study.snapshot()
+    found = json.loads(study.doit("dumpdb").out)
+    assert list(found) == ["simulate:dose_1000", "recon:dose_1000_dense_train"]
+    assert found["simulate:dose_1000"]["attempt:"]["status"] == "done"
+    assert study.snapshot() == before
+
+
 def test_stock_commands_work_on_the_journal(study: Project) -> None:
     study.doit(*ONE)
     job = "recon:dose_1000_dense_train"

@@ -100,9 +100,19 @@ def test_patches_are_the_object_around_each_position(small_set: PtychoDataset):
     assert abs(small_set.object_patches[5, 16, 16] - near) < 0.3
 
 
-def write_base(path: Path, probe: np.ndarray, positions: np.ndarray) -> Path:
+def test_sizes_that_a_base_says_are_those_of_its_sets(tmp_path: Path):
+    sizes = {"pixel_size_m": 4e-9, "energy_ev": 6e3, "assumed": False}
+    said = np.array(json.dumps({"geometry": sizes}))
+    base = write_base(tmp_path / "base.npz", np.ones((16, 16), complex), GRID, _metadata=said)
+    targets = {split: tmp_path / f"{split}.npz" for split in ("train", "test")}
+    simulate(base, targets, dose=1e3, spec=SimulationSpec(), geometry=Geometry())
+    assert read_dataset(targets["train"]).metadata["geometry"] == Geometry(**sizes).to_dict()
+
+
+def write_base(path: Path, probe: np.ndarray, positions: np.ndarray, **more: np.ndarray) -> Path:
     np.savez(
         path,
+        **more,
         objectGuess=np.ones((64, 64), complex),
         probeGuess=probe,
         xcoords=positions[:, 1],

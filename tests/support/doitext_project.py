@@ -25,6 +25,8 @@ COMMANDS = {
     "list": "fly64tasks.doitext.commands.list:List",
     "manifest": "fly64tasks.doitext.commands.manifest:Manifest",
     "verify": "fly64tasks.doitext.commands.verify:Verify",
+    "forget": "fly64tasks.doitext.commands.forget:Forget",
+    "dumpdb": "fly64tasks.doitext.commands.dumpdb:DumpDB",
 }
 FILTERS = {"dose": "float", "view": "str", "split": "str", "gridsize": "int"}
 CONFIG = {

@@ -7,14 +7,14 @@ with its own message.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from fly64tasks.data.archive import Archive
+from fly64tasks.data.archive import Archive, blocks_of
 from fly64tasks.data.dataset import Base, PtychoDataset
 
 
@@ -42,26 +42,30 @@ def read_base(path: Path) -> Base:
         return Base(_object(arrays), _probe(arrays), _positions(arrays), _metadata(arrays))
 
 
+Number = Annotated[float, Meta(ge=-1e18, le=1e18)]
+"""What a record can repeat and a report can show."""
+
+
 class _Said(Struct):
     """What sets may say of themselves that is used further on, and in which type."""
 
     simulated: bool = False
     lineage: dict[str, Any] | None = None
     diffraction_order: str | None = None
-    dose_photons_per_frame: float | None = None
+    dose_photons_per_frame: Number | None = None
     split: str | None = None
     overlap_view: str | None = None
     selection_strategy: str | None = None
-    acceptance_rate: float | None = None
-    spacing_threshold: float | None = None
-    n_accepted: float | None = None
-    n_rejected: float | None = None
-    probe_diameter_px: float | None = None
-    gridsize: float | None = None
-    neighbor_count: float | None = None
-    overlap_group_members: float | None = None
-    overlap_neighbors: float | None = None
-    overlap_groups: float | None = None
+    acceptance_rate: Number | None = None
+    spacing_threshold: Number | None = None
+    n_accepted: Number | None = None
+    n_rejected: Number | None = None
+    probe_diameter_px: Number | None = None
+    gridsize: Number | None = None
+    neighbor_count: Number | None = None
+    overlap_group_members: Number | None = None
+    overlap_neighbors: Number | None = None
+    overlap_groups: Number | None = None
     overlap_notes: list[str] | None = None
 
 
@@ -89,7 +93,7 @@ def _dataset(arrays: Archive) -> PtychoDataset:
         )
     if not amplitude.any():
         raise arrays.error("diffraction", "is zero everywhere, expected measured amplitudes")
-    if amplitude.max() > 1 and np.array_equal(amplitude, np.round(amplitude)):
+    if amplitude.max() > 1 and all((part == np.round(part)).all() for part in blocks_of(amplitude)):
         raise arrays.error(
             "diffraction",
             "holds whole numbers only, as photon counts do; expected amplitude, the square root "
@@ -101,14 +105,22 @@ def _dataset(arrays: Archive) -> PtychoDataset:
             "probeGuess", f"is {size_text(probe.shape)}, expected N = {size} to match diffraction"
         )
     return PtychoDataset(
-        diffraction_amplitude=amplitude.astype(np.float32, copy=False),
-        object_guess=_object(arrays).astype(np.complex64),
-        probe_guess=probe.astype(np.complex64),
+        diffraction_amplitude=_single(arrays, _diffraction_key(arrays), amplitude),
+        object_guess=_single(arrays, "objectGuess", _object(arrays)),
+        probe_guess=_single(arrays, "probeGuess", probe),
         positions_px=positions,
         object_patches=_object_patches(arrays, n),
         filenames=_filenames(arrays, n),
         metadata=metadata,
     )
+
+
+def _single(arrays: Archive, key: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in single precision; a copy counts as memory that its key takes."""
+    dtype = np.dtype(np.complex64 if array.dtype.kind == "c" else np.float32)
+    if array.dtype != dtype:
+        arrays.take(key, array.size * dtype.itemsize)
+    return array.astype(dtype, copy=False)
 
 
 def _positions(arrays: Archive) -> NDArray[np.float64]:
@@ -129,7 +141,7 @@ def _positions(arrays: Archive) -> NDArray[np.float64]:
 
 def _frames_first(arrays: Archive, n: int, metadata: dict[str, Any]) -> NDArray[np.floating]:
     """Return diffraction as (n, N, N), turned round from (N, N, n) where that is certain."""
-    key = "diffraction" if "diffraction" in arrays else "diff3d"
+    key = _diffraction_key(arrays)
     array = arrays.numbers(
         "diffraction", "diff3d", kinds="f", expected="float amplitude (square root of counts)"
     )
@@ -147,12 +159,17 @@ def _frames_first(arrays: Archive, n: int, metadata: dict[str, Any]) -> NDArray[
     if frames_first:
         return array
     if frames_last:
+        arrays.take(key, array.nbytes)
         return np.ascontiguousarray(np.moveaxis(array, 2, 0))
     raise arrays.error(
         key,
         f"has shape {array.shape}, expected ({n}, N, N) with square frames to match the {n} "
         "positions of xcoords and ycoords",
     )
+
+
+def _diffraction_key(arrays: Archive) -> str:
+    return "diffraction" if "diffraction" in arrays else "diff3d"
 
 
 def _object(arrays: Archive) -> NDArray[np.complexfloating]:
@@ -179,7 +196,7 @@ def _object_patches(arrays: Archive, n: int) -> NDArray[np.complex64] | None:
     array = arrays.numbers("Y", kinds="c", expected="complex")
     if array.ndim != 3 or array.shape[0] != n or array.shape[1] != array.shape[2]:
         raise arrays.error("Y", f"has shape {array.shape}, expected ({n}, M, M)")
-    return array.astype(np.complex64, copy=False)
+    return _single(arrays, "Y", array)
 
 
 def _filenames(arrays: Archive, n: int) -> NDArray[np.str_] | None:

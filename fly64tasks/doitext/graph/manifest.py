@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..atomic import replaced
 from ..bounded import text_of
@@ -16,6 +17,8 @@ from .plan import Verdict
 from .selection import Control, MetaFilter, Wanted, grid_values
 
 SCHEMA = 1
+_SEAL = ',\n  "md5": "'
+_END = "\n}\n"
 
 Describe = Callable[[Any, dict[str, Any] | None], Mapping[str, Any]]
 
@@ -146,10 +149,45 @@ def write(
     """Write both files, each whole or not at all, and only when their content changes."""
     for name, content in ((names.manifest, manifest), (names.skips, skips)):
         path = folder / name
-        text = _text(content).encode()
+        text = sealed(_text(content)).encode()
         if not path.is_file() or path.read_bytes() != text:
             with replaced(path) as temporary:
                 temporary.write_bytes(text)
+
+
+def sealed(text: str) -> str:
+    """The text of a JSON object with its own MD5 as the last value, by which it is known for whole.
+
+    Examples
+    --------
+    >>> print(sealed('{\\n  "schema": 1\\n}\\n'), end="")
+    {
+      "schema": 1,
+      "md5": "9cd5d552cef9d330c9c21d262be6b90c"
+    }
+    """
+    md5 = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return f'{text.removesuffix(_END)}{_SEAL}{md5}"{_END}'
+
+
+def broken_seal(path: Path) -> tuple[Literal["truncated", "altered", "not recorded"], str] | None:
+    """What is wrong with a file that was written `sealed`, in a word and in words; None if nothing.
+
+    Raises
+    ------
+    OSError
+        It can not be read.
+    """
+    if not path.is_file():
+        path.stat()
+        return "altered", f"{path}: not a file"
+    text = path.read_bytes().decode(errors="replace")
+    if not text.endswith(_END):
+        return "truncated", f"{path}: {'does not end' if text else 'empty'}"
+    body, seal, _ = text.rpartition(_SEAL)
+    if not seal:
+        return "not recorded", f"{path}: written without a digest; `doit manifest` writes it again"
+    return None if sealed(body + _END) == text else ("altered", f"{path}: other content")
 
 
 def _text(content: Mapping[str, Any]) -> str:

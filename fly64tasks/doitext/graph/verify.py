@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from doit import dependency
@@ -15,6 +16,7 @@ from ..spec import SpecUnchanged
 from ..state.journal import Journal
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row
 from .inputs import drop_missing, is_partial
+from .manifest import broken_seal
 from .selection import Control
 from .targets import resized
 
@@ -28,6 +30,7 @@ Word = Literal[
     "inputs changed",
     "never made",
     "not recorded",
+    "not verified",
     "interrupted",
     "failed",
 ]
@@ -40,9 +43,9 @@ class Found:
     Attributes
     ----------
     task : str
-        The task that makes it.
+        The task that makes it; empty for what doit itself writes.
     word : str
-        ``whole``, or what is wrong.
+        ``whole``, what is wrong, or ``not verified``.
     detail : str
         In words; empty for ``whole``.
     paths : tuple of str
@@ -88,6 +91,11 @@ class Verifier:
             yield Found(task.name, *unknown, targets)
             return
         made = row[TARGETS]
+        log = (task.meta or {}).get("log")
+        if log in made:
+            targets += (log,)
+        elif log and os.path.lexists(log):
+            yield Found(task.name, "not verified", f"{log}: no digest of it is recorded", (log,))
         sound = []
         for path in targets:
             problem = self._target(path, made.get(path), recorded=path in made)
@@ -102,6 +110,20 @@ class Verifier:
             yield Found(task.name, "inputs changed", words, tuple(sound))
         if sound and not settings and not inputs:
             yield Found(task.name, "whole", "", tuple(sound))
+
+    def manifest(self, files: Iterable[Path]) -> Iterator[Found]:
+        """Yield what is found of files that doit wrote about the tasks, not by one of them."""
+        for path in files:
+            problem: tuple[Word, str] | None
+            try:
+                problem = broken_seal(path)
+            except FileNotFoundError:
+                ran = next(self._state.rows(), None)
+                problem = ("missing" if ran else "never made", str(path) if ran else "")
+            except OSError as error:
+                problem = "unreadable", f"{path}: {(error.strerror or str(error)).lower()}"
+            word, detail = problem or ("whole", "")
+            yield Found("", word, detail, (str(path),))
 
     def _unknown(self, targets: Iterable[str], row: Row) -> tuple[Word, str] | None:
         """Why nothing is known of what a task makes; None where it is."""
