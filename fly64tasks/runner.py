@@ -84,6 +84,7 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
             options.input_npz,
             options.output_dir,
             spec,
+            diffraction=options.diffraction,
             device=options.device,
             geometry=geometry,
             given=sizes,
@@ -130,6 +131,12 @@ def make_parser(prog: str = PROG, *, everything: bool = True) -> Parser:
     parser.add_argument("--help-all", action="help", help="show this with every setting described")
     parser.add_argument("--input-npz", type=Path, required=True, metavar="PATH")
     parser.add_argument("--output-dir", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--diffraction",
+        choices=("auto", "amplitude", "intensity"),
+        default="auto",
+        help="what the set holds: auto finds out (counts are intensity) (default: auto)",
+    )
     settings = _Settings(parser, everything)
     for setting in settings_of(ReconSpec):
         flag = "--" + setting.name.replace("_", "-")

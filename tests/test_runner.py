@@ -273,3 +273,57 @@ def test_terminal_gets_a_bar_with_loss_and_remaining_time(
     assert re.search(r"loss .*0\.\d+", text)
     assert re.search(r"0:00:0\d", text)
     assert "epoch 10/30 loss" not in text
+
+
+def test_warnings_are_on_stderr_in_the_record_and_in_the_log(
+    small_sets: dict[str, Path], tmp_path: Path
+):
+    with np.load(small_sets["train"]) as arrays:
+        changed = dict(arrays)
+    changed["diffraction"][::10] = 0
+    path, output = tmp_path / "set.npz", tmp_path / "out"
+    np.savez(path, **changed)
+    done = command("--input-npz", path, "--output-dir", output, "--num-epochs", 3)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((output / "run.json").read_text("utf-8"))
+    empty, bound = record["warnings"]
+    assert empty.startswith("13 of 128 frames hold no photon (first: frame 0)")
+    assert bound.startswith("MAP had not converged after 3 epochs")
+    assert record["start"]["n_frames"] == 115
+    for said in record["warnings"]:
+        assert f"warning: {path}: {said}\n" in done.stderr
+        assert f"{path}: {said}\n" in (output / "ptychi.log").read_text("utf-8")
+    scored = subprocess.run(
+        [sys.executable, "-m", "fly64tasks.score", "--input-npz", path, "--output-dir", output],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert scored.returncode == 0, scored.stderr
+
+
+def test_counts_and_the_named_one_of_two_diffractions_are_reconstructed_alike(
+    small_sets: dict[str, Path], tmp_path: Path
+):
+    with np.load(small_sets["train"]) as arrays:
+        amplitudes = dict(arrays)
+    counts = np.round(amplitudes["diffraction"].astype(float) ** 2).astype(np.uint16)
+    objects = []
+    for name, keys, options in (
+        ("amplitudes", {}, ()),
+        ("counts", {"diffraction": counts}, ()),
+        ("both", {"diff3d": counts}, ("--diffraction", "intensity")),
+    ):
+        path = tmp_path / f"{name}.npz"
+        np.savez(path, **{**amplitudes, **keys})
+        arguments = ["--input-npz", str(path), "--output-dir", str(tmp_path / name)]
+        assert runner.main([*arguments, "--num-epochs", "3", *options]) == 0
+        with np.load(tmp_path / name / "reconstruction.npz") as result:
+            objects.append(result["object"])
+            metadata = json.loads(str(result["_metadata"]))
+    assert np.array_equal(objects[0], objects[1])
+    assert np.array_equal(objects[0], objects[2])
+    assert metadata["set"]["diffraction_from"] == "diff3d: uint16 counts, square root taken"
+    assert metadata["data"] == {"diffraction": "intensity"}
+    log = (tmp_path / "both" / "ptychi.log").read_text("utf-8")
+    assert "both.npz: diff3d: uint16 counts, square root taken" in log

@@ -61,6 +61,10 @@ _DAMAGE = (
 )
 
 
+class Unreadable(DatasetError):
+    """A member that is whole, and holds what is never read or can not be understood."""
+
+
 class _Declared(NamedTuple):
     """What the header of an array says, and where its numbers begin."""
 
@@ -135,6 +139,9 @@ class Archive:
     def error(self, key: str, problem: str) -> DatasetError:
         return DatasetError(f"{self.path}: {shortened(key)} {problem}")
 
+    def unreadable(self, key: str, problem: str) -> Unreadable:
+        return Unreadable(f"{self.path}: {shortened(key)} {problem}")
+
     def get(self, *keys: str) -> NDArray[Any]:
         """Return the array of the first key that is there."""
         for key in keys:
@@ -201,6 +208,11 @@ class Archive:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise self.error(key, f"is damaged ({shortened(said)}); write the file again") from None
 
+    def header(self, key: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Return shape and dtype of a member that is a plain array, and holds what it declares."""
+        declared = self._declared(key)
+        return declared.shape, declared.dtype
+
     def _declared(self, key: str) -> _Declared:
         """Return what a member declares; refuse one that is no plain array, or holds another."""
         member = self._members[key]
@@ -212,10 +224,10 @@ class Archive:
         with self._reading(key) as file:
             start = file.read(12)
             if start[:6] != _MAGIC:
-                raise self.error(key, "is not an array; write the file with numpy.savez")
+                raise self.unreadable(key, "is not an array; write the file with numpy.savez")
             wide = start[6:8] == b"\x02\x00"
             if not wide and start[6:8] != b"\x01\x00":
-                raise self.error(key, "is an array of records, expected plain numbers or text")
+                raise self.unreadable(key, "is an array of records, expected plain numbers or text")
             length = int.from_bytes(start[8 : 12 if wide else 10], "little")
             if length > HEADER_LIMIT_BYTES:
                 raise self.error(
@@ -229,9 +241,9 @@ class Archive:
             read = formats.read_array_header_2_0 if wide else formats.read_array_header_1_0
             shape, is_fortran, dtype = read(io.BytesIO(counted))
         if dtype.hasobject:
-            raise self.error(key, "is a pickled object array, expected plain numbers or text")
+            raise self.unreadable(key, "is a pickled object array, expected plain numbers or text")
         if dtype.kind not in "biufcUS":
-            raise self.error(key, f"has dtype {dtype.kind}, expected plain numbers or text")
+            raise self.unreadable(key, f"has dtype {dtype.kind}, expected plain numbers or text")
         if any(not 0 <= extent < 2**48 for extent in shape) or len(shape) > 8:
             raise self.error(key, "declares a shape that no array has; write the file again")
         declared = _Declared(shape, is_fortran, dtype, begin)
@@ -277,7 +289,7 @@ class Archive:
                 raise ValueError(f"dtype {array.dtype}, shape {array.shape}")
             return parse_metadata(str(array))
         except ValueError as error:
-            raise self.error(
+            raise self.unreadable(
                 "_metadata", f"is not readable ({error}), expected JSON text of an object"
             ) from None
 

@@ -6,6 +6,7 @@ Checks come first and cost no import of torch; results are written last, each wh
 from __future__ import annotations
 
 import contextlib
+import logging
 import resource
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -14,16 +15,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from fly64tasks.data.frames import Kind
 from fly64tasks.errors import ReconstructionError, failure_of
-from fly64tasks.recon import files, fit, record
+from fly64tasks.recon import doubts, files, fit, record
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.recon.runlog import logging_to
-from fly64tasks.recon.start import read_start
+from fly64tasks.recon.start import Start, read_start
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.stages import ASSUMED, Geometry
 
 if TYPE_CHECKING:
     from fly64tasks.recon.checkpoint import Checkpoints
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -31,6 +35,7 @@ def run(
     output_dir: Path,
     spec: ReconSpec,
     *,
+    diffraction: Kind = "auto",
     device: str = "auto",
     geometry: Geometry = ASSUMED,
     given: Collection[str] = (),
@@ -47,8 +52,13 @@ def run(
     result. A run that is cut off, or that the machine fails, goes on from its ``checkpoint.pt``, to
     the same bytes.
 
+    What is to be doubted of the set or the result is a warning: in ``run.json``, in the log, and on
+    stderr where nobody else listens to our log.
+
     Parameters
     ----------
+    diffraction : str
+        Whether the set holds ``amplitude`` or ``intensity``; ``auto`` finds out.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:i``; never part of what makes a result stale.
     geometry : Geometry
@@ -82,7 +92,7 @@ def run(
         The disk or the memory failed it; the next run goes on.
     """
     spec = spec.resolved()
-    start = read_start(input_npz, spec, geometry, given)
+    start = read_start(input_npz, spec, geometry, given, diffraction)
     files.refuse_foreign_files(output_dir)
 
     # These cost seconds: only for inputs that can be reconstructed.
@@ -92,7 +102,8 @@ def run(
 
     files.load_writers()
     where = devices.resolve(device)
-    of_run = record.begun(input_npz, start, spec, where, devices.hardware_name(where))
+    hardware = devices.hardware_name(where)
+    of_run = record.begun(input_npz, start, spec, where, hardware, diffraction)
     checkpoints = Checkpoints.of_run(
         of_run, output_dir / files.CHECKPOINT, checkpoint or CheckpointSpec(), why_stop
     )
@@ -104,11 +115,12 @@ def run(
         losses[epoch - 1 :] = [loss]
         on_epoch(epoch, spec.most_epochs, loss)
 
-    with stages.ONE_AT_A_TIME, _recorded(input_npz, output_dir, of_run, losses, checkpoints):
-        with logging_to(output_dir / files.LOG, append=checkpoints.reached is not None):
-            result = stages.reconstruct(
-                start, spec, device=where, on_epoch=keep, checkpoints=checkpoints
-            )
+    log = logging_to(output_dir / files.LOG, append=checkpoints.reached is not None)
+    with stages.ONE_AT_A_TIME, _recorded(input_npz, output_dir, of_run, losses, checkpoints), log:
+        _log_of_set(start, input_npz)
+        result = stages.reconstruct(
+            start, spec, device=where, on_epoch=keep, checkpoints=checkpoints
+        )
         of_run["scale"] = start.scale.said(result.factor)
         of_run["converged"] = result.converged
         of_run["ptychi_options"] = result.options
@@ -117,9 +129,24 @@ def run(
             fit.predicted_amplitude(result.probe, result.obj, start.positions_px),
             start.frames,
             counts=start.scale.counts,
+            mask=start.mask,
         )
+        thinned = "overlap_view" in start.said_of_the_set
+        ended = (start.scale, result.converged, len(result.loss))
+        for doubt in doubts.of_result(of_run["fit"], *ended, thinned=thinned):
+            logger.warning("%s: %s", input_npz, doubt)
+            of_run["warnings"].append(doubt)
         files.write_results(output_dir, files.Finished(input_npz, start, result, of_run))
     return of_run
+
+
+def _log_of_set(start: Start, input_npz: Path) -> None:
+    """Log what the set's amplitudes were taken from, and what is to be doubted of it."""
+    taken_from = start.said_of_the_set.get("diffraction_from")
+    if taken_from:
+        logger.info("%s: %s", input_npz, taken_from)
+    for doubt in start.warnings:
+        logger.warning("%s: %s", input_npz, doubt)
 
 
 @contextlib.contextmanager

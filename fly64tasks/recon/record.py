@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fly64tasks.data import lineage
+from fly64tasks.data.frames import Kind
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.errors import Fly64Error, StoppedEarly
 from fly64tasks.recon.start import Start
@@ -18,9 +19,14 @@ PACKAGES = ("fly64tasks", "ptychi", "torch", "numpy")
 
 
 def begun(
-    input_npz: Path, start: Start, spec: ReconSpec, device: str, hardware: str
+    input_npz: Path,
+    start: Start,
+    spec: ReconSpec,
+    device: str,
+    hardware: str,
+    diffraction: Kind = "auto",
 ) -> dict[str, Any]:
-    """Return what is known of a run before it starts."""
+    """Return what is known of a run before it starts; what the file was said to hold, if it was."""
     return {
         "writer": WRITER,
         "stage": "recon",
@@ -29,6 +35,7 @@ def begun(
         "reason": None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "spec": spec.to_dict(),
+        **({} if diffraction == "auto" else {"data": {"diffraction": diffraction}}),
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},
@@ -45,6 +52,7 @@ def begun(
             "frame_of_reference": start.canvas.frame,
             "comparable_truth": start.simulated and start.canvas.frame == "object",
             "truth_seeded": start.truth_seeded,
+            **({"left_out_frames": list(start.left_out)} if start.left_out else {}),
         },
         "set": {
             "simulated": start.simulated,
@@ -52,6 +60,7 @@ def begun(
             **start.said_of_the_set,
         },
         "device": {"name": device, "hardware": hardware},
+        "warnings": list(start.warnings),
     }
 
 

@@ -30,16 +30,19 @@ def logging_to(path: Path, *, append: bool, limit_bytes: int = LIMIT_BYTES) -> I
     if not append or path.is_symlink():
         path.unlink(missing_ok=True)  # a link would have us write to where it leads
     root, ours, ptychi = map(logging.getLogger, ("", "fly64tasks", "ptychi"))
-    shown = logging.lastResort if not ours.hasHandlers() else None
+    shown = None if ours.hasHandlers() else logging.StreamHandler()
     handler = _Bounded(path, maxBytes=limit_bytes, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(lambda record: record.thread == thread)
-    level = ptychi.level
-    ptychi.setLevel(logging.INFO)
+    levels = {logger: logger.level for logger in (ours, ptychi)}
+    for logger in levels:
+        logger.setLevel(logging.INFO)
     # pty-chi draws its own progress bar where this logger's level is below WARNING.
     logging.getLogger("ptychi.reconstructors.base").setLevel(logging.WARNING)
     root.addHandler(handler)
     if shown:
+        shown.setLevel(logging.WARNING)
+        shown.setFormatter(logging.Formatter("warning: %(message)s"))
         ours.addHandler(shown)
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -53,7 +56,8 @@ def logging_to(path: Path, *, append: bool, limit_bytes: int = LIMIT_BYTES) -> I
         root.removeHandler(handler)
         with contextlib.suppress(OSError):
             handler.close()
-        ptychi.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 class _Bounded(RotatingFileHandler):

@@ -154,6 +154,7 @@ def _job(
         "why": job.why,
         "truth_seeded": job.truth_seeded,
         "verdicts": _verdicts(job),
+        "warnings": job.warnings,
         "frames": frames_text(job),
         "light": exposure.exposure_of(job).light_texts,
         "cells": metric_cells,
@@ -173,7 +174,11 @@ def _job(
 
 def _verdicts(job: Job) -> list[str]:
     """Return what a reader must see of a job before its numbers."""
-    found = {"worse than a flat object": job.is_worse_than_flat, "does not fit": job.does_not_fit}
+    found = {
+        "worse than a flat object": job.is_worse_than_flat,
+        "does not fit": job.does_not_fit,
+        counted(len(job.warnings), "warning"): bool(job.warnings),
+    }
     return [words for words, holds in found.items() if holds]
 
 

@@ -100,6 +100,11 @@ class Job:
         return self.fit is not None and self.fit.fits is False
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what is to be doubted of its set and its reconstruction."""
+        return self.run.warnings if self.run else ()
+
+    @property
     def flat_error(self) -> float | None:
         """Return the complex NRMSE of an object of ones, None where there is no truth."""
         flat = self.scores.flat_object if self.scores else None

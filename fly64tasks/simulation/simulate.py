@@ -63,6 +63,8 @@ def simulate(
         Physical sizes where the base says none.
     """
     base = read_base(base_path)
+    for doubt in base.warnings:
+        logger.warning("%s: %s", base_path, doubt)
     sizes = geometry_of(base.metadata, geometry, str(base_path))
     probe = base.probe_guess * np.sqrt(dose / (np.abs(base.probe_guess) ** 2).sum())
     canvas = scan.canvas_of(
@@ -109,7 +111,11 @@ def simulate(
             object_guess=base.object_guess.astype(np.complex64),
             probe_guess=probe.astype(np.complex64),
             positions_px=positions,
-            object_patches=object_patches(base.object_guess, positions, probe.shape[-1]),
+            object_patches=(
+                object_patches(base.object_guess, positions, probe.shape[-1])
+                if spec.patches
+                else None
+            ),
             filenames=np.array([f"frame_{i:05d}" for i in frames[split]]),
             metadata=metadata,
         )

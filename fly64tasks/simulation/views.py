@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
 from fly64tasks.data import lineage
+from fly64tasks.data.frames import Kind
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.physics.optics import probe_diameter_px
@@ -13,14 +15,24 @@ from fly64tasks.physics.overlap import overlap_metrics
 from fly64tasks.physics.thinning import select_view
 from fly64tasks.study.stages import ViewSpec
 
+logger = logging.getLogger(__name__)
 
-def make_view(sources: dict[str, Path], targets: dict[str, Path], *, spec: ViewSpec) -> None:
+
+def make_view(
+    sources: dict[str, Path],
+    targets: dict[str, Path],
+    *,
+    spec: ViewSpec,
+    diffraction: Kind = "auto",
+) -> None:
     """Write the view's sets; nothing is written unless every split keeps enough frames.
 
     Parameters
     ----------
     sources, targets : dict
         Path to read and path to write for each split.
+    diffraction : str
+        Whether the sources hold ``amplitude`` or ``intensity``; ``auto`` finds out.
 
     Raises
     ------
@@ -29,7 +41,9 @@ def make_view(sources: dict[str, Path], targets: dict[str, Path], *, spec: ViewS
     """
     made = {}
     for split, source in sources.items():
-        dataset = read_dataset(source)
+        dataset = read_dataset(source, diffraction=diffraction)
+        for doubt in dataset.warnings:
+            logger.warning("%s: %s", source, doubt)
         size = dataset.frame_size_px
         thinning = select_view(dataset.positions_px, spec, size, str(source))
         n, kept = len(dataset.positions_px), len(thinning.kept)

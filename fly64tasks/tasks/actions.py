@@ -19,7 +19,7 @@ from fly64tasks.score.files import SCORES
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
-from fly64tasks.study.stages import Geometry, ScoreSpec, ViewSpec
+from fly64tasks.study.stages import DataSpec, Geometry, ScoreSpec, ViewSpec
 from fly64tasks.study.study import Study
 
 
@@ -52,10 +52,12 @@ def simulate(base: Path, outputs: dict[str, Path], dose: float, study: Study) ->
     command.simulate(base, outputs, dose=dose, spec=study.simulation, geometry=study.geometry)
 
 
-def make_view(sources: dict[str, Path], outputs: dict[str, Path], spec: ViewSpec) -> None:
+def make_view(
+    sources: dict[str, Path], outputs: dict[str, Path], spec: ViewSpec, data: DataSpec
+) -> None:
     from fly64tasks.simulation import views as command
 
-    command.make_view(sources, outputs, spec=spec)
+    command.make_view(sources, outputs, spec=spec, diffraction=data.diffraction)
 
 
 def reconstruct(
@@ -63,6 +65,7 @@ def reconstruct(
     folder: Path,
     spec: ReconSpec,
     geometry: Geometry,
+    data: DataSpec,
     checkpoint: CheckpointSpec,
     writes: list[str],
     task: Any,
@@ -71,7 +74,7 @@ def reconstruct(
         progress.report(task.name, epoch, num_epochs, loss=loss)
 
     device = get_var("device", "auto")
-    arguments = (source, folder, spec, geometry, device, checkpoint)
+    arguments = (source, folder, spec, geometry, data, device, checkpoint)
     _through_the_engine(_ptychi, *arguments, task=task, writes=writes, on_event=on_event)
 
 
@@ -80,6 +83,7 @@ def _ptychi(
     folder: Path,
     spec: ReconSpec,
     geometry: Geometry,
+    data: DataSpec,
     device: str,
     checkpoint: CheckpointSpec,
     on_event: EpochCallback,
@@ -91,6 +95,7 @@ def _ptychi(
             source,
             folder,
             spec,
+            diffraction=data.diffraction,
             device=device,
             geometry=geometry,
             on_epoch=on_event,
@@ -100,10 +105,10 @@ def _ptychi(
         )
 
 
-def score(source: Path, folder: Path, spec: ScoreSpec, case: Case) -> None:
+def score(source: Path, folder: Path, spec: ScoreSpec, case: Case, data: DataSpec) -> None:
     from fly64tasks.score import command
 
-    command.score(source, folder, spec, case)
+    command.score(source, folder, spec, case, truth=data.truth)
 
 
 def report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> None:
@@ -121,12 +126,12 @@ def _write_report(
     command.write_report(study, layout, scores, without)
 
 
-def problems(source: Path, spec: ReconSpec, geometry: Geometry) -> list[str]:
+def problems(source: Path, spec: ReconSpec, geometry: Geometry, data: DataSpec) -> list[str]:
     """Return what keeps a set of the user's from being reconstructed, before anything runs."""
     from fly64tasks.recon.start import read_start
 
     try:
-        read_start(source, spec, geometry)
+        read_start(source, spec, geometry, diffraction=data.diffraction)
     except DatasetError as error:
         return [str(error)]
     return []

@@ -15,7 +15,7 @@ from fly64tasks.report.files import REPORT_FILES
 from fly64tasks.score.files import SCORE_FILES
 from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.stages import ASSUMED
+from fly64tasks.study.stages import ASSUMED, DataSpec
 from fly64tasks.study.study import Study
 from fly64tasks.tasks import actions
 
@@ -76,6 +76,7 @@ def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
 def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
     """Return the task that thins one dose to one view."""
     spec = study.view_spec(view)
+    data = _data_of(study, made_by_us=layout.makes_phase_c)
     sources = {split: layout.phase_c(dose, split) for split in SPLITS}
     targets = {split: layout.phase_d(dose, view, split) for split in SPLITS}
     made_as_asked = []
@@ -86,15 +87,33 @@ def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
         "name": f"{dose_name(dose)}_{view}",
         "actions": [
             actions.on_worker(
-                actions.make_view, targets.values(), sources=sources, outputs=targets, spec=spec
+                actions.make_view,
+                targets.values(),
+                sources=sources,
+                outputs=targets,
+                spec=spec,
+                data=data,
             )
         ],
         "file_dep": [str(path) for path in sources.values()],
         "targets": [str(path) for path in targets.values()],
-        "uptodate": [SpecUnchanged(spec.to_dict()), *made_as_asked],
+        "uptodate": [
+            SpecUnchanged({**spec.to_dict(), **_diffraction_of(data)}),
+            *made_as_asked,
+        ],
         "clean": [(actions.remove, [targets.values()])],
         "doc": f"Thin {dose:g} photons per frame to the {view} view, overlap {spec.overlap:g}",
     }
+
+
+def _data_of(study: Study, *, made_by_us: bool) -> DataSpec:
+    """Return what the study says of a set; of one of ours, which says it itself, nothing."""
+    return DataSpec() if made_by_us else study.data
+
+
+def _diffraction_of(data: DataSpec) -> dict[str, Any]:
+    """Return what a task depends on besides: nothing where the file's own content decides."""
+    return {} if data.diffraction == "auto" else {"diffraction": data.diffraction}
 
 
 def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
@@ -122,8 +141,10 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     if geometry != ASSUMED:
         settings["geometry"] = geometry.to_dict()
     made_by_us = layout.makes_phase_c if case.view == BASELINE else layout.makes_phase_d
+    data = _data_of(study, made_by_us=made_by_us)
+    settings |= _diffraction_of(data)
     if not made_by_us:
-        meta["check_inputs"] = partial(actions.problems, source, spec, geometry)
+        meta["check_inputs"] = partial(actions.problems, source, spec, geometry, data)
         if case.view != BASELINE:
             meta["optional"] = "phase_d"
     arguments = {
@@ -131,6 +152,7 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         "folder": folder,
         "spec": spec,
         "geometry": geometry,
+        "data": data,
         "checkpoint": study.checkpoint,
         "writes": [*targets, f"{folder}/{files.CHECKPOINT}"],
     }
@@ -152,17 +174,26 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
 def score(study: Study, layout: Layout, case: Case) -> TaskDict:
     """Return the task that scores one case against the truth and its data."""
     source, folder = layout.dataset(case), layout.recon_dir(case)
+    settings = study.score.to_dict()
+    if study.data.truth:
+        settings["truth"] = study.data.truth
     targets = [f"{folder}/{name}" for name in SCORE_FILES]
     return {
         "name": case.name,
         "actions": [
             actions.on_worker(
-                actions.score, targets, source=source, folder=folder, spec=study.score, case=case
+                actions.score,
+                targets,
+                source=source,
+                folder=folder,
+                spec=study.score,
+                case=case,
+                data=study.data,
             )
         ],
         "file_dep": [str(source), f"{folder}/{files.RECONSTRUCTION}"],
         "targets": targets,
-        "uptodate": [SpecUnchanged(study.score.to_dict())],
+        "uptodate": [SpecUnchanged(settings)],
         "clean": [(actions.remove, [targets])],
         "meta": {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")},
         "doc": (

@@ -25,6 +25,7 @@ class _Record(msgspec.Struct, frozen=True):
     device: _Device = _Device()
     input: dict[str, str] | None = None
     set: _Set = _Set()
+    warnings: tuple[str, ...] = ()
 
 
 def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
@@ -51,4 +52,5 @@ def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
         "input": found.input,
         "selection_strategy": found.set.selection_strategy,
         "acceptance_rate": found.set.acceptance_rate,
+        "warnings": list(found.warnings),
     }

@@ -292,6 +292,15 @@ def test_job_that_does_not_fit_or_is_worse_than_flat_is_marked_in_matrix_and_job
     assert '<span class="badge">does not fit</span>' in section_of(html, CASES[0])
 
 
+def test_warnings_stand_beside_their_job_and_are_counted_on_top(layout: Layout):
+    assert "warning" not in page_of(layout)
+    write_run(layout, CASES[0], warnings=["9 of 81 frames hold no photon", EVIL])
+    html = page_of(layout)
+    assert html.count('<span class="badge">2 warnings</span>') == 2
+    assert "Warning: 9 of 81 frames hold no photon" in section_of(html, CASES[0])
+    assert "1 job has warnings, which stand beside it: " in html
+
+
 def test_fit_of_a_job_that_is_not_scored_is_that_of_its_run(layout: Layout):
     (layout.recon_dir(CASES[0]) / SCORES).unlink()
     write_run(layout, CASES[0], fit=MISFIT)

@@ -112,6 +112,8 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         options, group = self.options, self.parameter_group
         corners, shifts = self._grid(size)
         valid = self.dataset.valid_pixel_mask
+        if options.exclude_measured_pixels_below is not None:
+            valid = valid & (self.dataset.patterns > options.exclude_measured_pixels_below)
         pixels = _CHUNK_PIXELS.get(device.type, _CHUNK_PIXELS["cuda"])
         with torch.no_grad():
             likelihood = PoissonLikelihood(
