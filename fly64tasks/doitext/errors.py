@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import traceback
 
 _OF_THE_MACHINE = {
     # disks: full, read-only, broken, gone
@@ -45,6 +46,24 @@ class TaskError(Exception):
 def is_task_error(error: BaseException) -> bool:
     """Whether `error` is to be reported in one line."""
     return getattr(error, "task_error", False) is True
+
+
+def in_one_line(error: BaseException) -> str:
+    r"""The class of an exception and the first line of what it says.
+
+    What follows is advice, as of CUDA, or detail; the traceback has it.
+
+    Examples
+    --------
+    >>> in_one_line(RuntimeError("CUDA error: out of resources\nCompile with TORCH_USE_CUDA_DSA."))
+    'RuntimeError: CUDA error: out of resources'
+    >>> in_one_line(KeyError("probe")), in_one_line(AssertionError())
+    ("KeyError: 'probe'", 'AssertionError')
+    """
+    parts = traceback.format_exception_only(error)
+    text = next(part for part in parts if not part.startswith(" "))  # a SyntaxError shows its code
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
 
 
 def machine_fault(error: BaseException) -> str | None:

@@ -308,6 +308,37 @@ def test_an_unexpected_error_has_its_traceback_and_exit_2(project: Project) -> N
     assert "Traceback" in result.out
 
 
+def _of_cuda() -> None:
+    error = RuntimeError("CUDA error: out of resources\nCompile with `TORCH_USE_CUDA_DSA`.")
+    error.add_note("a note")
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        (_of_cuda, "RuntimeError: CUDA error: out of resources"),
+        (lambda: compile("a b", "x.py", "exec"), "SyntaxError: invalid syntax"),
+        (_failing(ExceptionGroup("two", [ValueError("a")])), "ExceptionGroup: two (1 sub-exception)"),
+        ("echo %(nothing)s", "CmdAction Error creating command string: KeyError: 'nothing'"),
+    ],
+)
+@pytest.mark.parametrize("how", [[], ["-j", "2"], ["-j", "2", "-P", "process"]])
+def test_reason_of_an_unexpected_error_is_its_first_line(
+    project: Project, action: Any, reason: str, how: list[str]
+) -> None:
+    project.config = {"manifest_dir": "m", "action_string_formatting": "old"}
+    meta = {"record": "r.json"}
+    project.tasks = lambda: [{"basename": "t", "actions": [action], "meta": meta}]
+    result = project.doit(*how)
+    assert result.code == 2
+    assert f"FAILED  {reason}\n" in result.out
+    assert "Traceback" in result.out
+    assert project.doit("-n", "--json").reasons["t"] == [f"failed last time: {reason}"]
+    job = json.loads(Path("m/manifest.json").read_text())["jobs"][0]
+    assert job["reasons"] == [reason]
+
+
 @pytest.mark.filterwarnings(  # doit leaves a command's pipes to the garbage collector
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from doit.action import CmdAction, PythonAction
-from doit.exceptions import BaseFail, DependencyError, TaskFailed, UnmetDependency
+from doit.exceptions import BaseFail, DependencyError, TaskError, TaskFailed, UnmetDependency
 from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
-from ..errors import is_task_error, machine_fault, printable
+from ..errors import in_one_line, is_task_error, machine_fault, printable
 from ..graph.inputs import do_without, drop_missing, is_partial
 from ..graph.targets import watch
 from ..processes import die_with_parent
@@ -31,15 +31,19 @@ def reason_of(task: Any, fail: BaseFail) -> str:
 
 
 def _reason_of(task: Any, fail: BaseFail) -> str:
-    if fail.traceback:
-        lines = "".join(fail.traceback).strip().splitlines()
-        return lines[-1].strip()
     returned = _RETURNED.search(fail.message.strip())
     if returned and task.actions and isinstance(task.actions[-1], CmdAction):
         said = [line for action in task.actions for line in (action.err or "").splitlines()]
         last = [line.strip() for line in said if line.strip()][-1:]
         return ": ".join([f"exit code {returned[1]}", *last])
-    return " ".join(fail.message.split())
+    said = " ".join(fail.message.split())
+    if fail.traceback and not isinstance(fail, _Raised):  # doit's own, such as of a bad command
+        return f"{said}: {fail.traceback[-1].strip().splitlines()[0]}"
+    return said
+
+
+class _Raised(TaskError):
+    """What an action raised; its message is one line of it."""
 
 
 class _Journaled(Runner):
@@ -100,10 +104,10 @@ class _Journaled(Runner):
         return attempt.get("message") or "an input is missing"
 
     def execute_task(self, task: Any) -> BaseFail | None:
-        """Run the actions; an error that is not the program's becomes a plain failure."""
+        """Run the actions; what they raise becomes a failure that one line says."""
         for action in task.actions:
             if isinstance(action, PythonAction):
-                action.py_callable = _plainly_failing(action.py_callable)
+                action.py_callable = _failing_in_words(action.py_callable)
         return super().execute_task(task)
 
     def process_task_result(self, node: Any, base_fail: BaseFail | None) -> None:
@@ -227,7 +231,7 @@ def _marks(path: str) -> object:
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
-def _plainly_failing(action: Callable[..., Any]) -> Callable[..., Any]:
+def _failing_in_words(action: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(action)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -235,7 +239,7 @@ def _plainly_failing(action: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             said = str(error) if is_task_error(error) else machine_fault(error)
             if said is None:
-                raise
+                return _Raised(in_one_line(error), error)
             return TaskFailed(" ".join(said.split()))
 
     return run
