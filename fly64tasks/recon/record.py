@@ -78,9 +78,10 @@ def head(record: dict[str, Any], command: Sequence[str]) -> list[str]:
 
 def outcome(record: dict[str, Any]) -> str:
     """Return the line with which the log of a run ends."""
-    loss = record.get("loss")
+    loss, said = record.get("loss"), record["reason"]
     when = f"after epoch {loss['epochs']}" if loss else "before the first epoch"
-    said = f"loss {loss['last']:.4g}" if record["state"] == "done" else record["reason"]
+    if loss and record["state"] == "done":
+        said = f"loss {loss['last']:.4g}"
     return f"{record['state']} {when}, exit code {record['exit_code']}: {said}"
 
 

@@ -203,8 +203,8 @@ def runner_command(
 ) -> list[str]:
     """Return the command line of `fly64tasks.runner` that reconstructs one set in this way.
 
-    >>> " ".join(runner_command("set.npz", "out", ReconSpec(num_epochs=20, update_probe=False)))
-    'python -m fly64tasks.runner --input-npz set.npz --output-dir out --num-epochs 20 --update-probe false'
+    >>> " ".join(runner_command("set.npz", "out", ReconSpec(num_epochs=20)))
+    'python -m fly64tasks.runner --input-npz set.npz --output-dir out --num-epochs 20'
     """
     command = ["python", "-m", "fly64tasks.runner"]
     command += ["--input-npz", str(input_npz), "--output-dir", str(output_dir)]

@@ -36,10 +36,10 @@ def _reason_of(task: Any, fail: BaseFail) -> str:
         said = [line for action in task.actions for line in (action.err or "").splitlines()]
         last = [line.strip() for line in said if line.strip()][-1:]
         return ": ".join([f"exit code {returned[1]}", *last])
-    said = " ".join(fail.message.split())
+    words = " ".join(fail.message.split())
     if fail.traceback and not isinstance(fail, _Raised):  # doit's own, such as of a bad command
-        return f"{said}: {fail.traceback[-1].strip().splitlines()[0]}"
-    return said
+        return f"{words}: {fail.traceback[-1].strip().splitlines()[0]}"
+    return words
 
 
 class _Raised(TaskError):
