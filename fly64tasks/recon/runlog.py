@@ -49,7 +49,6 @@ def logging_to(
     if shown:
         ours.addHandler(shown)
 
-
     def say(line: str) -> None:
         of_ours = {"name": ours.name, "levelname": "INFO", "levelno": logging.INFO}
         handler.handle(logging.makeLogRecord({**of_ours, "msg": line}))

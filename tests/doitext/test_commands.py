@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doitext_project import MAIN, Project
+from doitext_project import LONG, MAIN, Project, wait_until_up
 
 from fly64tasks.doitext.errors import TaskError
 from fly64tasks.doitext.spec import SpecUnchanged
@@ -319,7 +320,10 @@ def _of_cuda() -> None:
     [
         (_of_cuda, "RuntimeError: CUDA error: out of resources"),
         (lambda: compile("a b", "x.py", "exec"), "SyntaxError: invalid syntax"),
-        (_failing(ExceptionGroup("two", [ValueError("a")])), "ExceptionGroup: two (1 sub-exception)"),
+        (
+            _failing(ExceptionGroup("two", [ValueError("a")])),
+            "ExceptionGroup: two (1 sub-exception)",
+        ),
         ("echo %(nothing)s", "CmdAction Error creating command string: KeyError: 'nothing'"),
     ],
 )
@@ -536,6 +540,38 @@ def test_manifest_says_what_failed_and_what_could_not_run(project: Project) -> N
     assert failed["status"] == "failed"
     assert failed["reasons"] == ["failed last time: diverged"]
     assert failed["started"] == jobs[0]["started"]
+
+
+def test_manifest_beside_a_run_tells_what_runs_from_what_was_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "dodo.py").write_text(
+        LONG.replace('"verbosity": 0', '"verbosity": 0, "manifest_dir": "m"')
+        + "\n\ndef task_cut():\n"
+        "    return {'actions': [wait], 'meta': {'record': 'r'}}\n"
+        "\n\nfor make in (task_long, task_then):\n"
+        "    globals()[make.__name__] = lambda make=make: make() | {'meta': {'record': 'r'}}\n"
+    )
+    command = [sys.executable, "-c", MAIN]
+
+    def jobs() -> dict[str, dict[str, Any]]:
+        subprocess.run([*command, "manifest"], cwd=tmp_path, check=True, capture_output=True)
+        found = json.loads((tmp_path / "m/manifest.json").read_text())["jobs"]
+        return {job["task"]: job for job in found}
+
+    for name in ("cut", "long"):
+        (tmp_path / "up").unlink(missing_ok=True)
+        with subprocess.Popen([*command, name], cwd=tmp_path) as process:
+            wait_until_up(tmp_path, process)
+            found = jobs()
+            process.kill()
+    assert [found[name]["status"] for name in ("cut", "long")] == ["interrupted", "running"]
+    assert found["long"]["reasons"] == [f"running now: {_holder(process.pid, found['long'])}"]
+    assert found["long"]["started"] > found["cut"]["started"]
+    assert jobs()["long"]["status"] == "interrupted"
+
+
+def _holder(pid: int, job: dict[str, Any]) -> str:
+    since = job["reasons"][0].rpartition(" since ")[2]
+    return f"pid {pid} on {socket.gethostname()} since {since}"
 
 
 # ---- the rest of doit

@@ -18,6 +18,7 @@ from doit.exceptions import InvalidCommand
 
 from ..graph import inputs
 from ..graph.manifest import FileNames
+from ..graph.plan import create_known
 from ..graph.selection import Control, MetaFilter, Wanted, declared
 from ..state.digests import MD5Checker
 from ..state.journal import Journal
@@ -61,6 +62,9 @@ class GraphCommand(DoitCmdBase):
 
     own_options: ClassVar[tuple[CmdOption, ...]] = ()
     """Further options that may stand in any place on the command line."""
+
+    execute_tasks = True
+    """To doit: leave tasks of ``create_after`` to be created when what they wait for is there."""
 
     wanted: Wanted
     control: Control
@@ -135,6 +139,8 @@ class GraphCommand(DoitCmdBase):
         if isinstance(self.dep_manager.checker, MD5Checker):
             self.dep_manager.checker.digests = self.state.digests
         self.control = control
+        if control.delayed:
+            create_known(control, self.dep_manager, bool(self.params.get("always")))
 
     def prepare(
         self, named: list[str], control: Control, single: bool = False

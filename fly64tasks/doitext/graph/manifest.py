@@ -11,7 +11,7 @@ from typing import Any
 from ..atomic import replaced
 from ..bounded import text_of
 from ..state.journal import Journal
-from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
+from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
 from .plan import Verdict
 from .selection import Control, MetaFilter, Wanted, grid_values
 
@@ -128,7 +128,7 @@ class Manifest:
                 entry |= self._describe(task, None)
         return entry
 
-    def _status(self, verdict: Verdict | None, row: Mapping[str, Any]) -> str:
+    def _status(self, verdict: Verdict | None, row: Row) -> str:
         if verdict and verdict.word in ("up to date", "ignored"):
             return "done" if verdict.word == "up to date" else "ignored"
         if row.get(CHECKER) == FAILED:
@@ -136,7 +136,7 @@ class Manifest:
         if verdict and verdict.word == "error":
             return "cannot run"
         if row.get(CHECKER) == INTERRUPTED:
-            return "running" if self._state.holder() else "interrupted"
+            return "running" if self._state.at_it(row) else "interrupted"
         return "stale" if row else "never run"
 
 

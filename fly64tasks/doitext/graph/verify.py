@@ -106,7 +106,7 @@ class Verifier:
     def _unknown(self, targets: Iterable[str], row: Row) -> tuple[Word, str] | None:
         """Why nothing is known of what a task makes; None where it is."""
         if row.get(CHECKER) == INTERRUPTED:
-            holder = self._state.holder()
+            holder = self._state.at_it(row)
             return "interrupted", f"running now: {holder}" if holder else "cut off while it ran"
         if row.get(CHECKER) == FAILED:
             return "failed", row[ATTEMPT]["message"]

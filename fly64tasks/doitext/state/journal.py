@@ -148,10 +148,17 @@ class Journal:
         """The other process that writes the state file at the moment, in words."""
         return None if self._lock.held else self._lock.holder()
 
+    def at_it(self, row: Row) -> str | None:
+        """The process that runs, at the moment, the task of a row; None where it was cut off."""
+        holder = self.holder() if row.get(CHECKER) == INTERRUPTED else None
+        pid = (row.get(ATTEMPT) or {}).get("pid")
+        return holder if holder and (pid is None or holder.startswith(f"pid {pid} ")) else None
+
     def begin(self, task_id: str, targets: Iterable[str]) -> None:
         """Mark a task as running, on disk, before its first action."""
         started, since = time.time(), time.monotonic()
-        attempt = {"status": "running", "started": started, "targets": list(targets)}
+        attempt = {"status": "running", "started": started, "pid": os.getpid()}
+        attempt["targets"] = list(targets)
         self._rows[task_id] = {CHECKER: INTERRUPTED, ATTEMPT: attempt}
         self._running[task_id] = started, since
         self._store([task_id])
