@@ -12,6 +12,7 @@ from ..atomic import replaced
 from ..bounded import text_of
 from ..state.journal import Journal
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
+from .moved import followed
 from .plan import Verdict
 from .selection import Control, MetaFilter, Wanted, grid_values
 
@@ -104,7 +105,7 @@ class Manifest:
         return {"task": task.name} | {key: task.meta.get(key) for key in self._keys}
 
     def _entry(self, task: Any, verdict: Verdict | None) -> dict[str, Any]:
-        row = self._state.row(task.name)
+        row = followed(task, self._state)
         attempt = row.get(ATTEMPT) or {}
         inputs = [
             {"path": path, "md5": (row.get(path) or (None, None, None))[2]}

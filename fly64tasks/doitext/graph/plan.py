@@ -171,9 +171,9 @@ class Planner:
             self._stirred.add(task.name)
         if not task.actions:
             return Verdict(task.name, "up to date")
-        row = dict(self._state.row(task.name))
+        row = self._state.row(task.name).copy()
         try:
-            verdict = self._judge_status(task, row)
+            verdict = self._judge_status(task)
         except OSError as error:
             said = machine_fault(error)
             if said is None:
@@ -185,10 +185,11 @@ class Planner:
             return Verdict(task.name, "may run", (*verdict.reasons, "if a task asks for its setup"))
         return verdict
 
-    def _judge_status(self, task: Any, row: Row) -> Verdict:
+    def _judge_status(self, task: Any) -> Verdict:
         """The verdict on a task, from doit's own reasons and from what runs before it."""
         name, stirred = task.name, task.name in self._stirred
-        watch(task, self._state)
+        watch(task, self._state, lambda path: self._active(self._targets.get(path, "")))
+        row = self._state.row(name).copy()
         status = self._dependencies.get_status(task, self._tasks, get_log=True)
         reasons = status.reasons
         maker = {path: self._targets.get(path) for path in task.file_dep}

@@ -164,6 +164,11 @@ class Journal:
         self._store([task_id])
         self.began = True
 
+    def replace(self, task_id: str, row: Row) -> None:
+        """Have another record of the task, stored as `set` stores."""
+        self._rows[task_id] = row
+        self._changed.add(task_id)
+
     def put_back(self, task_id: str, row: Row) -> None:
         """Undo what doit forgets of a task when it only asks for its status.
 
