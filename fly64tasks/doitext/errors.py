@@ -37,7 +37,8 @@ def printable(text: object) -> str:
 class TaskError(Exception):
     """A failure whose message says it all: reported in one line, without a traceback.
 
-    Any exception class may join by setting the class attribute ``task_error = True``.
+    Any exception class may join by setting the class attribute ``task_error = True``; one that has
+    ``optional``, a word of ``meta["optional"]``, makes a skip of the failure where that is allowed.
     """
 
     task_error = True

@@ -110,9 +110,9 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         "gridsize": case.gridsize,
         "record": f"{folder}/{files.RUN_RECORD}",
         "log": f"{folder}/{files.LOG}",
-        "algorithm": spec.algorithm,
-        "num_epochs": spec.num_epochs,
+        "source": str(source),
         "output_dir": str(folder),
+        "spec": spec,
     }
     made_by_us = layout.makes_phase_c if case.view == BASELINE else layout.makes_phase_d
     if not made_by_us:

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -437,6 +438,7 @@ def given(project: Project) -> Project:
     project.tasks = tasks
     project.config = {"manifest_dir": "reports"}
     project.commands["run"] = "doitext_project:Forgiving"
+    project.commands["manifest"] = "doitext_project:ForgivingManifest"
     return project
 
 
@@ -471,7 +473,82 @@ def test_optional_tasks_may_be_skipped_and_the_rest_runs(given: Project) -> None
         ("recon:b", ["input missing: b"]),
         ("recon:c", ["c: no probe"]),
     ]
+    manifest, skips = Path("reports/manifest.json"), Path("reports/skip_summary.json")
+    before = manifest.read_bytes(), skips.read_bytes()
+    time.sleep(1.1)
+    given.doit("--allow-missing-extra")
+    assert before == (manifest.read_bytes(), skips.read_bytes()), "the time alone is no change"
     assert given.doit("-n", "--json", "--allow-missing-extra").verdicts["strict"] == "skipped"
+
+
+def test_skipped_tasks_keep_their_place_and_are_counted_once(given: Project) -> None:
+    Path("b").unlink()
+    planned = given.doit("-n", "--json", "--allow-missing-extra")
+    assert planned.verdicts == {
+        "recon:a": "run",
+        "recon:b": "skipped",
+        "recon:c": "run",
+        "report": "run",
+        "strict": "skipped",
+    }
+    assert list(planned.verdicts) == ["recon:a", "recon:b", "recon:c", "report", "strict"]
+    assert planned.reasons["strict"] == ["needs recon:b, which is skipped: input missing: b"]
+    assert given.doit("recon", "--view", "b,c", "--allow-missing-extra").code == 0
+    manifest = json.loads(Path("reports/manifest.json").read_text())
+    skips = json.loads(Path("reports/skip_summary.json").read_text())
+    assert [job["task"] for job in manifest["jobs"]] == ["recon:c"]
+    assert [(item["task"], item["kind"]) for item in skips["skipped"]] == [
+        ("recon:a", "filtered"),
+        ("recon:b", "skipped"),
+    ]
+    totals = {"total": 3, "filtered": 1, "skipped": 1, "missing": 0}
+    assert manifest["totals"] == skips["totals"] == totals
+
+
+class Lacking(TaskError):
+    optional = "extra"
+
+
+@pytest.mark.parametrize("how", [[], ["-j", "2"]])
+def test_task_that_finds_nothing_to_make_is_a_skip_where_that_is_allowed(
+    given: Project, how: list[str]
+) -> None:
+    first = given.tasks
+
+    def tasks() -> list[dict[str, Any]]:
+        made = first()
+        made[1]["actions"][0] = _failing(Lacking("b: 1 of 8 frames"))
+        over = given.task("over", file_dep=["out/b"], targets=["o"], meta={"record": "r"})
+        return [*made, over, given.task("group", name="x", file_dep=["o"], targets=["x"])]
+
+    given.tasks = tasks
+    result = given.doit("--allow-missing-extra", "--events", "events", *how)
+    assert result.code == 0, result.out
+    assert "SKIPPED  b: 1 of 8 frames" in result.out
+    assert "SKIPPED  after recon:b" in result.out
+    assert "3 done, 4 skipped in" in result.out
+    assert Path("sum").read_text() == "ac"
+    events = [json.loads(line) for line in Path("events").read_text().splitlines()]
+    assert events[-1]["counts"] == {"done": 3, "skipped": 4}
+    for command in ([], ["manifest", "--allow-missing-extra"]):
+        if command:
+            assert given.doit(*command).out.endswith("2 jobs (2 done), 2 skipped\n")
+        skips = json.loads(Path("reports/skip_summary.json").read_text())["skipped"]
+        assert [(item["task"], item["kind"], item["reasons"]) for item in skips] == [
+            ("recon:b", "skipped", ["b: 1 of 8 frames"]),
+            ("over", "skipped", ["needs recon:b, which is skipped: b: 1 of 8 frames"]),
+        ]
+    refused = given.doit("-c", *how)
+    assert refused.code == 1
+    assert "FAILED  b: 1 of 8 frames" in refused.out
+    manifest = json.loads(Path("reports/manifest.json").read_text())
+    assert manifest["counts"] == {"cannot run": 1, "done": 2, "failed": 1}
+    assert manifest["jobs"][-1]["reasons"] == ["after recon:b: b: 1 of 8 frames"]
+    assert manifest["totals"] == {"total": 4, "filtered": 0, "skipped": 0, "missing": 1}
+    assert given.doit("-n", "--json").reasons["over"] == [
+        "never run",
+        "recon:b failed last time: b: 1 of 8 frames",
+    ]
 
 
 def test_a_task_that_may_not_be_missing_is_refused_all_the_same(given: Project) -> None:
@@ -530,7 +607,7 @@ def test_manifest_says_what_failed_and_what_could_not_run(project: Project) -> N
     jobs = json.loads(Path("m/manifest.json").read_text())["jobs"]
     assert [(job["status"], job["reasons"]) for job in jobs] == [
         ("failed", ["diverged"]),
-        ("cannot run", ["after a"]),
+        ("cannot run", ["after a: diverged"]),
         ("done", []),
     ]
     assert project.doit("manifest").out.endswith(

@@ -17,7 +17,7 @@ from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand
 
 from ..graph import inputs
-from ..graph.manifest import FileNames
+from ..graph.manifest import FileNames, Manifest
 from ..graph.plan import create_known
 from ..graph.selection import Control, MetaFilter, Wanted, declared
 from ..state.digests import MD5Checker
@@ -93,6 +93,7 @@ class GraphCommand(DoitCmdBase):
             *(item.as_option() for item in self.allow_missing),
             _setting("manifest_dir"),
             _setting("describe"),
+            _setting("about"),
         ]
 
     def parse_execute(self, in_args: list[str]) -> Any:
@@ -167,10 +168,14 @@ class GraphCommand(DoitCmdBase):
         if single:
             control.isolate()
         found = inputs.problems(control, self.dep_manager.status_is_ignore)
-        allowed = [item.optional for item in self.allow_missing if self.params[_name(item)]]
-        skipped = inputs.skip(control, found, allowed)
+        skipped = inputs.skip(control, inputs.may_be_missing(control, found, self.allowed))
         self.broken = {name: words for name, words in found.items() if name not in skipped}
         return skipped
+
+    @property
+    def allowed(self) -> list[str]:
+        """The words of ``meta["optional"]`` whose options are given."""
+        return [item.optional for item in self.allow_missing if self.params[_name(item)]]
 
     def helpful_options(self) -> list[str]:
         """The options that would skip some of what is broken."""
@@ -182,6 +187,16 @@ class GraphCommand(DoitCmdBase):
                 for name in self.broken
             )
         ]
+
+    def manifest(self) -> Manifest:
+        """What makes the manifest."""
+        return Manifest(
+            self.control,
+            self.state,
+            self.filters,
+            self.params["describe"],
+            self.params["about"] or {},
+        )
 
     def manifest_folder(self) -> Path | None:
         """The folder that DOIT_CONFIG names for the manifest."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,10 @@ from .plan import Verdict
 from .selection import Control, MetaFilter, Wanted, grid_values
 
 SCHEMA = 1
+
+KINDS = ("filtered", "skipped", "missing")
+"""Of what is left out: not asked for; skipped on request, as its input may be missing; unable to
+run, as an input is missing or what makes it failed."""
 
 Describe = Callable[[Any, dict[str, Any] | None], Mapping[str, Any]]
 
@@ -49,6 +55,8 @@ class Manifest:
         ``describe(task, record)`` gives further fields of a job; `record` is the JSON object in
         the file ``meta["record"]``, or None when there is none. A `ValueError` says that the
         record is not as expected; then it is asked again, without the record.
+    about : mapping, optional
+        What both files say at their head, JSON-ready.
     """
 
     def __init__(
@@ -57,11 +65,13 @@ class Manifest:
         state: Journal,
         filters: Sequence[MetaFilter],
         describe: Describe | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self._control = control
         self._state = state
         self._keys = [item.key for item in filters]
         self._describe = describe
+        self._about = about or {}
 
     def build(
         self,
@@ -89,17 +99,21 @@ class Manifest:
                 entry = self._entry(task, known.get(task.name))
                 entries.append(entry)
                 if entry["status"] == "cannot run":
-                    skips.append(self._head(task) | {"reasons": entry["reasons"]})
+                    skips.append(self._head(task) | _left_out("missing", entry["reasons"]))
+            elif task.name in skipped:
+                skips.append(self._head(task) | _left_out("skipped", skipped[task.name]))
             else:
-                reasons = list(skipped.get(task.name, ())) or wanted.misses(task.meta)
-                skips.append(self._head(task) | {"reasons": reasons or ["not asked for"]})
-        grid = {key: grid_values([task.meta for task in jobs], key) for key in self._keys}
-        common = {"schema": SCHEMA, "grid": grid, "filters": wanted.as_dict()}
-        counts: dict[str, int] = {}
-        for entry in entries:
-            counts[entry["status"]] = counts.get(entry["status"], 0) + 1
-        manifest = common | {"counts": dict(sorted(counts.items())), "jobs": entries}
-        return manifest, common | {"skipped": skips}
+                reasons = wanted.misses(task.meta) or ["not asked for"]
+                skips.append(self._head(task) | _left_out("filtered", reasons))
+        common = {
+            "schema": SCHEMA,
+            **self._about,
+            "grid": {key: grid_values([task.meta for task in jobs], key) for key in self._keys},
+            "filters": wanted.as_dict(),
+            "totals": {"total": len(jobs)} | dict.fromkeys(KINDS, 0) | _counted(skips, "kind"),
+        }
+        counts = dict(sorted(_counted(entries, "status").items()))
+        return common | {"counts": counts, "jobs": entries}, common | {"skipped": skips}
 
     def _head(self, task: Any) -> dict[str, Any]:
         return {"task": task.name} | {key: task.meta.get(key) for key in self._keys}
@@ -144,13 +158,26 @@ class Manifest:
 def write(
     folder: Path, names: FileNames, manifest: Mapping[str, Any], skips: Mapping[str, Any]
 ) -> None:
-    """Write both files, each whole or not at all, and only when their content changes."""
+    """Write both files, each whole or not at all, and only when more changes than the time."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     for name, content in ((names.manifest, manifest), (names.skips, skips)):
         path = folder / name
-        text = _text(content).encode()
-        if not path.is_file() or path.read_bytes() != text:
+        text = _text({"written": now, **content})
+        if not path.is_file() or _timeless(path.read_text("utf-8", "replace")) != _timeless(text):
             with replaced(path) as temporary:
-                temporary.write_bytes(text)
+                temporary.write_text(text, "utf-8")
+
+
+def _timeless(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith('  "written": ')]
+
+
+def _left_out(kind: str, reasons: Sequence[str]) -> dict[str, Any]:
+    return {"kind": kind, "reasons": list(reasons)}
+
+
+def _counted(entries: Iterable[Mapping[str, Any]], key: str) -> Counter[str]:
+    return Counter(entry[key] for entry in entries)
 
 
 def _text(content: Mapping[str, Any]) -> str:

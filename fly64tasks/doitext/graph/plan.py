@@ -227,11 +227,19 @@ class Planner:
                 doubts.append(f"after {remade[path]}")
         doubts += [f"after {dep}" for dep in task.calc_dep if self._active(dep)]
 
+        failed = [self._failed(by) for by in dict.fromkeys(remade.values())]
         if certain and not lost:
-            return Verdict(name, "run", (*self._history(row, certain),))
+            return Verdict(name, "run", (*self._history(row, certain), *filter(None, failed)))
         if doubts:
-            return Verdict(name, "may run", tuple(dict.fromkeys(doubts)))
+            return Verdict(name, "may run", (*dict.fromkeys(doubts), *filter(None, failed)))
         return Verdict(name, "up to date")
+
+    def _failed(self, name: str | None) -> str | None:
+        """That a task before failed when it last ran, and may again."""
+        row = self._state.row(name) if name else {}
+        if row.get(CHECKER) != FAILED:
+            return None
+        return f"{name} failed last time: {row[ATTEMPT]['message']}"
 
     def _unsteady(self, item: Any, stirred: bool) -> bool:
         """Whether an ``uptodate`` item may answer otherwise once earlier tasks have run."""
@@ -249,6 +257,22 @@ class Planner:
         if row.get(CHECKER) == FAILED:
             return [f"failed last time: {row[ATTEMPT]['message']}"]
         return list(dict.fromkeys(certain))
+
+
+def merged(
+    planned: Iterable[Verdict], left_out: Iterable[Verdict], control: Control
+) -> list[Verdict]:
+    """Verdicts in the order of execution, those left out where they are defined among them."""
+    others = {verdict.task: verdict for verdict in left_out}
+    placed = {verdict.task: [verdict] for verdict in planned}
+    before: list[Verdict] = []
+    last = before
+    for name in control.tasks:
+        if name in placed:
+            last = placed[name]
+        elif name in others:
+            last.append(others[name])
+    return [*before, *(verdict for found in placed.values() for verdict in found)]
 
 
 def create_known(control: Control, dependencies: Any, always: bool = False) -> None:

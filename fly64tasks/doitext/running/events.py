@@ -116,6 +116,10 @@ class EventLog:
         """Say that the user told doit to ignore a task."""
         self._finished(task, "ignored")
 
+    def skip_missing(self, task: Any, reason: str) -> None:
+        """Say that a task is skipped, as what it takes may be missing and is."""
+        self._finished(task, "skipped", reason)
+
     def cleanup_error(self, exception: BaseFail) -> None:
         """Nothing: the other reporter says it."""
 
@@ -226,6 +230,14 @@ class Both:
     def skip_ignore(self, task: Any) -> None:
         """Tell."""
         self._tell("skip_ignore", task)
+
+    def skip_missing(self, task: Any, reason: str) -> None:
+        """Tell; those of doit know of tasks that are ignored."""
+        for reporter in self._reporters:
+            if hasattr(reporter, "skip_missing"):
+                reporter.skip_missing(task, reason)
+            else:
+                reporter.skip_ignore(task)
 
     def cleanup_error(self, exception: BaseFail) -> None:
         """Tell."""

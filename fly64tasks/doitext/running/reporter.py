@@ -53,7 +53,8 @@ class LineReporter:
         self._guard = threading.Lock()
         self._begun: dict[str, float] = {}
         self._failures: list[tuple[Any, BaseFail]] = []
-        self._counts = dict.fromkeys(("done", "up to date", "failed", "not run", "ignored"), 0)
+        words = ("done", "up to date", "failed", "not run", "skipped", "ignored")
+        self._counts = dict.fromkeys(words, 0)
         self._errors: list[str] = []
         self._to_come = ToCome({}, [])
         self._seen = 0
@@ -108,6 +109,11 @@ class LineReporter:
     def skip_ignore(self, task: Any) -> None:
         """Count a task that the user told doit to ignore."""
         self._count(task, "ignored")
+
+    def skip_missing(self, task: Any, reason: str) -> None:
+        """Print the line of a task that is skipped, as what it takes may be missing and is."""
+        if task.actions:
+            self._finished(task, "skipped", f"SKIPPED  {reason}")
 
     def cleanup_error(self, exception: BaseFail) -> None:
         """Print the failure of a teardown."""

@@ -7,7 +7,7 @@ import heapq
 import itertools
 import os
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from doit.exceptions import BaseFail, DependencyError, TaskError, TaskFailed, Un
 from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
 from ..errors import in_one_line, is_task_error, machine_fault, printable
-from ..graph.inputs import do_without, drop_missing, is_partial
+from ..graph.inputs import do_without, drop_missing, for_want_of, is_partial
 from ..graph.targets import watch
 from ..processes import die_with_parent
 from ..state.journal import Journal
@@ -52,9 +52,14 @@ class _Journaled(Runner):
     final_result: int
     _stop_running: bool
 
+    may_skip: Collection[str] = ()
+    """What failures may lack, in words of ``meta["optional"]``, to be skips."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._inputs: dict[str, dict[str, object]] = {}
+        self.skipped: dict[str, list[str]] = {}
+        self._origin: dict[str, str] = {}
 
     @property
     def _state(self) -> Journal:
@@ -64,8 +69,14 @@ class _Journaled(Runner):
     def select_task(self, node: Any, tasks_dict: Any) -> bool:
         """Whether to execute the task now; then it is marked as running."""
         if node.run_status is None:
+            gone = [other for other in node.ignored_deps if other.task.name in self.skipped]
             if is_partial(node.task):
-                self._go_on_without(node)
+                self._go_on_without(node, gone)
+            if is_partial(node.task) or node.task.has_subtask:
+                node.ignored_deps = [other for other in node.ignored_deps if other not in gone]
+            elif gone:
+                self._skip(node, self._origin[gone[0].task.name])
+                return False
             watch(node.task, self._state)
         try:
             if not super().select_task(node, tasks_dict):
@@ -87,21 +98,27 @@ class _Journaled(Runner):
             self._state.begin(task.name, task.targets)
         return True
 
-    def _go_on_without(self, node: Any) -> None:
+    def _skip(self, node: Any, origin: str, reason: str | None = None) -> None:
+        """Leave a task out: for a reason, or as it needs `origin`, which is."""
+        name = node.task.name
+        node.run_status = "ignore"
+        self._origin[name] = origin
+        self.skipped[name] = [reason or for_want_of(origin, self.skipped[origin])]
+        if hasattr(self.reporter, "skip_missing"):
+            self.reporter.skip_missing(node.task, reason or f"after {origin}")
+        else:
+            self.reporter.skip_ignore(node.task)
+
+    def _go_on_without(self, node: Any, gone: list[Any]) -> None:
         """Let a partial task run with the inputs that are left, and again as long as some fail."""
+        for other in gone:
+            do_without(node.task, other.task, "; ".join(self.skipped[other.task.name]))
         for bad in node.bad_deps:
-            do_without(node.task, bad.task, self._why_failed(bad))
+            do_without(node.task, bad.task, why_failed(bad, self._state))
         if node.bad_deps:
             node.task.uptodate.append((False, (), {}))
         node.bad_deps = []
         drop_missing(node.task)
-
-    def _why_failed(self, node: Any) -> str:
-        if node.bad_deps:
-            first = node.bad_deps[0]
-            return f"{first.task.name}: {self._why_failed(first)}"
-        attempt = self._state.row(node.task.name).get(ATTEMPT) or {}
-        return attempt.get("message") or "an input is missing"
 
     def execute_task(self, task: Any) -> BaseFail | None:
         """Run the actions; what they raise becomes a failure that one line says."""
@@ -155,17 +172,30 @@ class _Journaled(Runner):
         return self.final_result
 
     def _handle_task_error(self, node: Any, fail: BaseFail) -> None:
-        """Report a failure; a task that did not start keeps the record it has."""
-        task = node.task
-        node.run_status = "failure"
+        """Report a failure or skip; a task that did not start keeps the record it has."""
+        task, reason = node.task, reason_of(node.task, fail)
+        optional = getattr(fail, "optional", None)
         if self._state.is_running(task.name):
-            self._state.end(task.name, reason_of(task, fail))
+            self._state.end(task.name, reason, optional)
+        if optional in self.may_skip:
+            self._skip(node, task.name, reason)
+            return
+        node.run_status = "failure"
         self.reporter.add_failure(task, fail)
         if isinstance(fail, (TaskFailed, UnmetDependency)):
             self.final_result = self.final_result or FAILURE
         else:
             self.final_result = ERROR
         self._stop_running = self._stop_running or not self.continue_
+
+
+def why_failed(node: Any, state: Journal) -> str:
+    """Why the task of a node failed, or what it needs did."""
+    if node.bad_deps:
+        first = node.bad_deps[0]
+        return f"{first.task.name}: {why_failed(first, state)}"
+    attempt = state.row(node.task.name).get(ATTEMPT) or {}
+    return attempt.get("message") or "an input is missing"
 
 
 class SerialRunner(_Journaled, Runner):
@@ -240,6 +270,8 @@ def _failing_in_words(action: Callable[..., Any]) -> Callable[..., Any]:
             said = str(error) if is_task_error(error) else machine_fault(error)
             if said is None:
                 return _Raised(in_one_line(error), error)
-            return TaskFailed(" ".join(said.split()))
+            failed = TaskFailed(" ".join(said.split()))
+            failed.optional = getattr(error, "optional", None)
+            return failed
 
     return run

@@ -190,12 +190,17 @@ class Journal:
             made[path] = (status.st_size, digest) if regular else None
         self.set(task_id, TARGETS, made)
 
-    def end(self, task_id: str, failure: str | None = None) -> None:
-        """Store how a running task ended, on disk, before anything else happens."""
+    def end(self, task_id: str, failure: str | None = None, optional: str | None = None) -> None:
+        """Store how a running task ended, on disk, before anything else happens.
+
+        ``optional`` is the option's word by which the failure may be a skip.
+        """
         started, since = self._running[task_id]
         attempt = {"status": "done", "started": started, "seconds": time.monotonic() - since}
         if failure is not None:
             attempt |= {"status": "failed", "message": failure}
+            if optional:
+                attempt["optional"] = optional
             self._rows[task_id] = {CHECKER: FAILED}
         self._rows[task_id][ATTEMPT] = attempt
         self._store([task_id])
