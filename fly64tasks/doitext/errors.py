@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import traceback
 
 _OF_THE_MACHINE = {
     # disks: full, read-only, broken, gone
@@ -38,7 +39,8 @@ def printable(text: object) -> str:
 class TaskError(Exception):
     """A failure whose message says it all: reported in one line, without a traceback.
 
-    Any exception class may join by setting the class attribute ``task_error = True``.
+    Any exception class may join by setting the class attribute ``task_error = True``; one that has
+    ``optional``, a word of ``meta["optional"]``, makes a skip of the failure where that is allowed.
     """
 
     task_error = True
@@ -47,6 +49,24 @@ class TaskError(Exception):
 def is_task_error(error: BaseException) -> bool:
     """Whether `error` is to be reported in one line."""
     return getattr(error, "task_error", False) is True
+
+
+def in_one_line(error: BaseException) -> str:
+    r"""The class of an exception and the first line of what it says.
+
+    What follows is advice, as of CUDA, or detail; the traceback has it.
+
+    Examples
+    --------
+    >>> in_one_line(RuntimeError("CUDA error: out of resources\nCompile with TORCH_USE_CUDA_DSA."))
+    'RuntimeError: CUDA error: out of resources'
+    >>> in_one_line(KeyError("probe")), in_one_line(AssertionError())
+    ("KeyError: 'probe'", 'AssertionError')
+    """
+    parts = traceback.format_exception_only(error)
+    text = next(part for part in parts if not part.startswith(" "))  # a SyntaxError shows its code
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
 
 
 def machine_fault(error: BaseException) -> str | None:

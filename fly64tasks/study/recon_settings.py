@@ -6,6 +6,8 @@ study file, the option with its help, and the reason that a dry run gives follow
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -197,6 +199,24 @@ class CheckpointSpec(Spec, frozen=True):
 
     seconds: Positive = 60.0
     epochs: Count | None = None
+
+
+def runner_command(
+    input_npz: Path | str, output_dir: Path | str, spec: ReconSpec, device: str = "auto"
+) -> list[str]:
+    """Return the command line of `fly64tasks.runner` that reconstructs one set in this way.
+
+    >>> " ".join(runner_command("set.npz", "out", ReconSpec(num_epochs=20)))
+    'python -m fly64tasks.runner --input-npz set.npz --output-dir out --num-epochs 20'
+    """
+    command = ["python", "-m", "fly64tasks.runner"]
+    command += ["--input-npz", str(input_npz), "--output-dir", str(output_dir)]
+    for field in msgspec.structs.fields(ReconSpec):
+        value = getattr(spec, field.name)
+        if value != field.default:
+            text = value if isinstance(value, str) else json.dumps(value)
+            command += ["--" + field.name.replace("_", "-"), text]
+    return command if device == "auto" else [*command, "--device", device]
 
 
 def algorithms() -> tuple[str, ...]:

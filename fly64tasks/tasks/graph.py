@@ -130,9 +130,9 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         "gridsize": case.gridsize,
         "record": f"{folder}/{files.RUN_RECORD}",
         "log": f"{folder}/{files.LOG}",
-        "algorithm": spec.algorithm,
-        "num_epochs": spec.num_epochs,
+        "source": str(source),
         "output_dir": str(folder),
+        "spec": spec,
     }
     simulated = layout.makes_phase_c and (case.view == BASELINE or layout.makes_phase_d)
     # What we simulate says its sizes itself: where they change, the set does.

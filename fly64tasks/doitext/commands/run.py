@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -22,13 +23,13 @@ from .. import parallel
 from ..atomic import sweep
 from ..errors import machine_fault, printable
 from ..graph import inputs
-from ..graph.manifest import Manifest, write
-from ..graph.plan import Planner, Verdict
+from ..graph.manifest import write
+from ..graph.plan import Planner, Verdict, merged
 from ..graph.selection import Control
 from ..processes import end_descendants
 from ..running.events import Both, EventLog
 from ..running.reporter import LineReporter
-from ..running.runner import ProcessRunner, SerialRunner, ThreadRunner
+from ..running.runner import ProcessRunner, SerialRunner, ThreadRunner, why_failed
 from ..running.signals import Stopped, stoppable
 from ..state.record import ATTEMPT, CHECKER, FAILED
 from .base import GraphCommand, flag
@@ -129,7 +130,9 @@ class Run(GraphCommand, cmd_run.Run):
                 report = Both([report, log])
             stream = Stream(verbosity, force_verbosity)
             jobs = [num_process] if num_process else []
-            return runner_class(self.dep_manager, report, continue_, always, stream, *jobs)
+            runner = runner_class(self.dep_manager, report, continue_, always, stream, *jobs)
+            runner.may_skip = self.allowed
+            return runner
 
         result, signal = 3, None  # what is not foreseen here, doit itself reports
         with stoppable():
@@ -171,21 +174,23 @@ class Run(GraphCommand, cmd_run.Run):
             for name, reasons in skipped.items():
                 out.write(f"skipped {name}: {'; '.join(reasons)}\n")
             dispatcher = self.control.task_dispatcher()
+            runner = make_runner(out)
             gc.freeze()
             gc.enable()
             try:
                 with _same_streams(), parallel.running(threads, self.params):
-                    result = int(make_runner(out).run_all(dispatcher))
+                    result = int(runner.run_all(dispatcher))
             except BaseException:  # whatever ends the run early leaves no child behind
                 end_descendants()
                 raise
             finally:
-                written = self._write_manifest(dispatcher.nodes, skipped)
+                written = self._write_manifest(dispatcher.nodes, skipped | runner.skipped)
             return result if written else result or 1
 
     def _dry_run(self, skipped: dict[str, list[str]], always: bool, as_json: bool) -> int:
-        verdicts = [Verdict(name, "skipped", tuple(words)) for name, words in skipped.items()]
-        verdicts += Planner(self.control, self.dep_manager, always, self.broken).verdicts()
+        planned = Planner(self.control, self.dep_manager, always, self.broken).verdicts()
+        left_out = [Verdict(name, "skipped", tuple(words)) for name, words in skipped.items()]
+        verdicts = merged(planned, left_out, self.control)
         words = ("run", "may run", "up to date", "error", "ignored", "skipped")
         summary = {word: sum(item.word == word for item in verdicts) for word in words}
         if as_json:
@@ -208,8 +213,7 @@ class Run(GraphCommand, cmd_run.Run):
         """Whether the manifest could be written; if not, that is said."""
         folder = self.manifest_folder()
         if folder:
-            manifest = Manifest(self.control, self.state, self.filters, self.params["describe"])
-            built = manifest.build(self.wanted, self._outcomes(nodes), skipped)
+            built = self.manifest().build(self.wanted, self._outcomes(nodes), skipped)
             try:
                 write(folder, self.manifest_names, *built)
             except OSError as error:
@@ -223,17 +227,34 @@ class Run(GraphCommand, cmd_run.Run):
 
     def _outcomes(self, nodes: dict[str, Any]) -> Iterator[Verdict]:
         """What became of each task of the run, in the words of a plan."""
-        for name, node in nodes.items():
+
+        @functools.cache
+        def failed(name: str) -> dict[str, str]:
+            """Why a task can not run: what failed of all that it waits for."""
+            found = {}
+            for dep in self.control.tasks[name].task_dep:
+                status = nodes[dep].run_status if dep in nodes else None
+                if status == "failure":
+                    found[dep] = why_failed(nodes[dep], self.state)
+                elif status in (None, "run"):
+                    found |= failed(dep)
+            return found
+
+        for name in self.control.closure():
             row = self.state.row(name)
-            if node.run_status in ("successful", "up-to-date"):
+            status = nodes[name].run_status if name in nodes else None
+            if status in ("successful", "up-to-date"):
                 yield Verdict(name, "up to date")
-            elif node.run_status == "ignore":
+            elif status == "ignore":
                 yield Verdict(name, "ignored")
             elif row.get(CHECKER) == FAILED:
                 yield Verdict(name, "run", (row[ATTEMPT]["message"],))
-            elif node.run_status == "failure":
-                bad = ", ".join(other.task.name for other in node.bad_deps)
-                yield Verdict(name, "error", (f"after {bad}" if bad else "input missing",))
+            elif why := failed(name):
+                yield Verdict(
+                    name, "error", (*(f"after {by}: {said}" for by, said in why.items()),)
+                )
+            elif status == "failure":
+                yield Verdict(name, "error", ("input missing",))
             else:
                 yield Verdict(name, "run", ("not reached",))
 

@@ -20,7 +20,7 @@ from doit.exceptions import BaseFail, InvalidCommand, UnmetDependency
 
 from .. import progress
 from ..errors import printable
-from .reporter import to_come
+from .reporter import ToCome
 from .runner import reason_of
 
 _EVERY_S = 1.0
@@ -50,7 +50,7 @@ class EventLog:
         self._begun: dict[str, float] = {}
         self._said: dict[str, float] = {}
         self._counts: dict[str, int] = {}
-        self._total = 0
+        self._to_come = ToCome({}, [])
         self._started: float | None = None
         self._complained = False
         try:
@@ -66,7 +66,7 @@ class EventLog:
         if self._started is not None:
             for name in list(self._begun):
                 self._ended(name, "interrupted")
-            self._count("not reached", self._total - sum(self._counts.values()))
+            self._count("not reached", self._to_come.count - sum(self._counts.values()))
             self._write(
                 "run_end",
                 seconds=round(time.monotonic() - self._started, 3),
@@ -83,8 +83,9 @@ class EventLog:
     def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
         """Say that the run begins."""
         self._started = time.monotonic()
-        self._total = len(to_come(tasks, selected))
-        self._write("run_begin", pid=os.getpid(), host=socket.gethostname(), tasks=self._total)
+        self._to_come = ToCome(tasks, selected)
+        count = self._to_come.count
+        self._write("run_begin", pid=os.getpid(), host=socket.gethostname(), tasks=count)
         progress.tell(self._progress)
 
     def get_status(self, task: Any) -> None:
@@ -114,6 +115,10 @@ class EventLog:
     def skip_ignore(self, task: Any) -> None:
         """Say that the user told doit to ignore a task."""
         self._finished(task, "ignored")
+
+    def skip_missing(self, task: Any, reason: str) -> None:
+        """Say that a task is skipped, as what it takes may be missing and is."""
+        self._finished(task, "skipped", reason)
 
     def cleanup_error(self, exception: BaseFail) -> None:
         """Nothing: the other reporter says it."""
@@ -225,6 +230,14 @@ class Both:
     def skip_ignore(self, task: Any) -> None:
         """Tell."""
         self._tell("skip_ignore", task)
+
+    def skip_missing(self, task: Any, reason: str) -> None:
+        """Tell; those of doit know of tasks that are ignored."""
+        for reporter in self._reporters:
+            if hasattr(reporter, "skip_missing"):
+                reporter.skip_missing(task, reason)
+            else:
+                reporter.skip_ignore(task)
 
     def cleanup_error(self, exception: BaseFail) -> None:
         """Tell."""

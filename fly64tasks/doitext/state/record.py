@@ -96,5 +96,6 @@ _FITS_ATTEMPT: dict[str, Callable[[Any], bool]] = {
     "started": _is_number,
     "seconds": _is_number,
     "message": _is_text,
+    "optional": _is_text,
     "targets": _are_texts,
 }
