@@ -66,3 +66,14 @@ def machine_fault(error: BaseException) -> str | None:
         return None
     where = "" if error.filename is None else f": {error.filename}"
     return printable(f"{os.strerror(error.errno)}{where}")
+
+
+def exited(error: SystemExit) -> str:
+    """What a call of ``sys.exit`` is, in one printable line: never the end of doit.
+
+    Examples
+    --------
+    >>> exited(SystemExit(0)), exited(SystemExit("no probe"))
+    ('called sys.exit(0)', "called sys.exit('no probe')")
+    """
+    return printable(f"called sys.exit({'' if error.code is None else repr(error.code)})")
