@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -92,15 +93,27 @@ def _who(title: str) -> str:
     return "other"
 
 
-def ended(process: subprocess.Popen[str]) -> str:
-    """Return what a run printed, once it has ended: soon, and without a traceback."""
-    try:
-        printed, _ = process.communicate(timeout=PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
+def ended(process: subprocess.Popen[str], folder: Path) -> tuple[str, float]:
+    """Return what a run printed once it has ended, and its longest silence; no traceback."""
+    assert process.stdout
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(process.stdout), daemon=True)
+    reader.start()
+    longest, said, last = 0.0, 0, time.monotonic()
+    while reader.is_alive():
+        reader.join(0.2)
+        longest = max(longest, time.monotonic() - last)
+        if len(lines) > said:
+            said, last = len(lines), time.monotonic()
+        if longest > PATIENCE_S:
+            left = living_in(folder)
+            process.kill()
+            raise AssertionError(f"silent for {longest:.0f} s: {''.join(lines)}; {left}")
+    process.wait()
+    process.stdout.close()
+    printed = "".join(lines)
     assert "Traceback" not in printed, printed
-    return printed
+    return printed, longest
 
 
 def prove(folder: Path, kills: int, seed: int = 1) -> None:
@@ -115,28 +128,28 @@ def prove(folder: Path, kills: int, seed: int = 1) -> None:
     rng = random.Random(seed)
     hits: Counter[str] = Counter()
     damages: Counter[str] = Counter()
-    slowest = 0.0
+    longest_s = 0.0
     while hits.total() < kills:
         told = damage(rng, folder, count=6)
         process = start(folder, "-c", *JOBS[hits.total() % len(JOBS)])
         time.sleep(rng.uniform(0.3, at_most_s / 3))
         what = hit(rng, process, folder)
-        since = time.monotonic()
-        printed = ended(process)
-        slowest = max(slowest, time.monotonic() - since)
+        print(f"{', '.join(told)}; {what}", flush=True)
+        printed, silent_s = ended(process, folder)
+        longest_s = max(longest_s, silent_s)
         assert_nothing_left(folder)
         again = start(folder)
-        said = ended(again)
+        said, _ = ended(again, folder)
         assert again.returncode == 0, (told, what, printed, said)
         found = results(folder)
         differ = [name for name in expected | found if expected.get(name) != found.get(name)]
         assert not differ, (differ, told, what, printed, said)
         hits.update([what] if what else [])
         damages.update(item.rpartition(" ")[2] for item in told)
-        print(f"{hits.total()}: {', '.join(told)}; {what}; exit {process.returncode}", flush=True)
+        print(f"{hits.total()}: exit code {process.returncode}, silent for {silent_s:.0f} s")
     print(f"{dict(damages)} artifacts, {hits.total()} processes hit: ", end="")
     print(", ".join(f"{count} {what}" for what, count in hits.most_common()))
-    print(f"slowest end after a hit: {slowest:.0f} s")
+    print(f"longest silence after a hit: {longest_s:.0f} s")
 
 
 @pytest.mark.slow
