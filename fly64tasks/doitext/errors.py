@@ -97,3 +97,14 @@ def reader_gone() -> int:
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 128 + signal.SIGPIPE
+
+
+def exited(error: SystemExit) -> str:
+    """What a call of ``sys.exit`` is, in one printable line: never the end of doit.
+
+    Examples
+    --------
+    >>> exited(SystemExit(0)), exited(SystemExit("no probe"))
+    ('called sys.exit(0)', "called sys.exit('no probe')")
+    """
+    return printable(f"called sys.exit({'' if error.code is None else repr(error.code)})")

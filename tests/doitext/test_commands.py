@@ -795,3 +795,29 @@ def test_partial_task_alone_takes_what_is_there(given: Project) -> None:
     assert given.doit("-n", "--json", "-s", "report").verdicts == {"report": "up to date"}
     assert given.doit("report").code == 0
     assert Path("sum").read_text() == "abc"
+
+
+@pytest.mark.parametrize("said", [["-j", "-1"], ["-j-2"], ["--process=-1"], ["-n", "-j", "-1"]])
+def test_a_negative_number_of_jobs_is_refused(project: Project, said: list[str]) -> None:
+    project.tasks = lambda: [project.task("t", targets=["x"])]
+    result = project.doit(*said)
+    assert result.code == 3
+    assert "expected how many tasks to run at once" in result.err
+    assert not project.executed and not Path("x").exists()
+
+
+def test_a_negative_number_of_jobs_is_refused_in_the_configuration(project: Project) -> None:
+    project.tasks = lambda: [project.task("t", targets=["x"])]
+    project.config = {"num_process": -3}
+    assert project.doit().code == 3
+    assert not project.executed
+
+
+@pytest.mark.parametrize("flag", ["--events", "-o"])
+def test_a_pipe_that_nobody_reads_is_refused(project: Project, flag: str) -> None:
+    os.mkfifo("pipe")
+    project.tasks = lambda: [project.task("t", targets=["x"])]
+    result = project.doit(flag, "pipe")
+    assert result.code == 3
+    assert "pipe: a pipe that nobody reads; start its reader first" in result.err
+    assert not project.executed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import gc
 import json
@@ -21,7 +22,7 @@ from doit.task import Stream
 
 from .. import parallel
 from ..atomic import sweep
-from ..errors import machine_fault, printable
+from ..errors import exited, machine_fault, printable
 from ..graph import inputs
 from ..graph.manifest import write
 from ..graph.plan import Planner, Verdict, merged
@@ -111,11 +112,16 @@ class Run(GraphCommand, cmd_run.Run):
         pos_args: list[str],
     ) -> int:
         control = Control(self.task_list, auto_delayed_regex=auto_delayed_regex)
+        if par_type not in _RUNNERS:
+            raise InvalidCommand(f"-P {par_type}: expected one of {', '.join(_RUNNERS)}")
+        if num_process < 0:
+            raise InvalidCommand(
+                f"-j {num_process}: expected how many tasks to run at once, or 0 to run one after "
+                "the other"
+            )
         skipped = self.prepare(pos_args, control, single)
         if dry_run:
             return self._dry_run(skipped, always, as_json)
-        if par_type not in _RUNNERS:
-            raise InvalidCommand(f"-P {par_type}: expected one of {', '.join(_RUNNERS)}")
         inputs.refuse(self.broken, self.helpful_options())
         num_process = self.jobs(num_process)
 
@@ -143,6 +149,9 @@ class Run(GraphCommand, cmd_run.Run):
             except Stopped as stopped:
                 result, signal = stopped.exit_code, stopped.name
                 sys.stderr.write(f"{stopped}; what was running will run again\n")
+            except SystemExit as error:  # an uptodate check, a teardown
+                result = 2
+                sys.stderr.write(f"stopped: {exited(error)} outside of a task's actions\n")
             except InvalidCommand as error:  # the state file
                 if not self.state.began:
                     raise
@@ -278,11 +287,23 @@ def _event_log(named: str) -> EventLog | None:
 
 @contextlib.contextmanager
 def _writing_to(outfile: Any) -> Iterator[Any]:
-    if isinstance(outfile, str):
-        with open(outfile, "w", encoding="utf-8") as file:  # noqa: PTH123
-            yield file
-    else:
+    if not isinstance(outfile, str):
         yield outfile or sys.stdout
+        return
+    try:
+        file = open(outfile, "w", encoding="utf-8", opener=_no_wait)  # noqa: SIM115
+    except OSError as error:
+        unread = error.errno == errno.ENXIO
+        why = "a pipe that nobody reads; start its reader first" if unread else error.strerror
+        raise InvalidCommand(printable(f"-o {outfile}: {why}")) from None
+    with file:
+        os.set_blocking(file.fileno(), True)
+        yield file
+
+
+def _no_wait(path: str, flags: int) -> int:
+    """Open for `open`, but do not wait for somebody to read a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
 
 
 @contextlib.contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
+import select
 import socket
 import stat
 import sys
@@ -24,6 +26,8 @@ from .reporter import ToCome
 from .runner import reason_of
 
 _EVERY_S = 1.0
+_FULL_S = 5.0
+_HOW = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class EventLog:
@@ -54,9 +58,11 @@ class EventLog:
         self._started: float | None = None
         self._complained = False
         try:
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._file = os.open(path, _HOW, 0o666)
         except OSError as error:
             said = f"{path}: {error.strerror}; --events takes a file that can be written"
+            if error.errno == errno.ENXIO:
+                said = f"{path}: a pipe that nobody reads; start its reader first"
             raise InvalidCommand(printable(said)) from None
         self._regular = stat.S_ISREG(os.fstat(self._file).st_mode)
 
@@ -75,8 +81,7 @@ class EventLog:
                 counts={word: count for word, count in self._counts.items() if count},
             )
         with self._guard:
-            os.close(self._file)
-            self._file = -1
+            self._file = _closed(self._file)
 
     # ---- called by doit, in the main thread unless said otherwise
 
@@ -167,16 +172,28 @@ class EventLog:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"event": event, "time": now, **keys}, allow_nan=False).encode() + b"\n"
         with self._guard:
-            if self._file < 0:  # a thread that could not be stopped reports after the end
+            if self._file < 0:  # a pipe without reader, or a thread that reports after the end
                 return
             try:
-                written = os.write(self._file, line)
+                written = self._written(line)
                 if written < len(line):
                     if self._regular:
                         os.ftruncate(self._file, os.fstat(self._file).st_size - written)
                     raise OSError("the disk is full")
             except OSError as error:
                 self._complain(error)
+                if not self._regular:  # what was cut off would stand before the next line
+                    self._file = _closed(self._file)
+
+    def _written(self, line: bytes) -> int:
+        if self._regular:
+            return os.write(self._file, line)
+        left = line
+        while left:  # a pipe takes what there is room for
+            if not select.select([], [self._file], [], _FULL_S)[1]:
+                raise TimeoutError(errno.ETIMEDOUT, f"its reader took nothing in {_FULL_S:g} s")
+            left = left[os.write(self._file, left) :]
+        return len(line)
 
     def _complain(self, error: OSError) -> None:
         if not self._complained:
@@ -184,6 +201,13 @@ class EventLog:
             said = f"{self._path}: an event is not written: {error.strerror or error}; going on"
             with contextlib.suppress(OSError):
                 self._stderr.write(f"{printable(said)}\n")
+
+
+def _closed(file: int) -> int:
+    """-1, after closing a file that is open."""
+    if file >= 0:
+        os.close(file)
+    return -1
 
 
 class Both:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import heapq
 import itertools
+import multiprocessing
 import os
 import re
+import signal
 from collections.abc import Callable, Collection, Generator
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +20,15 @@ from doit.action import CmdAction, PythonAction
 from doit.exceptions import BaseFail, DependencyError, TaskError, TaskFailed, UnmetDependency
 from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
-from ..errors import in_one_line, is_task_error, machine_fault, printable
+from ..atomic import sweep
+from ..errors import exited, in_one_line, is_task_error, machine_fault, printable
 from ..graph.inputs import do_without, drop_missing, for_want_of, is_partial
 from ..graph.targets import watch
 from ..processes import die_with_parent
 from ..state.journal import Journal
 from ..state.record import ATTEMPT
 
+_FORK = multiprocessing.get_context("fork")
 MADE = "made"
 """Key of ``task.meta``: what the task has made before, whatever was done to these files since."""
 _RETURNED = re.compile(r"returned (-?\d+)$")
@@ -127,11 +134,15 @@ class _Journaled(Runner):
         drop_missing(node.task)
 
     def execute_task(self, task: Any) -> BaseFail | None:
-        """Run the actions; what they raise becomes a failure that one line says."""
+        """Run the actions."""
+        self._prepare(task)
+        return super().execute_task(task)
+
+    def _prepare(self, task: Any) -> None:
+        """Have what its actions raise become a failure that one line says."""
         for action in task.actions:
             if isinstance(action, PythonAction):
                 action.py_callable = _failing_in_words(action.py_callable)
-        return super().execute_task(task)
 
     def process_task_result(self, node: Any, base_fail: BaseFail | None) -> None:
         """Record how the task ended."""
@@ -223,16 +234,77 @@ class ThreadRunner(_Journaled, _LargestFirst, MThreadRunner):
 
 
 class ProcessRunner(_Journaled, _LargestFirst, MRunner):
-    """Tasks in forked processes, which end with this one."""
+    """Each task in a forked process of its own, which ends with this one."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._pid = os.getpid()
+    def run_tasks(self, task_dispatcher: Any) -> None:
+        """Run tasks, so many at once; one whose process dies has failed."""
+        self._run_tasks_init(task_dispatcher)
+        running: dict[Connection, tuple[Any, BaseProcess]] = {}
+        node, more = None, True
+        while more or running:
+            while more and len(running) < self.num_process and not self._stop_running:
+                try:
+                    node = task_dispatcher.generator.send(node)
+                except StopIteration:
+                    more = False
+                    break
+                if node == "hold on":
+                    assert running, "a task waits for one that does not run"
+                    node = None
+                    break
+                if self.select_task(node, task_dispatcher.tasks):
+                    receiver, process = self._forked(node.task)
+                    running[receiver] = node, process
+                    node = None
+            if not running:
+                break
+            receiver = wait(running)[0]  # type: ignore[assignment]
+            node, process = running.pop(receiver)
+            self._process_result(node, node.task, _result(receiver, process))
 
-    def execute_task_subprocess(self, *args: Any, **kwargs: Any) -> None:
-        """Run tasks as they come; called in a forked process."""
-        die_with_parent(self._pid)
-        super().execute_task_subprocess(*args, **kwargs)
+    def _forked(self, task: Any) -> tuple[Connection, BaseProcess]:
+        """Start a task; return where its result will come from, and its process."""
+        self._prepare(task)
+        if task.teardown:
+            self.teardown_list.append(task)
+        self.reporter.execute_task(task)
+        receiver, sender = _FORK.Pipe(duplex=False)
+        process = _FORK.Process(target=self._execute_forked, args=(task, sender, os.getpid()))
+        process.start()
+        sender.close()  # so that the death of the process is the end of its pipe
+        return receiver, process
+
+    def _execute_forked(self, task: Any, sender: Connection, parent: int) -> None:
+        die_with_parent(parent)
+        with contextlib.suppress(KeyboardInterrupt):  # doit's own end says it
+            result = {"failure": task.execute(self.stream), "task": task.pickle_safe_dict()}
+            for stream in ("out", "err"):
+                result[stream] = [getattr(action, stream) for action in task.actions]
+            try:
+                sender.send(result)
+            except Exception as error:  # a value that can not be pickled
+                sender.send({"failure": TaskError("its result can not be sent to doit", error)})
+
+    def _process_result(self, node: Any, task: Any, result: dict[str, Any]) -> None:
+        if "task" in result:
+            super()._process_result(node, task, result)
+        else:
+            sweep(task.targets)
+            self.process_task_result(node, result["failure"])
+
+
+def _result(receiver: Connection, process: BaseProcess) -> dict[str, Any]:
+    """What the process of a task sends; a failure where it has died before."""
+    with receiver:
+        try:
+            return dict(receiver.recv())
+        except EOFError:
+            pass
+        finally:
+            process.join()
+    code = process.exitcode or 0
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+    return {"failure": TaskFailed(f"its process {how}, and no result")}
 
 
 def largest_first(dispatched: Generator[Any, Any, None]) -> Generator[Any, Any, None]:
@@ -274,6 +346,8 @@ def _failing_in_words(action: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return action(*args, **kwargs)
+        except SystemExit as error:  # would end doit, with whatever is not yet run
+            return TaskFailed(exited(error))
         except Exception as error:
             said = str(error) if is_task_error(error) else machine_fault(error)
             if said is None:

@@ -15,7 +15,7 @@ from doit.exceptions import InvalidCommand
 from ..errors import printable
 from .digests import Digest, DigestCache
 from .lock import Lock
-from .readonly import BUSY_S, named_errors, reading
+from .readonly import BUSY_S, named_errors, reading, tables_of
 from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, OURS, TARGETS, Row, flaw
 
 _SCHEMA = """
@@ -250,7 +250,7 @@ class Journal:
         if self._seen is None:
             return
         with reading(self.name) as connection:
-            tables = {name for (name,) in connection.execute("select name from sqlite_master")}
+            tables = tables_of(self.name, connection)
             if not tables:  # killed before the first commit
                 return
             self._text = dict(
