@@ -78,7 +78,7 @@ def test_dry_run_says_that_more_may_come(parts: Folder) -> None:
     assert [line.split()[0] for line in parts.doit("list", "-s")] == ["M", "R", "M"]
     assert parts.doit("list", "-q") == ["all", "cut", "parts"]
     assert parts.doit("manifest") == ["m/manifest.json: 0 jobs, 0 skipped"]
-    assert parts.doit("verify", code=1)[-1] == "0 of 1 artifacts whole, 1 never made."
+    assert parts.doit("verify", code=1)[-1] == "2 of 3 artifacts whole, 1 never made."
 
 
 def test_run_counts_the_tasks_that_it_comes_to_know(parts: Folder) -> None:
@@ -96,7 +96,7 @@ def test_what_is_known_is_asked_filtered_and_verified_as_any_task(parts: Folder)
     assert parts.doit("-n", "--view", "b")[0] == "up to date parts:b"
     assert parts.doit("list", "-q", "parts:*") == names[1:]
     assert parts.doit("manifest", "--view", "b,c")[0].endswith("2 jobs (2 done), 1 skipped")
-    assert parts.doit("verify") == ["4 of 4 artifacts whole."]
+    assert parts.doit("verify") == ["6 of 6 artifacts whole."]
     (parts.folder / "b.raw").write_text("other")
     assert parts.doit("-n", "parts:b")[0] == "run parts:b input changed: b.raw"
     assert [line.split()[0] for line in parts.doit("list", "-s")] == ["R", "U", "R", "U", "R", "U"]
