@@ -115,7 +115,9 @@ def run(
         losses[epoch - 1 :] = [loss]
         on_epoch(epoch, spec.most_epochs, loss)
 
-    command = runner_command(input_npz, output_dir, spec, device)
+    command = runner_command(
+        input_npz, output_dir, spec, device, diffraction=diffraction, geometry=geometry
+    )
     recorded = _recorded(input_npz, output_dir, of_run, losses, checkpoints, command)
     with stages.ONE_AT_A_TIME, recorded:
         _log_of_set(start, input_npz)

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
+from fly64tasks.study.stages import ASSUMED, Geometry
 
 Algorithm = Literal["MAP", "LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
 Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
@@ -202,21 +203,32 @@ class CheckpointSpec(Spec, frozen=True):
 
 
 def runner_command(
-    input_npz: Path | str, output_dir: Path | str, spec: ReconSpec, device: str = "auto"
+    input_npz: Path | str,
+    output_dir: Path | str,
+    spec: ReconSpec,
+    device: str = "auto",
+    *,
+    diffraction: str = "auto",
+    geometry: Geometry = ASSUMED,
 ) -> list[str]:
     """Return the command line of `fly64tasks.runner` that reconstructs one set in this way.
 
     >>> " ".join(runner_command("set.npz", "out", ReconSpec(num_epochs=20)))
     'python -m fly64tasks.runner --input-npz set.npz --output-dir out --num-epochs 20'
     """
+    fields = msgspec.structs.fields(ReconSpec)
+    said = [(field.name, getattr(spec, field.name), field.default) for field in fields]
+    said += [("diffraction", diffraction, "auto"), ("device", device, "auto")]
+    if geometry != ASSUMED:
+        sizes = ("pixel_size_m", "energy_ev", "detector_pixel_size_m")
+        said += [(name, getattr(geometry, name), None) for name in sizes]
     command = ["python", "-m", "fly64tasks.runner"]
     command += ["--input-npz", str(input_npz), "--output-dir", str(output_dir)]
-    for field in msgspec.structs.fields(ReconSpec):
-        value = getattr(spec, field.name)
-        if value != field.default:
+    for name, value, default in said:
+        if value != default:
             text = value if isinstance(value, str) else json.dumps(value)
-            command += ["--" + field.name.replace("_", "-"), text]
-    return command if device == "auto" else [*command, "--device", device]
+            command += ["--" + name.replace("_", "-"), text]
+    return command
 
 
 def algorithms() -> tuple[str, ...]:

@@ -123,6 +123,15 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     targets = [f"{folder}/{name}" for name in files.TARGETS]
     beside = [f"{folder}/{name}" for name in files.BESIDE]
     spec = study.recon.resolved()
+    simulated = layout.makes_phase_c and (case.view == BASELINE or layout.makes_phase_d)
+    # What we simulate says its sizes itself: where they change, the set does.
+    geometry = ASSUMED if simulated else study.geometry
+    settings = spec.to_dict()
+    if geometry != ASSUMED:
+        settings["geometry"] = geometry.to_dict()
+    made_by_us = layout.makes_phase_c if case.view == BASELINE else layout.makes_phase_d
+    data = _data_of(study, made_by_us=made_by_us)
+    settings |= _diffraction_of(data)
     meta = {
         "dose": case.dose,
         "view": case.view,
@@ -133,16 +142,9 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         "source": str(source),
         "output_dir": str(folder),
         "spec": spec,
+        "geometry": geometry,
+        "diffraction": data.diffraction,
     }
-    simulated = layout.makes_phase_c and (case.view == BASELINE or layout.makes_phase_d)
-    # What we simulate says its sizes itself: where they change, the set does.
-    geometry = ASSUMED if simulated else study.geometry
-    settings = spec.to_dict()
-    if geometry != ASSUMED:
-        settings["geometry"] = geometry.to_dict()
-    made_by_us = layout.makes_phase_c if case.view == BASELINE else layout.makes_phase_d
-    data = _data_of(study, made_by_us=made_by_us)
-    settings |= _diffraction_of(data)
     if not made_by_us:
         meta["check_inputs"] = partial(actions.problems, source, spec, geometry, data)
         if case.view != BASELINE:

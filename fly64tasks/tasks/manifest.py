@@ -66,12 +66,19 @@ def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
     found = msgspec.convert(record or {}, _Record)
     meta = task.meta
     thinned = _set_of(meta) or found.set
-    arguments = (meta["source"], meta["output_dir"], meta["spec"])
+    command = runner_command(
+        meta["source"],
+        meta["output_dir"],
+        meta["spec"],
+        get_var("device", "auto"),
+        diffraction=meta["diffraction"],
+        geometry=meta["geometry"],
+    )
     return {
         "algorithm": meta["spec"].algorithm,
         "num_epochs": meta["spec"].num_epochs,
         "output_dir": meta["output_dir"],
-        "command": runner_command(*arguments, get_var("device", "auto")),
+        "command": command,
         "return_code": found.exit_code,
         "device": found.device.name,
         "input": found.input,
