@@ -40,6 +40,12 @@ class DatasetError(Fly64Error):
     exit_code = 3
 
 
+class TooFewFrames(DatasetError):
+    """A view that keeps too few frames: its jobs may be skipped, as those without a set may."""
+
+    optional = "phase_d"
+
+
 class ProjectError(Fly64Error):
     """A folder that a new study can not be written into."""
 

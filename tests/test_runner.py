@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -136,6 +137,38 @@ def test_diverged_run_fails_and_leaves_no_reconstruction(
     assert record["state"] == "failed"
     assert "diverged" in record["reason"]
     assert len((tmp_path / "losses.csv").read_text().splitlines()) == 9
+    last = (tmp_path / "ptychi.log").read_text().splitlines()[-1]
+    assert last.endswith(f"failed after epoch 8, exit code 1: {record['reason']}")
+
+
+def test_log_says_what_was_asked_for_and_how_it_ended(small_sets: dict[str, Path], tmp_path: Path):
+    spec = ReconSpec(num_epochs=2, algorithm="EPIE", update_probe=False)
+    record = recon.run(small_sets["train"], tmp_path, spec, device="cpu")
+    lines = (tmp_path / "ptychi.log").read_text().splitlines()
+    said = [line.partition(" fly64tasks: ")[2].partition(": ")[::2] for line in lines]
+    words = [word for word, _ in said[:5]]
+    assert words == ["command", "settings", "versions", "input", "device"]
+    found = dict(said)
+    assert json.loads(found["settings"]) == record["spec"]
+    assert f"torch {record['versions']['torch']}" in found["versions"]
+    again = shlex.split(found["command"])
+    assert again[:3] == ["python", "-m", "fly64tasks.runner"]
+    assert runner.main([*again[3:], "--fresh"]) == 0
+    repeated = json.loads((tmp_path / "run.json").read_text())
+    assert repeated["spec"] == record["spec"]
+    assert lines[-1].endswith(f"done after epoch 2, exit code 0: loss {record['loss']['last']:.4g}")
+
+
+def test_unexpected_error_is_told_by_its_first_line(small_sets: dict[str, Path], tmp_path: Path):
+    def fail(*_: object) -> None:
+        raise RuntimeError("CUDA error: out of resources\nCompile with `TORCH_USE_CUDA_DSA`.\n")
+
+    with pytest.raises(RuntimeError):
+        recon.run(small_sets["train"], tmp_path, ReconSpec(), device="cpu", on_epoch=fail)
+    reason = "RuntimeError: CUDA error: out of resources"
+    assert json.loads((tmp_path / "run.json").read_text())["reason"] == reason
+    last = (tmp_path / "ptychi.log").read_text().splitlines()[-1]
+    assert last.endswith(f"failed after epoch 1, exit code 1: {reason}")
 
 
 def test_failure_is_an_error_that_names_the_input(small_sets: dict[str, Path], tmp_path: Path):

@@ -21,7 +21,7 @@ from fly64tasks.recon import doubts, files, fit, record
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.recon.runlog import logging_to
 from fly64tasks.recon.start import Start, read_start
-from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
+from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec, runner_command
 from fly64tasks.study.stages import ASSUMED, Geometry
 
 if TYPE_CHECKING:
@@ -115,8 +115,11 @@ def run(
         losses[epoch - 1 :] = [loss]
         on_epoch(epoch, spec.most_epochs, loss)
 
-    log = logging_to(output_dir / files.LOG, append=checkpoints.reached is not None)
-    with stages.ONE_AT_A_TIME, _recorded(input_npz, output_dir, of_run, losses, checkpoints), log:
+    command = runner_command(
+        input_npz, output_dir, spec, device, diffraction=diffraction, geometry=geometry
+    )
+    recorded = _recorded(input_npz, output_dir, of_run, losses, checkpoints, command)
+    with stages.ONE_AT_A_TIME, recorded:
         _log_of_set(start, input_npz)
         result = stages.reconstruct(
             start, spec, device=where, on_epoch=keep, checkpoints=checkpoints
@@ -156,8 +159,9 @@ def _recorded(
     of_run: dict[str, Any],
     losses: Sequence[float],
     checkpoints: Checkpoints,
+    command: Sequence[str],
 ) -> Iterator[None]:
-    """Make the folder for a run, and say there how the run ended, however it did."""
+    """Make the folder for a run, and say there what it is and how it ended, however it did."""
     from fly64tasks.recon.ptychi import memory
 
     began = time.perf_counter()
@@ -173,19 +177,28 @@ def _recorded(
             of_run["loss"] = {"first": losses[0], "last": losses[-1], "epochs": len(losses)}
         files.write_records(output_dir, losses, of_run)
 
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        files.remove_results(output_dir)
-        yield
-        note(state="done", exit_code=0)
-        checkpoints.remove()
-    except BaseException as error:
-        failure = failure_of(error, input_npz, output_dir / files.LOG)
-        with contextlib.suppress(OSError):  # where it fails, `failure` says why
+    log = output_dir / files.LOG
+    with contextlib.ExitStack() as stack:
+        say: Callable[[str], None] = lambda line: None  # noqa: E731
+        try:
+            output_dir.mkdir(parents=True, exist_ok=True)
             files.remove_results(output_dir)
-            if isinstance(failure, ReconstructionError):  # it would only fail again
-                checkpoints.remove()
-            note(**record.ended(failure))
-        if failure is error:
-            raise
-        raise failure from None
+            say = stack.enter_context(logging_to(log, append=checkpoints.reached is not None))
+            for line in record.head(of_run, command):
+                say(line)
+            yield
+            note(state="done", exit_code=0)
+            say(record.outcome(of_run))
+            checkpoints.remove()
+        except BaseException as error:
+            failure = failure_of(error, input_npz, log)
+            ended = record.ended(failure)
+            with contextlib.suppress(OSError):  # where it fails, `failure` says why
+                files.remove_results(output_dir)
+                if isinstance(failure, ReconstructionError):  # it would only fail again
+                    checkpoints.remove()
+                note(**ended)
+            say(record.outcome({**of_run, **ended}))
+            if failure is error:
+                raise
+            raise failure from None

@@ -1,4 +1,6 @@
-"""The log of a run: the records and warnings of one thread, in a file of bounded size."""
+"""The log of a run: what is said of it, and the records and warnings of its thread, in a file of
+bounded size.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +8,21 @@ import contextlib
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 LIMIT_BYTES = 8 * 2**20
 
 
 @contextlib.contextmanager
-def logging_to(path: Path, *, append: bool, limit_bytes: int = LIMIT_BYTES) -> Iterator[None]:
+def logging_to(
+    path: Path, *, append: bool, limit_bytes: int = LIMIT_BYTES
+) -> Iterator[Callable[[str], None]]:
     """Send this thread's log records and warnings to a file, and to it alone.
+
+    Yields ``say(line)``, which writes a line of ours there.
 
     A file that would grow over ``limit_bytes`` becomes ``<path>.1``, in place of a former one. A
     log that can not be written on, as on a full disk, ends no run. Our own warnings are shown on
@@ -44,13 +51,20 @@ def logging_to(path: Path, *, append: bool, limit_bytes: int = LIMIT_BYTES) -> I
         shown.setLevel(logging.WARNING)
         shown.setFormatter(logging.Formatter("warning: %(message)s"))
         ours.addHandler(shown)
+
+    def say(line: str) -> None:
+        of_ours = {"name": ours.name, "levelname": "INFO", "levelno": logging.INFO}
+        handler.handle(logging.makeLogRecord({**of_ours, "msg": line}))
+
+    def warn(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        ptychi.warning("%s: %s", category.__name__, message)
+
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings():
             warnings.simplefilter("default")
-            yield
+            warnings.showwarning = warn
+            yield say
     finally:
-        for warning in caught:
-            ptychi.warning("%s: %s", warning.category.__name__, warning.message)
         if shown:
             ours.removeHandler(shown)
         root.removeHandler(handler)

@@ -10,6 +10,7 @@ from fly64tasks.data import lineage
 from fly64tasks.data.frames import Kind
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
+from fly64tasks.errors import TooFewFrames
 from fly64tasks.physics.optics import probe_diameter_px
 from fly64tasks.physics.overlap import overlap_metrics
 from fly64tasks.physics.thinning import select_view
@@ -37,15 +38,21 @@ def make_view(
     Raises
     ------
     DatasetError
-        A source breaks the contract or the view keeps fewer than ``min_positions``.
+        A source breaks the contract.
+    TooFewFrames
+        The view keeps fewer than ``min_positions`` of some splits; each is named.
     """
-    made = {}
+    made, few = {}, []
     for split, source in sources.items():
         dataset = read_dataset(source, diffraction=diffraction)
         for doubt in dataset.warnings:
             logger.warning("%s: %s", source, doubt)
         size = dataset.frame_size_px
-        thinning = select_view(dataset.positions_px, spec, size, str(source))
+        try:
+            thinning = select_view(dataset.positions_px, spec, size, str(source))
+        except TooFewFrames as error:
+            few.append(str(error))
+            continue
         n, kept = len(dataset.positions_px), len(thinning.kept)
         view = dataset.select(thinning.kept)
         overlap = overlap_metrics(
@@ -70,5 +77,10 @@ def make_view(
             **overlap,
         }
         made[split] = replace(view, metadata=metadata)
+    if few:
+        raise TooFewFrames(
+            f"{'; '.join(few)}; raise the overlap ({spec.overlap:g}), scan a wider area, or skip "
+            "what needs it: --allow-missing-phase-d"
+        )
     for split, dataset in made.items():
         write_dataset(targets[split], dataset)

@@ -123,17 +123,6 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     targets = [f"{folder}/{name}" for name in files.TARGETS]
     beside = [f"{folder}/{name}" for name in files.BESIDE]
     spec = study.recon.resolved()
-    meta = {
-        "dose": case.dose,
-        "view": case.view,
-        "split": case.split,
-        "gridsize": case.gridsize,
-        "record": f"{folder}/{files.RUN_RECORD}",
-        "log": f"{folder}/{files.LOG}",
-        "algorithm": spec.algorithm,
-        "num_epochs": spec.num_epochs,
-        "output_dir": str(folder),
-    }
     simulated = layout.makes_phase_c and (case.view == BASELINE or layout.makes_phase_d)
     # What we simulate says its sizes itself: where they change, the set does.
     geometry = ASSUMED if simulated else study.geometry
@@ -143,6 +132,19 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     made_by_us = layout.makes_phase_c if case.view == BASELINE else layout.makes_phase_d
     data = _data_of(study, made_by_us=made_by_us)
     settings |= _diffraction_of(data)
+    meta = {
+        "dose": case.dose,
+        "view": case.view,
+        "split": case.split,
+        "gridsize": case.gridsize,
+        "record": f"{folder}/{files.RUN_RECORD}",
+        "log": f"{folder}/{files.LOG}",
+        "source": str(source),
+        "output_dir": str(folder),
+        "spec": spec,
+        "geometry": geometry,
+        "diffraction": data.diffraction,
+    }
     if not made_by_us:
         meta["check_inputs"] = partial(actions.problems, source, spec, geometry, data)
         if case.view != BASELINE:
@@ -158,7 +160,7 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     }
     return {
         "name": case.name,
-        "actions": [(actions.reconstruct, [f"recon:{case.name}"], arguments)],
+        "actions": [(actions.reconstruct, [], arguments)],
         "file_dep": [str(source)],
         "targets": targets,
         "uptodate": [SpecUnchanged(settings)],

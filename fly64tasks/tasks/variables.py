@@ -28,7 +28,9 @@ VARIABLES = (
 def load_study() -> tuple[Study, Layout]:
     """Return the study and layout that the command line asks for (`doit study=other.toml ...`).
 
-    Paths given there are relative to the folder that doit was called in.
+    Paths given there are relative to the folder that doit was called in. Below the project they
+    are kept relative to it, as those of a study file are: the same folder has the same name however
+    it is said, and where the project is moved to.
 
     Raises
     ------
@@ -49,6 +51,7 @@ def load_study() -> tuple[Study, Layout]:
             study,
             study_folder=study_path.parent,
             project=Path(),
+            base_npz=base,
             phase_c_root=_path_variable("phase_c_root"),
             phase_d_root=_path_variable("phase_d_root"),
             data_root=_path_variable("data_root"),
@@ -79,4 +82,17 @@ def _path_variable(name: str) -> Path | None:
         raise StudyError(
             f"{name} is {path}, expected a path in UTF-8 without control characters; rename it"
         )
-    return path
+    return _in_project(path)
+
+
+def _in_project(path: Path) -> Path:
+    """Return a path relative to the project, which doit made the current folder, if it is below."""
+    plain = Path(os.path.normpath(path))
+    if os.path.realpath(plain) != os.path.realpath(
+        path
+    ):  # past a symbolic link `..` leads elsewhere
+        plain = path
+    for parent in (plain, *plain.parents):
+        if os.path.exists(parent) and parent.samefile(Path()):  # noqa: PTH110
+            return plain.relative_to(parent)
+    return plain

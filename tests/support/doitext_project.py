@@ -18,6 +18,7 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
 from fly64tasks.doitext.commands.base import AllowMissing
+from fly64tasks.doitext.commands.manifest import Manifest
 from fly64tasks.doitext.commands.run import Run
 
 COMMANDS = {
@@ -37,11 +38,21 @@ CONFIG = {
 """What a project's pyproject.toml would say."""
 
 
+_EXTRA = (AllowMissing("allow-missing-extra", "extra", "skip jobs without extra data"),)
+
+
 class Forgiving(Run):
     """``doit run`` as a project may have it: some of its tasks may be skipped."""
 
     name = "run"
-    allow_missing = (AllowMissing("allow-missing-extra", "extra", "skip jobs without extra data"),)
+    allow_missing = _EXTRA
+
+
+class ForgivingManifest(Manifest):
+    """Its ``doit manifest``."""
+
+    name = "manifest"
+    allow_missing = _EXTRA
 
 
 _WITHOUT_ENTRY_POINTS = mock.patch("doit.plugin.entry_points_impl", return_value=lambda group: ())

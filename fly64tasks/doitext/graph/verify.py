@@ -17,6 +17,7 @@ from ..state.journal import Journal
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row
 from .inputs import drop_missing, is_partial
 from .manifest import broken_seal
+from .moved import follow
 from .selection import Control
 from .targets import resized
 
@@ -83,7 +84,7 @@ class Verifier:
         for name in dict.fromkeys(self._control.members(self._control.selected_tasks)):
             task = self._control.tasks[name]
             if task.targets:
-                yield from self._task(task, self._state.row(name))
+                yield from self._task(task, follow(self._state.row(name), task, self._is))
 
     def _task(self, task: Any, row: Row) -> Iterator[Found]:
         targets = tuple(task.targets)
@@ -114,6 +115,7 @@ class Verifier:
     def manifest(self, files: Iterable[Path]) -> Iterator[Found]:
         """Yield what is found of files that doit wrote about the tasks, not by one of them."""
         for path in files:
+            problem: tuple[Word, str] | None
             try:
                 problem = broken_seal(path)
             except FileNotFoundError:
@@ -121,12 +123,13 @@ class Verifier:
                 problem = ("missing" if ran else "never made", str(path) if ran else "")
             except OSError as error:
                 problem = "unreadable", f"{path}: {(error.strerror or str(error)).lower()}"
-            yield Found("", *(problem or ("whole", "")), (str(path),))
+            word, detail = problem or ("whole", "")
+            yield Found("", word, detail, (str(path),))
 
     def _unknown(self, targets: Iterable[str], row: Row) -> tuple[Word, str] | None:
         """Why nothing is known of what a task makes; None where it is."""
         if row.get(CHECKER) == INTERRUPTED:
-            holder = self._state.holder()
+            holder = self._state.at_it(row)
             return "interrupted", f"running now: {holder}" if holder else "cut off while it ran"
         if row.get(CHECKER) == FAILED:
             return "failed", row[ATTEMPT]["message"]
@@ -182,6 +185,10 @@ class Verifier:
                 yield f"{path}: changed while the task read it{theirs}"
             elif isinstance(recorded, list) and found != (recorded[1], recorded[2]):
                 yield f"{path}: not what the task read{theirs}"
+
+    def _is(self, path: str, md5: str) -> bool:
+        found = self._content(path)
+        return isinstance(found, tuple) and found[1] == md5
 
     def _content(self, path: str) -> tuple[int, str] | OSError | None:
         """Size and MD5 as they are now, None for a folder, or why it can not be read."""

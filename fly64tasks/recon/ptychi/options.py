@@ -80,7 +80,7 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
         scaled = start.scale.to_ptychi(start.probe)
         probe.step_size = 0.1 * float(np.sqrt(np.mean(np.abs(scaled) ** 2)))
     elif spec.algorithm == "MAP":
-        reconstructor.prior = spec.prior
+        reconstructor.prior, reconstructor.edge = spec.prior, spec.edge
         reconstructor.probe_trust = spec.probe_trust
         reconstructor.low_frequency = spec.low_frequency
         reconstructor.tolerance_nats = spec.tolerance_nats
