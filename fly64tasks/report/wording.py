@@ -73,7 +73,7 @@ def unit_text(metric: Metric, *, assumed: bool) -> str:
     >>> from fly64tasks.score.scorecard import metric
     >>> unit_text(metric("frc_halfbit_period_nm"), assumed=True)
     'nm (assumed)'
-    >>> unit_text(metric("psnr_db"), assumed=True)
+    >>> unit_text(metric("amplitude_psnr_db"), assumed=True)
     'dB'
     """
     return f"{metric.unit} {ASSUMED}" if metric.is_length and assumed else metric.unit

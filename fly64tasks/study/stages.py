@@ -16,15 +16,17 @@ from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
 
 Overlap = Annotated[float, Meta(ge=0, lt=1)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
+Length = Annotated[float, Meta(ge=1e-15, le=1)]
+Energy = Annotated[float, Meta(ge=1e-3, le=1e12)]
 MOST_POSITIONS = 10**7
 
 
 class Geometry(Spec, frozen=True):
     """Physical sizes of the experiment; ``assumed`` when they are not known from a measurement."""
 
-    pixel_size_m: Positive = 10e-9
-    energy_ev: Positive = 8800.0
-    detector_pixel_size_m: Positive = 75e-6
+    pixel_size_m: Length = 10e-9
+    energy_ev: Energy = 8800.0
+    detector_pixel_size_m: Length = 75e-6
     assumed: bool = True
 
     @property

@@ -43,7 +43,13 @@ def test_sizes_that_were_asked_for_are_used_or_refused():
     )
 
 
-@pytest.mark.parametrize("table", [[], "10 nm", {"pixel_size_m": 0}, {"pixel_size": 1e-8}])
+NO_SIZES = [
+    *([], "10 nm", {"pixel_size_m": 0}, {"pixel_size": 1e-8}),
+    *({"pixel_size_m": 1e18}, {"pixel_size_m": 5e-324}, {"energy_ev": 1e-320}),
+]
+
+
+@pytest.mark.parametrize("table", NO_SIZES)
 def test_sizes_that_are_none_are_refused(table: Any):
     with pytest.raises(DatasetError, match=r"^set.npz: _metadata.geometry"):
         geometry_of({"geometry": table}, ASSUMED, "set.npz")
