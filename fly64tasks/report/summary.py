@@ -31,7 +31,7 @@ COLUMNS = (
 CSV_MARK = ",".join(COLUMNS[:10]).encode()
 """What a ``summary.csv`` of ours begins with, older ones too: columns are added at the end."""
 MARKDOWN_MARK = f"<!-- {WRITER} -->".encode()
-"""What a ``summary.md`` of ours ends with; Markdown does not show it."""
+"""What a ``summary.md`` of ours begins with; Markdown does not show it."""
 
 
 def csv_text(jobs: Sequence[Job]) -> str:
@@ -81,7 +81,7 @@ def _side(job: Job, metric: Metric) -> str:
 
 def markdown_text(study: Study, jobs: Sequence[Job]) -> str:
     """Return the summary's sentences, a table of the main scores and what is missing."""
-    parts = [f"# {_plain(study.name)}", " ".join(headline(jobs))]
+    parts = [MARKDOWN_MARK.decode(), f"# {_plain(study.name)}", " ".join(headline(jobs))]
     shown = [metric for metric in (main_metric(jobs), RESOLUTION) if _any_has(jobs, metric)]
     parts += [_table(jobs, metric) for metric in shown]
     missing = [f"- {job.case.name}: {job.state}: {_plain(job.why)}" for job in jobs if job.why]
@@ -92,7 +92,7 @@ def markdown_text(study: Study, jobs: Sequence[Job]) -> str:
     seeded = [job.case.name for job in jobs if job.truth_seeded]
     if seeded:
         parts.append(f"Started from the truth (truth-seeded): {', '.join(seeded)}.")
-    return "\n\n".join([*parts, MARKDOWN_MARK.decode()]) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def _table(jobs: Sequence[Job], metric: Metric) -> str:

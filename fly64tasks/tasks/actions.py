@@ -9,8 +9,10 @@ from typing import Any
 from doit import get_var
 
 from fly64tasks import engine
+from fly64tasks.data import ownership
 from fly64tasks.doitext import progress
 from fly64tasks.doitext.running import signals
+from fly64tasks.doitext.running.runner import MADE
 from fly64tasks.errors import DatasetError
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.score.files import SCORES
@@ -25,7 +27,17 @@ def on_worker(
     fn: Callable[..., None], writes: Iterable[str | Path], **arguments: Any
 ) -> tuple[Callable[..., None], list[Any], dict[str, Any]]:
     """Return the action that calls a function of this module through the engine."""
-    return engine.run, [fn], {**arguments, "writes": list(writes)}
+    return _through_the_engine, [fn], {**arguments, "writes": list(writes)}
+
+
+def _through_the_engine(fn: Callable[..., None], *arguments: Any, task: Any, **named: Any) -> None:
+    """Call a function where the engine does, once it knows what its task has made before."""
+    engine.run(_owning, fn, (task.meta or {}).get(MADE, []), *arguments, **named)
+
+
+def _owning(fn: Callable[..., None], made: list[str], *arguments: Any, **named: Any) -> None:
+    with ownership.recorded(made):
+        fn(*arguments, **named)
 
 
 def make_base(target: Path, study: Study) -> None:
@@ -49,7 +61,6 @@ def make_view(
 
 
 def reconstruct(
-    task_name: str,
     source: Path,
     folder: Path,
     spec: ReconSpec,
@@ -57,13 +68,14 @@ def reconstruct(
     data: DataSpec,
     checkpoint: CheckpointSpec,
     writes: list[str],
+    task: Any,
 ) -> None:
     def on_event(epoch: int, num_epochs: int, loss: float) -> None:
-        progress.report(task_name, epoch, num_epochs, loss=loss)
+        progress.report(task.name, epoch, num_epochs, loss=loss)
 
     device = get_var("device", "auto")
     arguments = (source, folder, spec, geometry, data, device, checkpoint)
-    engine.run(_ptychi, *arguments, writes=writes, on_event=on_event)
+    _through_the_engine(_ptychi, *arguments, task=task, writes=writes, on_event=on_event)
 
 
 def _ptychi(
@@ -102,7 +114,8 @@ def score(source: Path, folder: Path, spec: ScoreSpec, case: Case, data: DataSpe
 def report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> None:
     scores = [Path(path) for path in dependencies if Path(path).name == SCORES]
     without = task.meta.get("without", {})
-    engine.run(_write_report, study, layout, scores, without, writes=task.targets)
+    arguments = (study, layout, scores, without)
+    _through_the_engine(_write_report, *arguments, task=task, writes=task.targets)
 
 
 def _write_report(

@@ -158,7 +158,7 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     }
     return {
         "name": case.name,
-        "actions": [(actions.reconstruct, [f"recon:{case.name}"], arguments)],
+        "actions": [(actions.reconstruct, [], arguments)],
         "file_dep": [str(source)],
         "targets": targets,
         "uptodate": [SpecUnchanged(settings)],

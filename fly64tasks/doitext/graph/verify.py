@@ -114,6 +114,7 @@ class Verifier:
     def manifest(self, files: Iterable[Path]) -> Iterator[Found]:
         """Yield what is found of files that doit wrote about the tasks, not by one of them."""
         for path in files:
+            problem: tuple[Word, str] | None
             try:
                 problem = broken_seal(path)
             except FileNotFoundError:
@@ -121,7 +122,8 @@ class Verifier:
                 problem = ("missing" if ran else "never made", str(path) if ran else "")
             except OSError as error:
                 problem = "unreadable", f"{path}: {(error.strerror or str(error)).lower()}"
-            yield Found("", *(problem or ("whole", "")), (str(path),))
+            word, detail = problem or ("whole", "")
+            yield Found("", word, detail, (str(path),))
 
     def _unknown(self, targets: Iterable[str], row: Row) -> tuple[Word, str] | None:
         """Why nothing is known of what a task makes; None where it is."""

@@ -22,6 +22,8 @@ from ..processes import die_with_parent
 from ..state.journal import Journal
 from ..state.record import ATTEMPT
 
+MADE = "made"
+"""Key of ``task.meta``: what the task has made before, whatever was done to these files since."""
 _RETURNED = re.compile(r"returned (-?\d+)$")
 
 
@@ -51,6 +53,7 @@ class _Journaled(Runner):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._inputs: dict[str, dict[str, object]] = {}
+        self._made: dict[str, list[str]] = {}
 
     @property
     def _state(self) -> Journal:
@@ -60,6 +63,7 @@ class _Journaled(Runner):
     def select_task(self, node: Any, tasks_dict: Any) -> bool:
         """Whether to execute the task now; then it is marked as running."""
         if node.run_status is None:
+            self._made[node.task.name] = self._state.made(node.task.name)  # doit may drop its row
             if is_partial(node.task):
                 self._go_on_without(node)
             watch(node.task, self._state)
@@ -80,7 +84,9 @@ class _Journaled(Runner):
             return False
         if task.actions:
             self._inputs[task.name] = {path: _marks(path) for path in task.file_dep}
-            self._state.begin(task.name, task.targets)
+            made = self._made.pop(task.name)
+            task.meta = {**(task.meta or {}), MADE: made}
+            self._state.begin(task.name, task.targets, made)
         return True
 
     def _go_on_without(self, node: Any) -> None:

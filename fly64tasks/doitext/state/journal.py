@@ -16,7 +16,7 @@ from ..errors import printable
 from .digests import Digest, DigestCache
 from .lock import Lock
 from .readonly import BUSY_S, named_errors, reading
-from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row, flaw
+from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, OURS, TARGETS, Row, flaw
 
 _SCHEMA = """
 create table if not exists doit (task_id text not null primary key, task_data json);
@@ -154,11 +154,19 @@ class Journal:
         """The other process that writes the state file at the moment, in words."""
         return None if self._lock.held else self._lock.holder()
 
-    def begin(self, task_id: str, targets: Iterable[str]) -> None:
-        """Mark a task as running, on disk, before its first action."""
+    def made(self, task_id: str) -> list[str]:
+        """The files that the task made the last time that it succeeded, whatever it did since."""
+        row = self.row(task_id)
+        return sorted(row.get(TARGETS) or row.get(OURS) or ())
+
+    def begin(self, task_id: str, targets: Iterable[str], made: Iterable[str] = ()) -> None:
+        """Mark a task as running, on disk, before its first action.
+
+        Until it succeeds, `made` are the files of the last time that it did.
+        """
         started, since = time.time(), time.monotonic()
         attempt = {"status": "running", "started": started, "targets": list(targets)}
-        self._rows[task_id] = {CHECKER: INTERRUPTED, ATTEMPT: attempt}
+        self._rows[task_id] = {CHECKER: INTERRUPTED, ATTEMPT: attempt, OURS: list(made)}
         self._running[task_id] = started, since
         self._store([task_id])
         self.began = True
@@ -188,9 +196,10 @@ class Journal:
         """Store how a running task ended, on disk, before anything else happens."""
         started, since = self._running[task_id]
         attempt = {"status": "done", "started": started, "seconds": time.monotonic() - since}
+        ours = self._rows[task_id].pop(OURS, [])
         if failure is not None:
             attempt |= {"status": "failed", "message": failure}
-            self._rows[task_id] = {CHECKER: FAILED}
+            self._rows[task_id] = {CHECKER: FAILED, OURS: ours}
         self._rows[task_id][ATTEMPT] = attempt
         self._store([task_id])
         del self._running[task_id]
