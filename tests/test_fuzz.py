@@ -50,7 +50,7 @@ from fly64tasks.score.files import SCORES
 from fly64tasks.study.cases import SPLITS
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import ReconSpec
-from fly64tasks.study.stages import Geometry
+from fly64tasks.study.stages import DataSpec, Geometry
 from fly64tasks.study.study import Study, read_study
 
 DEADLINE_S = 10.0
@@ -557,7 +557,7 @@ def test_any_metadata_text(
             place = layout.recon_dir(CASE)
             line = ["--input-npz", str(source), "--output-dir", str(place)]
             few = ["--algorithm", "EPIE", "--num-epochs", "1", "--device", "cpu"]
-            planned = tasks.actions.problems(source, ReconSpec(), Geometry())
+            planned = tasks.actions.problems(source, ReconSpec(), Geometry(), DataSpec())
             code, said = _called(runner.main, [*line, *few])
             assert bool(planned) == (code == 3), (planned, code, said)
             if code:

@@ -111,17 +111,17 @@ def test_report_of_a_part_says_what_is_missing_and_what_failed(done_project: Pat
     dense = project / "data/phase_d/dose_1000/dense/dense_train.npz"
     with np.load(dense) as archive:
         arrays = dict(archive)
-    arrays["diffraction"][0, 0, 0] = np.nan
+    arrays["ycoords"][0] = np.nan
     np.savez(dense, **arrays)
     doit(project, "-c", code=1)
     page = (project / "reports/index.html").read_text("utf-8")
     assert "5 of 6" in page
-    assert "diffraction holds 1 NaN or infinite values" in page
+    assert "ycoords holds 1 NaN or infinite values" in page
     with (project / "reports/summary.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     failed = [row for row in rows if row["case"] == "dose_1000_dense_train"]
     assert {row["value"] for row in failed} == {""}
-    assert all("diffraction holds 1 NaN or infinite values" in row["note"] for row in failed)
+    assert all("ycoords holds 1 NaN or infinite values" in row["note"] for row in failed)
     main = {row["case"] for row in rows if row["metric"] == "complex_nrmse" and row["value"]}
     assert main == {name for name in CASES if "_1000_" in name} - {"dose_1000_dense_train"}
 
