@@ -25,6 +25,10 @@ COMMANDS = {
     "list": "fly64tasks.doitext.commands.list:List",
     "manifest": "fly64tasks.doitext.commands.manifest:Manifest",
     "verify": "fly64tasks.doitext.commands.verify:Verify",
+    "clean": "fly64tasks.doitext.commands.clean:Clean",
+    "forget": "fly64tasks.doitext.commands.records:Forget",
+    "ignore": "fly64tasks.doitext.commands.records:Ignore",
+    "reset-dep": "fly64tasks.doitext.commands.records:ResetDep",
 }
 FILTERS = {"dose": "float", "view": "str", "split": "str", "gridsize": "int"}
 CONFIG = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from doit.exceptions import InvalidCommand
 
+from ..errors import printable
 from ..graph.manifest import Manifest as Content
-from ..graph.manifest import write
+from ..graph.manifest import refuse_foreign, write
 from ..graph.plan import Planner
 from ..graph.selection import Control
 from .base import GraphCommand
@@ -26,6 +27,8 @@ class Manifest(GraphCommand):
         if folder is None:
             raise InvalidCommand("no folder for the manifest: set DOIT_CONFIG['manifest_dir']")
         skipped = self.prepare(pos_args, Control(self.task_list))
+        self.claims().refuse_marked()
+        refuse_foreign(folder, self.manifest_names)
         verdicts = Planner(self.control, self.dep_manager, broken=self.broken).verdicts()
         content = Content(self.control, self.state, self.filters, self.params["describe"])
         manifest, skips = content.build(self.wanted, verdicts, skipped)
@@ -33,5 +36,5 @@ class Manifest(GraphCommand):
         counts = [f"{count} {status}" for status, count in manifest["counts"].items()]
         jobs = f"{len(manifest['jobs'])} jobs ({', '.join(counts)})" if counts else "0 jobs"
         path = folder / self.manifest_names.manifest
-        self.outstream.write(f"{path}: {jobs}, {len(skips['skipped'])} skipped\n")
+        self.outstream.write(f"{printable(path)}: {jobs}, {len(skips['skipped'])} skipped\n")
         return 0

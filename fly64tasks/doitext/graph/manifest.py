@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from doit.exceptions import InvalidCommand
 
 from ..atomic import replaced
 from ..bounded import text_of
@@ -138,6 +141,28 @@ class Manifest:
         if row.get(CHECKER) == INTERRUPTED:
             return "running" if self._state.holder() else "interrupted"
         return "stale" if row else "never run"
+
+
+_BEGINNING = re.compile(rb'\{\s*"schema": \d')
+"""Of a file of ours."""
+
+
+def refuse_foreign(folder: Path, names: FileNames) -> None:
+    """Refuse to write over files that no doit has written.
+
+    Raises
+    ------
+    InvalidCommand
+        One is there, and is named.
+    """
+    for path in (folder / names.manifest, folder / names.skips):
+        if not path.exists():
+            continue
+        content = path.read_bytes()[:100] if path.is_file() else b"a folder"
+        if content and not _BEGINNING.match(content):
+            raise InvalidCommand(
+                f"{path}: exists and was not written by doit; expected a free name: move it away"
+            )
 
 
 def write(
