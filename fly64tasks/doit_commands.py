@@ -10,7 +10,9 @@ from doit.cmd_base import Command
 from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
+from .doitext.commands import records
 from .doitext.commands.base import AllowMissing, GraphCommand
+from .doitext.commands.clean import Clean as PlainClean
 from .doitext.commands.list import List as PlainList
 from .doitext.commands.manifest import Manifest as PlainManifest
 from .doitext.commands.run import Run as PlainRun
@@ -70,6 +72,22 @@ class Manifest(_Study, PlainManifest):
 
 class Verify(_Study, PlainVerify):
     """``doit verify``."""
+
+
+class Clean(_Study, PlainClean):
+    """``doit clean``."""
+
+
+class Forget(records.Forget):
+    """``doit forget``."""
+
+
+class Ignore(records.Ignore):
+    """``doit ignore``."""
+
+
+class ResetDep(records.ResetDep):
+    """``doit reset-dep``."""
 
 
 class Engine(Command):

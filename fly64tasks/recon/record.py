@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fly64tasks.data import lineage
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.errors import Fly64Error, StoppedEarly
 from fly64tasks.recon.start import Start
@@ -18,9 +17,9 @@ PACKAGES = ("fly64tasks", "ptychi", "torch", "numpy")
 
 
 def begun(
-    input_npz: Path, start: Start, spec: ReconSpec, device: str, hardware: str
+    input_npz: Path, sha256: str, start: Start, spec: ReconSpec, device: str, hardware: str
 ) -> dict[str, Any]:
-    """Return what is known of a run before it starts."""
+    """Return what is known of a run before it starts; ``sha256`` is that of its input."""
     return {
         "writer": WRITER,
         "stage": "recon",
@@ -33,7 +32,7 @@ def begun(
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},
         },
-        "input": {"path": str(input_npz), "sha256": lineage.digest(input_npz)},
+        "input": {"path": str(input_npz), "sha256": sha256},
         "start": {
             "n_frames": len(start.frames),
             "n_frames_in_set": start.n_frames_in_set,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.lineage import AskedSet
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.physics.scan import Canvas, canvas_of
@@ -74,9 +75,18 @@ class Start:
     said_of_the_set: dict[str, Any]
 
 
-def read_start(path: Path, spec: ReconSpec) -> Start:
-    """Read a set and return the start of its reconstruction; raises as reading and `start_of`."""
-    return start_of(read_dataset(path), spec, str(path))
+def read_start(path: Path, spec: ReconSpec, asked: AskedSet | None = None) -> Start:
+    """Read a set and return the start of its reconstruction; raises as reading and `start_of`.
+
+    Parameters
+    ----------
+    asked : AskedSet, optional
+        What it is to be made from; a set that says anything else is refused.
+    """
+    dataset = read_dataset(path)
+    if asked is not None:
+        asked.refuse_other(dataset.metadata, path)
+    return start_of(dataset, spec, str(path))
 
 
 def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:

@@ -14,22 +14,33 @@ from fly64tasks.physics.thinning import select_view
 from fly64tasks.study.stages import ViewSpec
 
 
-def make_view(sources: dict[str, Path], targets: dict[str, Path], *, spec: ViewSpec) -> None:
+def make_view(
+    sources: dict[str, Path],
+    targets: dict[str, Path],
+    *,
+    spec: ViewSpec,
+    asked: lineage.AskedSet | None = None,
+) -> None:
     """Write the view's sets; nothing is written unless every split keeps enough frames.
 
     Parameters
     ----------
     sources, targets : dict
         Path to read and path to write for each split.
+    asked : AskedSet, optional
+        What the sources are to be made from.
 
     Raises
     ------
     DatasetError
-        A source breaks the contract or the view keeps fewer than ``min_positions``.
+        A source breaks the contract or was made from anything else, or the view keeps fewer than
+        ``min_positions``.
     """
     made = {}
     for split, source in sources.items():
         dataset = read_dataset(source)
+        if asked is not None:
+            asked.refuse_other(dataset.metadata, source)
         size = dataset.frame_size_px
         thinning = select_view(dataset.positions_px, spec, size, str(source))
         n, kept = len(dataset.positions_px), len(thinning.kept)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from doit import get_var
 
 from fly64tasks import engine
+from fly64tasks.data.lineage import AskedSet
+from fly64tasks.data.ownership import WRITER, Mark, is_ours
 from fly64tasks.doitext import progress
 from fly64tasks.doitext.running import signals
 from fly64tasks.errors import DatasetError
@@ -34,16 +37,27 @@ def make_base(target: Path, study: Study) -> None:
     command.make_base(target, spec=study.base, geometry=study.geometry)
 
 
-def simulate(base: Path, outputs: dict[str, Path], dose: float, study: Study) -> None:
+def simulate(
+    base: Path,
+    outputs: dict[str, Path],
+    dose: float,
+    study: Study,
+    base_lineage: dict[str, Any] | None,
+) -> None:
     from fly64tasks.simulation import simulate as command
 
-    command.simulate(base, outputs, dose=dose, spec=study.simulation, geometry=study.geometry)
+    spec, geometry = study.simulation, study.geometry
+    command.simulate(
+        base, outputs, dose=dose, spec=spec, geometry=geometry, base_lineage=base_lineage
+    )
 
 
-def make_view(sources: dict[str, Path], outputs: dict[str, Path], spec: ViewSpec) -> None:
+def make_view(
+    sources: dict[str, Path], outputs: dict[str, Path], spec: ViewSpec, asked: AskedSet | None
+) -> None:
     from fly64tasks.simulation import views as command
 
-    command.make_view(sources, outputs, spec=spec)
+    command.make_view(sources, outputs, spec=spec, asked=asked)
 
 
 def reconstruct(
@@ -52,13 +66,15 @@ def reconstruct(
     folder: Path,
     spec: ReconSpec,
     checkpoint: CheckpointSpec,
+    asked: AskedSet | None,
     writes: list[str],
 ) -> None:
     def on_event(epoch: int, num_epochs: int, loss: float) -> None:
         progress.report(task_name, epoch, num_epochs, loss=loss)
 
     device = get_var("device", "auto")
-    engine.run(_ptychi, source, folder, spec, device, checkpoint, writes=writes, on_event=on_event)
+    arguments = source, folder, spec, device, checkpoint, asked
+    engine.run(_ptychi, *arguments, writes=writes, on_event=on_event)
 
 
 def _ptychi(
@@ -67,6 +83,7 @@ def _ptychi(
     spec: ReconSpec,
     device: str,
     checkpoint: CheckpointSpec,
+    asked: AskedSet | None,
     on_event: EpochCallback,
 ) -> None:
     from fly64tasks.recon import command
@@ -81,13 +98,21 @@ def _ptychi(
             checkpoint=checkpoint,
             other_checkpoint="discard",  # what to make is the study's to say
             why_stop=signals.why_stop,
+            asked=asked,
         )
 
 
-def score(source: Path, folder: Path, spec: ScoreSpec, case: Case) -> None:
+def score(
+    source: Path,
+    folder: Path,
+    spec: ScoreSpec,
+    case: Case,
+    asked: AskedSet | None,
+    recon: ReconSpec,
+) -> None:
     from fly64tasks.score import command
 
-    command.score(source, folder, spec, case)
+    command.score(source, folder, spec, case, asked, recon)
 
 
 def report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> None:
@@ -115,9 +140,27 @@ def problems(source: Path, spec: ReconSpec) -> list[str]:
     return []
 
 
-def remove(targets: Iterable[str | Path]) -> None:
-    """Remove files and the folders that this empties."""
-    paths = [Path(target) for target in targets]
+def remove(marks: Mapping[str, Mark | None], dryrun: bool = False) -> None:
+    """Remove files that are ours, and the folders that this empties; print what is removed.
+
+    Parameters
+    ----------
+    marks : mapping of str to mark
+        The paths, with what `fly64tasks.data.ownership` knows each by.
+    dryrun : bool
+        Print what would be removed, and remove nothing.
+    """
+    word = "would remove" if dryrun else "removed"
+    paths = []
+    for name, mark in marks.items():
+        path = Path(name)
+        if is_ours(path, mark):
+            print(f"{word} {path}")
+            paths.append(path)
+        elif os.path.lexists(path):
+            print(f"kept {path}: was not written by {WRITER}")
+    if dryrun:
+        return
     for path in paths:
         path.unlink(missing_ok=True)
     for folder in {path.parent for path in paths}:
