@@ -129,11 +129,14 @@ def test_another_base_or_artifact_root_on_the_command_line_is_another_study(
     assert mine(snapshot(project)).keys() == mine(before).keys()
 
 
-def test_sets_of_another_study_are_read_where_the_roots_say_so(first: Path, tmp_path: Path):
+@pytest.mark.parametrize("views", ["data_root=own", "phase_d_root=data/phase_d"])
+def test_sets_of_another_study_are_read_where_the_roots_say_so(
+    first: Path, tmp_path: Path, views: str
+):
     project = tmp_path / "project"
     shutil.copytree(first / "built in", project)
     before = mine(snapshot(project))
-    roots = ("phase_c_root=data/phase_c", "data_root=own", "artifact_root=own")
+    roots = ("phase_c_root=data/phase_c", views, "artifact_root=own")
     assert ONE in doit(project, *SELECTED, "study=other.toml", *roots)
     assert mine(snapshot(project)) == before
 
