@@ -143,7 +143,7 @@ class Manifest:
         return "stale" if row else "never run"
 
 
-_BEGINNING = re.compile(rb'\{\s*"schema": \d')
+_BEGINNING = re.compile(rb'\{\s*("\w+": "[^"]{,99}",\s*)?"schema": \d')
 """Of a file of ours."""
 
 
