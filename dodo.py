@@ -9,6 +9,7 @@ DOIT_CONFIG = {
     "dep_file": str(layout.state),
     "manifest_dir": str(layout.artifact_root),
     "describe": tasks.describe,
+    "about": tasks.about(study, layout),
     "verbosity": 1,
 }
 

@@ -36,8 +36,8 @@ from fly64tasks.study.cases import BASELINE, SPLITS
 from fly64tasks.study.recon_settings import ReconSpec, algorithms
 from fly64tasks.study.study import Study
 
-PRIORS = (0.0, 5.0, 10.0, 25.0, 60.0)
-PICTURED = (0.0, 25.0)
+PRIORS = (0.0, 10.0, 30.0, 70.0, 150.0)
+PICTURED = (0.0, 70.0)
 
 
 def train_set(

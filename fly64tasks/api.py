@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,7 +39,7 @@ from fly64tasks.setup import new
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import ReconSpec
-from fly64tasks.study.stages import Geometry, ScoreSpec
+from fly64tasks.study.stages import ASSUMED, Geometry, ScoreSpec
 from fly64tasks.study.study import Study, read_study
 
 __all__ = [
@@ -100,6 +100,7 @@ def make_set(
     diffraction_amplitude: ArrayLike | None = None,
     diffraction_intensity: ArrayLike | None = None,
     obj: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
     simulated: bool = False,
     geometry: Geometry | None = None,
 ) -> PtychoDataset:
@@ -116,8 +117,10 @@ def make_set(
     diffraction_intensity : (n, N, N) float or int
         Photon counts, in place of the amplitude.
     obj : (H, W) complex, optional
-        A first object, or with ``simulated`` the truth. It sets the frame of the result; without
-        it, that is sized from the scan.
+        A first object, for ``object_init = "guess"``, or with ``simulated`` the truth. Where it is
+        used it sets the frame of the result; else that is sized from the scan.
+    mask : (N, N) or (n, N, N) bool, optional
+        Pixels that count, of every frame or of each; all unless given.
     simulated : bool
         Whether ``obj`` is the truth that the diffraction was simulated from.
     geometry : Geometry, optional
@@ -149,17 +152,16 @@ def make_set(
     if diffraction_intensity is not None:
         diffraction_amplitude = np.sqrt(np.asarray(diffraction_intensity, dtype=float))
     modes = np.asarray(probe, dtype=np.complex64)
-    # An object of one pixel holds no patch: the canvas is sized from the scan.
-    first = np.ones((1, 1)) if obj is None else obj
     metadata: dict[str, Any] = {"diffraction_order": "NHW", "simulated": simulated}
     if geometry is not None:
         metadata["geometry"] = geometry.to_dict()
     return PtychoDataset(
         diffraction_amplitude=np.asarray(diffraction_amplitude, dtype=np.float32),
-        object_guess=np.asarray(first, dtype=np.complex64),
+        object_guess=None if obj is None else np.asarray(obj, dtype=np.complex64),
         probe_guess=modes[None] if modes.ndim == 2 else modes,
         positions_px=np.asarray(positions_px, dtype=float),
         metadata=metadata,
+        mask=None if mask is None else np.asarray(mask, dtype=bool),
     )
 
 
@@ -169,6 +171,7 @@ def reconstruct(
     *,
     output_dir: AnyPath | None = None,
     device: str = "auto",
+    geometry: Geometry | None = None,
     on_epoch: Callable[[int, int, float], None] = lambda epoch, num_epochs, loss: None,
 ) -> Reconstructed:
     """Reconstruct a set with pty-chi.
@@ -185,6 +188,8 @@ def reconstruct(
         kept unless given.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+    geometry : Geometry, optional
+        Physical sizes where the set says none; assumed ones unless given.
     on_epoch : callable
         Called after each epoch with its number, their total and the loss.
 
@@ -202,7 +207,14 @@ def reconstruct(
         source = folder / _SET if isinstance(data, PtychoDataset) else Path(data)
         if isinstance(data, PtychoDataset):
             write_dataset(source, data)
-        command.run(source, folder, spec or ReconSpec(), device=device, on_epoch=on_epoch)
+        command.run(
+            source,
+            folder,
+            spec or ReconSpec(),
+            device=device,
+            geometry=geometry or ASSUMED,
+            on_epoch=on_epoch,
+        )
         found = read_reconstruction(folder)
     return found if output_dir else replace(found, path=None)
 
@@ -223,6 +235,8 @@ def score_reconstruction(
     reconstruction: AnyPath | Reconstructed,
     data: AnyPath | PtychoDataset,
     spec: ScoreSpec | None = None,
+    *,
+    truth: Literal["objectGuess"] | None = None,
 ) -> dict[str, Any]:
     """Return the scores of a reconstruction: against the truth of its set, and against its data.
 
@@ -232,6 +246,8 @@ def score_reconstruction(
         As `reconstruct` returned it, a ``reconstruction.npz``, or the folder that holds one.
     data : path or PtychoDataset
         The set that it was made from.
+    truth : str, optional
+        ``objectGuess``: the set's object is the truth, though it does not say that it is simulated.
 
     Returns
     -------
@@ -248,8 +264,9 @@ def score_reconstruction(
 
     if not isinstance(reconstruction, Reconstructed):
         reconstruction = read_reconstruction(reconstruction)
-    dataset = data if isinstance(data, PtychoDataset) else read_set(data)
-    return command.assess(reconstruction, dataset, spec or ScoreSpec())[0]
+    if not isinstance(data, PtychoDataset):
+        data = read_dataset(Path(data), diffraction=reconstruction.diffraction)
+    return command.assess(reconstruction, data, spec or ScoreSpec(), truth=truth)[0]
 
 
 class PlannedTask(NamedTuple):

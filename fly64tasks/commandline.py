@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from fly64tasks.doitext.errors import printable
+from fly64tasks.doitext.errors import printable, reader_gone
 from fly64tasks.errors import Fly64Error, machine_error
 
 
@@ -44,7 +44,11 @@ class Parser(argparse.ArgumentParser):
 def exit_code_of(command: Callable[[], int]) -> int:
     """Return what a command returns; where it fails, say why in one line and return that code."""
     try:
-        return command()
+        code = command()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        return reader_gone()
     except (Fly64Error, OSError, MemoryError) as error:
         ours = error if isinstance(error, Fly64Error) else machine_error(error)
         print(f"error: {ours}", file=sys.stderr)

@@ -13,6 +13,8 @@ from doit.exceptions import InvalidCommand
 from .doitext.commands import records
 from .doitext.commands.base import AllowMissing, GraphCommand
 from .doitext.commands.clean import Clean as PlainClean
+from .doitext.commands.dumpdb import DumpDB as PlainDumpDB
+from .doitext.commands.forget import Forget as PlainForget
 from .doitext.commands.list import List as PlainList
 from .doitext.commands.manifest import Manifest as PlainManifest
 from .doitext.commands.run import Run as PlainRun
@@ -78,16 +80,20 @@ class Clean(_Study, PlainClean):
     """``doit clean``."""
 
 
-class Forget(records.Forget):
-    """``doit forget``."""
-
-
 class Ignore(records.Ignore):
     """``doit ignore``."""
 
 
 class ResetDep(records.ResetDep):
     """``doit reset-dep``."""
+
+
+class Forget(_Study, PlainForget):
+    """``doit forget``."""
+
+
+class DumpDB(_Study, PlainDumpDB):
+    """``doit dumpdb``."""
 
 
 class Engine(Command):

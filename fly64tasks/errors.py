@@ -40,6 +40,12 @@ class DatasetError(Fly64Error):
     exit_code = 3
 
 
+class TooFewFrames(DatasetError):
+    """A view that keeps too few frames: its jobs may be skipped, as those without a set may."""
+
+    optional = "phase_d"
+
+
 class ProjectError(Fly64Error):
     """A folder that a new study can not be written into."""
 
@@ -74,6 +80,16 @@ class StoppedEarly(Fly64Error):
     """A run that was to stop and left a checkpoint: the next one goes on (EX_TEMPFAIL)."""
 
     exit_code = 75
+
+
+def shortened(text: object, most: int = 100) -> str:
+    """Return text as an error quotes it: a name from a file may be of any length.
+
+    >>> shortened("a" * 1000, most=5)
+    'aaaaa...'
+    """
+    said = str(text)
+    return said if len(said) <= most else f"{said[:most]}..."
 
 
 _ADVICE = {

@@ -189,6 +189,25 @@ def save(figure: Figure, path: Path) -> None:
     look = PRINT | {"savefig.facecolor": LIGHT["paper"]}
     with applied(**look), replaced(path) as temporary:
         figure.savefig(temporary, metadata=_metadata(path.suffix))
+        if path.suffix == ".pdf":
+            temporary.write_bytes(_marked(temporary.read_bytes()))
+
+
+def _marked(pdf: bytes) -> bytes:
+    """Return matplotlib's PDF with who wrote it near its beginning too, where a cut leaves it.
+
+    A comment below the two lines of the header (ISO 32000-1, 7.2.4 and 7.5.2); the table of where
+    objects lie (7.5.4) is moved by its length.
+    """
+    comment = f"%{WRITER}\n".encode()
+    header = pdf.index(b"\n", pdf.index(b"\n") + 1) + 1
+    objects, xref, table = pdf[header:].rpartition(b"\nxref\n")
+
+    def moved(place: re.Match[bytes]) -> bytes:
+        return str(int(place[0]) + len(comment)).encode().rjust(len(place[0]), b"0")
+
+    table = re.sub(rb"(?m)^\d{10}(?= \d{5} n)|(?<=startxref\n)\d+", moved, table)
+    return pdf[:header] + comment + objects + xref + table
 
 
 def themed_svg(figure: Figure, name: str) -> str:

@@ -26,21 +26,30 @@ from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.fit import in_short
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import parse_spec, settings_of
+from fly64tasks.study.stages import Geometry
 
 PROG = "python -m fly64tasks.runner"
+
+_SIZES = {
+    "pixel_size_m": "pixel of the object, where the set says none (default: 1e-8, assumed)",
+    "energy_ev": "photon energy, where the set says none (default: 8800, assumed)",
+    "detector_pixel_size_m": "pixel of the detector: sets the distance in product.h5",
+}
+"""The fields of `Geometry` that may be given, and what they are."""
 
 _OFTEN_SET = ("algorithm", "num_epochs", "prior", "n_images", "seed")
 _GROUPS = {
     "algorithm": ("algorithm", "num_epochs", "batch_size", "batching", "update_probe", "seed"),
-    "MAP": ("prior", "probe_trust", "low_frequency", "tolerance_nats"),
+    "MAP": ("prior", "edge", "probe_trust", "low_frequency", "tolerance_nats"),
     "LSQML": (
         *("noise_model", "momentum", "damping", "warmup_epochs", "warmup_batch_size"),
         *("refine", "fast_fourier_shift"),
     ),
     "early end": ("plateau_epochs", "plateau_tolerance"),
     "start": ("object_init", "n_images", "subsampling_seed"),
+    "physical sizes": tuple(_SIZES),
 }
-"""The fields of `ReconSpec` as ``--help-all`` groups them; one in no group is a "more setting"."""
+"""The settings as ``--help-all`` groups them; one in no group is a "more setting"."""
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
@@ -58,6 +67,11 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
         if getattr(options, field.name) is not None
     }
     spec = parse_spec(ReconSpec, table, "command line", as_text=True)
+    sizes = _sizes_table(options)
+    # Lengths in nm rest on the first, the wavelength on the second.
+    known = {"pixel_size_m", "energy_ev"} <= sizes.keys()
+    table = {**sizes, "assumed": not known}
+    geometry = parse_spec(Geometry, table, "command line", as_text=True)
     checkpoint = parse_spec(CheckpointSpec, _checkpoint_table(options), "command line")
 
     def why_stop() -> str | None:
@@ -70,7 +84,10 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
             options.input_npz,
             options.output_dir,
             spec,
+            diffraction=options.diffraction,
             device=options.device,
+            geometry=geometry,
+            given=sizes,
             on_epoch=on_epoch,
             checkpoint=checkpoint,
             fresh=options.fresh,
@@ -83,6 +100,11 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
         f"{record['device']['name']}, loss {record['loss']['last']:.4g}, {in_short(record['fit'])}"
     )
     return 0
+
+
+def _sizes_table(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the physical sizes that were given."""
+    return {name: size for name in _SIZES if (size := getattr(options, name)) is not None}
 
 
 def _checkpoint_table(options: argparse.Namespace) -> dict[str, Any]:
@@ -109,10 +131,18 @@ def make_parser(prog: str = PROG, *, everything: bool = True) -> Parser:
     parser.add_argument("--help-all", action="help", help="show this with every setting described")
     parser.add_argument("--input-npz", type=Path, required=True, metavar="PATH")
     parser.add_argument("--output-dir", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--diffraction",
+        choices=("auto", "amplitude", "intensity"),
+        default="auto",
+        help="what the set holds: auto finds out (counts are intensity) (default: auto)",
+    )
     settings = _Settings(parser, everything)
     for setting in settings_of(ReconSpec):
         flag = "--" + setting.name.replace("_", "-")
         settings.add(setting.name, flag, f"{setting.meaning} (default: {setting.default})")
+    for name, meaning in _SIZES.items():
+        settings.add(name, "--" + name.replace("_", "-"), meaning)
     settings.name_the_others()
     parser.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:i (default: auto)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from importlib import metadata
@@ -149,3 +151,19 @@ def test_exit_codes_are_those_of_the_modules(
         expected = module.main(arguments), capsys.readouterr().err
         assert expected[0] > 0
         assert (cli.main([name, *arguments]), capsys.readouterr().err) == expected
+
+
+@pytest.mark.parametrize("arguments", [["new", "study"], ["doctor", "--seconds", "0"]])
+def test_reader_that_has_gone_is_no_error(arguments: list[str], tmp_path: Path):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "fly64tasks", *arguments],
+        cwd=tmp_path,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")

@@ -52,7 +52,7 @@ def test_entry_points_are_these_commands() -> None:
         module, attribute = place.split(":")
         assert module == doit_commands.__name__
         assert getattr(doit_commands, attribute).get_name() == name
-    assert {*COMMANDS, "engine", "reset-dep"} == set(declared["doit.COMMAND"])
+    assert {*COMMANDS, "engine", "reset-dep", "dumpdb"} == set(declared["doit.COMMAND"])
     assert {point.name for point in entry_points(group="doit.COMMAND")} >= {*COMMANDS, "engine"}
 
 

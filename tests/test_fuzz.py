@@ -1,6 +1,6 @@
 """Random damage: whatever a file or a command line holds, one line says what is wrong with it.
 
-The quick suite draws a short sample; ``python -m pytest -m slow tests/test_fuzz.py`` draws 12,000
+The quick suite draws a short sample; ``python -m pytest -m slow tests/test_fuzz.py`` draws 14,000
 inputs and prints what became of them. Of each: no exception but `Fly64Error` and `SystemExit`,
 an answer within 10 s, no file outside the folder given, at most `MEMORY_LIMIT_BYTES` of Python and
 numpy memory at once, and for every exit code but 0 a reason of one line.
@@ -32,21 +32,25 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scored_study import layout_in, run_of, scores_of
-from small_study import PROJECT
+from small_study import PROJECT, doit, new_project
 
 from fly64tasks import runner, tasks
 from fly64tasks.data import lineage
 from fly64tasks.data.readers.npz import read_base, read_dataset
 from fly64tasks.engine.spec import read_engine
 from fly64tasks.errors import DatasetError, Fly64Error, StudyError
-from fly64tasks.recon.files import RUN_RECORD
+from fly64tasks.recon.files import RECONSTRUCTION, RUN_RECORD
 from fly64tasks.recon.start import start_of
 from fly64tasks.report.page import render
 from fly64tasks.report.results import read_jobs
 from fly64tasks.report.summary import csv_text, markdown_text
 from fly64tasks.report.wording import HARD_SPACE
+from fly64tasks.score import command as score
 from fly64tasks.score.files import SCORES
+from fly64tasks.study.cases import SPLITS
+from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.stages import Geometry
 from fly64tasks.study.study import Study, read_study
 
 DEADLINE_S = 10.0
@@ -54,7 +58,7 @@ MEMORY_LIMIT_BYTES = 64 * 2**20
 QUICK = 40
 FULL = {
     **{"bytes": 4000, "arrays": 2000, "studies": 3000, "arguments": 1000},
-    **{"records": 1000, "engines": 1000},
+    **{"records": 1000, "engines": 1000, "texts": 2000},
 }
 
 
@@ -102,10 +106,12 @@ class Tally:
     def __str__(self) -> str:
         total = sum(self.outcomes.values())
         ends = ", ".join(f"{count} {name}" for name, count in sorted(self.outcomes.items()))
-        return (
-            f"{total} inputs: {ends}; slowest {self.slowest_s:.2f} s, "
-            f"most memory {self.peak_bytes / 2**20:.1f} MiB"
+        bounds = (
+            f"; slowest {self.slowest_s:.2f} s, most memory {self.peak_bytes / 2**20:.1f} MiB"
+            if self.slowest_s
+            else ""
         )
+        return f"{total} inputs: {ends}{bounds}"
 
 
 def _files(folder: Path) -> list[str]:
@@ -486,6 +492,138 @@ def test_any_record(count: int, capsys: pytest.CaptureFixture[str]):
 
     check()
     report("any record", tally, capsys)
+
+
+# ---- the text of metadata
+
+SAYING = [
+    *SAID,
+    *("overlap_view", "selection_strategy", "acceptance_rate", "spacing_threshold", "n_accepted"),
+    *("n_rejected", "probe_diameter_px", "gridsize", "neighbor_count", "overlap_groups"),
+    *("overlap_group_members", "overlap_neighbors", "overlap_notes", "writer", "stage", "start"),
+]
+SIZES = ["pixel_size_m", "energy_ev", "detector_pixel_size_m", "assumed", "nonsense"]
+NUMBERS = st.sampled_from(
+    [10**18, 10**18 + 1, 2**63, 10**30, -(10**299), 1e308, -1e308, 5e-324, -0.0, 1e-12, 7e-9, 0.5]
+)
+ANY_TEXT = st.text(st.characters(), max_size=12) | st.sampled_from(
+    ["\x1b[2J", "\x00", "\ud800", "a\udfffb", "\U0010ffff", "\u202e", "x" * 100_000, "train", ""]
+)
+SURROGATES = st.text(st.characters(categories=["Cs", "Cc", "Lu"]), min_size=1, max_size=4)
+SAYINGS = st.recursive(
+    NUMBERS | ANY_TEXT | SURROGATES | st.none() | st.booleans(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT | SURROGATES, inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+GEOMETRIES = st.dictionaries(st.sampled_from(SIZES), NUMBERS | st.booleans(), max_size=4)
+
+
+@st.composite
+def metadata_texts(draw: st.DrawFn) -> str:
+    """Draw the JSON of a set's metadata: any text and numbers, escaped or as they are."""
+    said: dict[str, Any] = {"simulated": draw(st.booleans()), "dose_photons_per_frame": 1e3}
+    for _ in range(draw(st.integers(0, 3))):
+        key = draw(st.sampled_from(SAYING) | ANY_TEXT)
+        value = draw(GEOMETRIES if key == "geometry" else SAYINGS)
+        if key in said and draw(st.booleans()):
+            value = said[key]
+        said[key] = value
+    text = json.dumps(said, ensure_ascii=draw(st.booleans()))
+    return draw(st.sampled_from([text, text, text, text[:-1], text.replace("1000.0", "1e400")]))
+
+
+@examples("texts")
+def test_any_metadata_text(
+    count: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Through the runner, `doit -n`, the score and the report, as far as it is let.
+
+    The pictures, which show none of it and take seconds, are left out.
+    """
+    monkeypatch.setattr(score, "draw_comparison", lambda *args, **kwargs: None)
+    tally = Tally()
+    arrays = valid_arrays(n=6, size=8)
+    study = msgspec.structs.replace(Study(), doses=(1e3,))
+
+    @fuzzed(count, metadata_texts(), st.none() | records(run_of()))
+    def check(text: str, forged: bytes | None) -> None:
+        with workplace() as folder:
+            source = folder / f"dose_1000/patched_{CASE.split}.npz"
+            source.parent.mkdir()
+            np.savez(source, **{**arrays, "_metadata": np.array(text)})
+            layout = layout_in(folder, study)
+            place = layout.recon_dir(CASE)
+            line = ["--input-npz", str(source), "--output-dir", str(place)]
+            few = ["--algorithm", "EPIE", "--num-epochs", "1", "--device", "cpu"]
+            planned = tasks.actions.problems(source, ReconSpec(), Geometry())
+            code, said = _called(runner.main, [*line, *few])
+            assert bool(planned) == (code == 3), (planned, code, said)
+            if code:
+                assert code == 3
+                tally.one_line("refused", said)
+                assert said == f"error: {planned[0]}"
+                return
+            if forged is not None:
+                _forge(place / RECONSTRUCTION, forged)
+            code, said = _called(score.main, line)
+            assert code in (0, 3)
+            if code:
+                assert said.isprintable()
+                assert len(said) < 2000
+            for page in _shown_texts(study, layout):
+                assert all(char.isprintable() or char in f"\n{HARD_SPACE}" for char in page)
+            tally.outcomes["shown without scores" if code else "shown"] += 1
+
+    check()
+    report("any metadata text", tally, capsys)
+
+
+def _called(main: Callable[[list[str]], int], line: list[str]) -> tuple[int, str]:
+    """Call a command line; return its exit code and the last line that it wrote to stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        warnings.simplefilter("ignore")
+        code = main(line)
+    return code, (err.getvalue().splitlines() or [""])[-1]
+
+
+def _forge(path: Path, record: bytes) -> None:
+    """Give a reconstruction the metadata of another."""
+    with np.load(path) as archive:
+        arrays = {key: archive[key] for key in archive.files}
+    said = record.decode("utf-8", "replace")
+    np.savez(path, **{**arrays, "_metadata": np.array(said)})
+
+
+def _shown_texts(study: Study, layout: Layout) -> list[str]:
+    jobs = read_jobs(study, layout)
+    panels: dict[str, list[str]] = {"error": [], "resolution": [], "frc": []}
+    page = render(study, layout, jobs, panels)
+    return [page, csv_text(jobs), markdown_text(study, jobs)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"\\ud800": 1}', '{"split": "\\udfff"}', '{"split": "\x1b[2J"}', '{"a": 1e400}', '"x"'],
+    ids=["surrogate as key", "surrogate as value", "control", "number", "no object"],
+)
+def test_dry_run_names_metadata_that_can_not_be_used(tmp_path: Path, text: str):
+    """What the fuzz asks of `doit -n` function by function, asked of the command."""
+    project = new_project(tmp_path / "project", "doses = [1e3]\n[views]\noverlap = {}\n")
+    for split in SPLITS:
+        path = project / f"mine/dose_1000/patched_{split}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **{**valid_arrays(n=6, size=8), "_metadata": np.array(text)})
+    said = doit(project, "-n", "phase_c_root=mine", code=3)
+    assert "Traceback" not in said
+    assert all(line.isprintable() for line in said.splitlines())
+    assert said.count("_metadata is not readable") == 2
 
 
 # ---- the command line

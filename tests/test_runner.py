@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -136,6 +137,38 @@ def test_diverged_run_fails_and_leaves_no_reconstruction(
     assert record["state"] == "failed"
     assert "diverged" in record["reason"]
     assert len((tmp_path / "losses.csv").read_text().splitlines()) == 9
+    last = (tmp_path / "ptychi.log").read_text().splitlines()[-1]
+    assert last.endswith(f"failed after epoch 8, exit code 1: {record['reason']}")
+
+
+def test_log_says_what_was_asked_for_and_how_it_ended(small_sets: dict[str, Path], tmp_path: Path):
+    spec = ReconSpec(num_epochs=2, algorithm="EPIE", update_probe=False)
+    record = recon.run(small_sets["train"], tmp_path, spec, device="cpu")
+    lines = (tmp_path / "ptychi.log").read_text().splitlines()
+    said = [line.partition(" fly64tasks: ")[2].partition(": ")[::2] for line in lines]
+    words = [word for word, _ in said[:5]]
+    assert words == ["command", "settings", "versions", "input", "device"]
+    found = dict(said)
+    assert json.loads(found["settings"]) == record["spec"]
+    assert f"torch {record['versions']['torch']}" in found["versions"]
+    again = shlex.split(found["command"])
+    assert again[:3] == ["python", "-m", "fly64tasks.runner"]
+    assert runner.main([*again[3:], "--fresh"]) == 0
+    repeated = json.loads((tmp_path / "run.json").read_text())
+    assert repeated["spec"] == record["spec"]
+    assert lines[-1].endswith(f"done after epoch 2, exit code 0: loss {record['loss']['last']:.4g}")
+
+
+def test_unexpected_error_is_told_by_its_first_line(small_sets: dict[str, Path], tmp_path: Path):
+    def fail(*_: object) -> None:
+        raise RuntimeError("CUDA error: out of resources\nCompile with `TORCH_USE_CUDA_DSA`.\n")
+
+    with pytest.raises(RuntimeError):
+        recon.run(small_sets["train"], tmp_path, ReconSpec(), device="cpu", on_epoch=fail)
+    reason = "RuntimeError: CUDA error: out of resources"
+    assert json.loads((tmp_path / "run.json").read_text())["reason"] == reason
+    last = (tmp_path / "ptychi.log").read_text().splitlines()[-1]
+    assert last.endswith(f"failed after epoch 1, exit code 1: {reason}")
 
 
 def test_failure_is_an_error_that_names_the_input(small_sets: dict[str, Path], tmp_path: Path):
@@ -273,3 +306,57 @@ def test_terminal_gets_a_bar_with_loss_and_remaining_time(
     assert re.search(r"loss .*0\.\d+", text)
     assert re.search(r"0:00:0\d", text)
     assert "epoch 10/30 loss" not in text
+
+
+def test_warnings_are_on_stderr_in_the_record_and_in_the_log(
+    small_sets: dict[str, Path], tmp_path: Path
+):
+    with np.load(small_sets["train"]) as arrays:
+        changed = dict(arrays)
+    changed["diffraction"][::10] = 0
+    path, output = tmp_path / "set.npz", tmp_path / "out"
+    np.savez(path, **changed)
+    done = command("--input-npz", path, "--output-dir", output, "--num-epochs", 3)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((output / "run.json").read_text("utf-8"))
+    empty, bound = record["warnings"]
+    assert empty.startswith("13 of 128 frames hold no photon (first: frame 0)")
+    assert bound.startswith("MAP had not converged after 3 epochs")
+    assert record["start"]["n_frames"] == 115
+    for said in record["warnings"]:
+        assert f"warning: {path}: {said}\n" in done.stderr
+        assert f"{path}: {said}\n" in (output / "ptychi.log").read_text("utf-8")
+    scored = subprocess.run(
+        [sys.executable, "-m", "fly64tasks.score", "--input-npz", path, "--output-dir", output],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert scored.returncode == 0, scored.stderr
+
+
+def test_counts_and_the_named_one_of_two_diffractions_are_reconstructed_alike(
+    small_sets: dict[str, Path], tmp_path: Path
+):
+    with np.load(small_sets["train"]) as arrays:
+        amplitudes = dict(arrays)
+    counts = np.round(amplitudes["diffraction"].astype(float) ** 2).astype(np.uint16)
+    objects = []
+    for name, keys, options in (
+        ("amplitudes", {}, ()),
+        ("counts", {"diffraction": counts}, ()),
+        ("both", {"diff3d": counts}, ("--diffraction", "intensity")),
+    ):
+        path = tmp_path / f"{name}.npz"
+        np.savez(path, **{**amplitudes, **keys})
+        arguments = ["--input-npz", str(path), "--output-dir", str(tmp_path / name)]
+        assert runner.main([*arguments, "--num-epochs", "3", *options]) == 0
+        with np.load(tmp_path / name / "reconstruction.npz") as result:
+            objects.append(result["object"])
+            metadata = json.loads(str(result["_metadata"]))
+    assert np.array_equal(objects[0], objects[1])
+    assert np.array_equal(objects[0], objects[2])
+    assert metadata["set"]["diffraction_from"] == "diff3d: uint16 counts, square root taken"
+    assert metadata["data"] == {"diffraction": "intensity"}
+    log = (tmp_path / "both" / "ptychi.log").read_text("utf-8")
+    assert "both.npz: diff3d: uint16 counts, square root taken" in log

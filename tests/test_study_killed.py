@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from doit.dependency import JSONCodec
 from engine_project import assert_nothing_left, start
-from small_study import ONE_DOSE, new_project
+from small_study import ONE_DOSE, new_project, results
 
 from fly64tasks.doitext.state.journal import Journal
 
@@ -32,15 +32,6 @@ def cut_off(folder: Path) -> set[str]:
     """Return the tasks that the state file says were running."""
     state = Journal(str(folder / "reports" / ".doit.db"), JSONCodec())
     return {name for name, _ in state.cut_off()}
-
-
-def results(folder: Path) -> dict[str, bytes]:
-    """Return everything that must come out the same: all but records of time, and logs."""
-    paths = [*folder.glob("data/**/*"), *folder.glob("reports/*/**/*")]
-    kept = [
-        path for path in paths if path.is_file() and path.name not in ("run.json", "ptychi.log")
-    ]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in kept}
 
 
 def kill_and_finish(

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -205,9 +206,79 @@ def test_sets_of_the_user_are_reconstructed_and_never_written_to(
 def test_failing_view_stops_there_with_counts_and_spacing(project: Path):
     (project / "study.toml").write_text(SMALL_STUDY + "\n[views]\nmin_positions = 20\n", "utf-8")
     printed = doit(project, "run", "recon:dose_1000_sparse_train", code=1)
-    assert "view 'sparse' keeps 6 of 128 positions at a minimum spacing of 25.6 px" in printed
+    for split in ("train", "test"):
+        said = f"patched_{split}.npz: view 'sparse' keeps 6 of 128 positions at 25.6 px"
+        assert said in printed
+        assert said in manifest_of(project)["jobs"][0]["reasons"][0]
     assert "Traceback" not in printed
     assert not (project / "data" / "phase_d").exists()
+
+
+def manifest_of(project: Path) -> dict[str, Any]:
+    text = (project / "reports/reconstruction_manifest.json").read_text("utf-8")
+    return dict(json.loads(text))
+
+
+def test_view_with_too_few_frames_is_a_skip_where_that_is_allowed(done_project: Path):
+    project, option = done_project, "--allow-missing-phase-d"
+    (project / "study.toml").write_text(ONE_DOSE + "\n[views]\nmin_positions = 20\n", "utf-8")
+    printed = doit(project, option)
+    assert "SKIPPED" in printed
+    sparse = [f"dose_1000_sparse_{split}" for split in ("train", "test")]
+    assert "report" in tasks_of(printed)
+    few = "view 'sparse' keeps 6 of 128 positions at 25.6 px"
+    page = (project / "reports/index.html").read_text("utf-8")
+    assert few.replace("'", "&#39;") in page or few in page
+    for command in (None, "manifest"):
+        if command:
+            assert doit(project, command, option).endswith("4 jobs (4 done), 2 skipped\n")
+        skips = json.loads((project / "reports/skip_summary.json").read_text("utf-8"))
+        assert [item["task"] for item in skips["skipped"]] == [f"recon:{name}" for name in sparse]
+        assert {item["kind"] for item in skips["skipped"]} == {"skipped"}
+        for item in skips["skipped"]:
+            assert "needs views:dose_1000_sparse, which is skipped: " in item["reasons"][0]
+            assert f"patched_train.npz: {few}" in item["reasons"][0]
+            assert f"patched_test.npz: {few}" in item["reasons"][0]
+        totals = {"total": 6, "filtered": 0, "skipped": 2, "missing": 0}
+        assert skips["totals"] == manifest_of(project)["totals"] == totals
+    doit(project, code=1)
+    assert manifest_of(project)["totals"] == {**totals, "skipped": 0, "missing": 2}
+    doit(project, "manifest", "--view", "sparse")
+    failed = "views:dose_1000_sparse failed last time: "
+    assert failed in " ".join(manifest_of(project)["jobs"][0]["reasons"])
+
+
+def test_manifest_says_how_a_set_was_thinned_and_what_would_run(project: Path):
+    doit(project, "run", "views:dose_1000_dense")
+    doit(project, "manifest", "--dose", "1000", "--split", "train")
+    manifest = manifest_of(project)
+    assert manifest["roots"] == {
+        "base": "data/base.npz",
+        "phase_c_root": "data/phase_c",
+        "phase_d_root": "data/phase_d",
+        "artifact_root": "reports",
+    }
+    assert manifest["totals"] == {"total": 12, "filtered": 9, "skipped": 0, "missing": 0}
+    baseline, dense, sparse = manifest["jobs"]
+    source = read_dataset(project / "data/phase_d/dose_1000/dense/dense_train.npz").metadata
+    assert dense["spacing_threshold_px"] == source["spacing_threshold"] == pytest.approx(9.6)
+    keys = ("selection_strategy", "n_accepted", "n_rejected", "acceptance_rate")
+    assert {key: dense[key] for key in keys} == {key: source[key] for key in keys}
+    assert {baseline[key] for key in keys} == {sparse[key] for key in keys} == {None}
+    program, *arguments = dense["command"]
+    assert program == "python"
+    where = arguments.index("--output-dir") + 1
+    assert arguments[where] == "reports/dose_1000/dense/train"
+    arguments[where] = "out"
+    done = subprocess.run([sys.executable, *arguments], cwd=project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((project / "out/run.json").read_text("utf-8"))
+    assert record["spec"]["num_epochs"] == 3
+    path = project / "reports/reconstruction_manifest.json"
+    before = path.read_bytes()
+    doit(project, "manifest", "--dose", "1000", "--split", "train")
+    assert path.read_bytes() == before, "the time alone is no change"
+    assert re.fullmatch(r"\d{4}(-\d\d){2}T(\d\d:){2}\d\d\+00:00", manifest["written"])
 
 
 def test_set_of_another_is_not_overwritten(project: Path):
@@ -240,6 +311,9 @@ def test_diverging_job_fails_and_names_its_log(project: Path):
         (["study=absent.toml"], r"absent.toml: no such file"),
         (["stduy=study.toml"], r"unknown variable stduy=study.toml; did you mean study=?"),
         (["artifact_root="], r"artifact_root= is empty, expected a path"),
+        (["base_npz=a\tb.npz"], r"a\tb.npz, expected a path in UTF-8 without control characters"),
+        (["base_npz=a\udcffb.npz"], r"a\udcffb.npz, expected a path in UTF-8 without control"),
+        (["data_root=a\x1b"], r"data_root is"),
     ],
 )
 def test_wrong_variable_exits_with_3_and_one_line(

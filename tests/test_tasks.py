@@ -83,6 +83,9 @@ def dependence(study: Study) -> dict[str, str]:
         ({"recon": {"num_epochs": 7}}, {"recon", "report"}),
         ({"views": {"overlap": {"dense": 0.6, "sparse": 0.2}}}, {"views", "report"}),
         ({"simulation": {"seed": 7}}, {"simulate", "report"}),
+        ({"simulation": {"patches": True}}, {"simulate", "report"}),
+        ({"data": {"truth": "objectGuess"}}, {"score", "report"}),
+        ({"data": {"diffraction": "intensity"}}, {"report"}),  # no set is the user's
         ({"base": {"seed": 7}}, {"base", "report"}),
         ({"name": "other"}, {"report"}),
     ],
@@ -100,6 +103,29 @@ def test_device_is_no_part_of_what_makes_a_result_stale():
 def test_saying_what_is_the_default_makes_nothing_stale():
     said = Study(recon=ReconSpec(batch_size=100_000, batching="RANDOM"))
     assert dependence(said) == dependence(STUDY)
+
+
+def test_settings_that_came_later_make_nothing_stale():
+    """What was made before they were there stays up to date, and says the same of itself."""
+    before = " ".join(dependence(STUDY).values())
+    assert not [
+        key for key in ("patches", '"data":', '"truth":', '"diffraction":') if key in before
+    ]
+    assert "patches" not in STUDY.simulation.to_dict()
+    said = msgspec.convert({"simulation": {"patches": False}, "data": {}}, Study)
+    assert dependence(said) == dependence(STUDY)
+
+
+def test_what_the_user_s_sets_hold_is_said_to_what_reads_them(tmp_path: Path):
+    study = msgspec.convert({"data": {"diffraction": "intensity"}}, Study)
+    own = Layout.of(study, study_folder=tmp_path, project=tmp_path, phase_c_root=tmp_path / "c")
+    found = {}
+    for view in ("baseline", "dense"):
+        case = next(case for case in study.cases() if case.view == view)
+        found[view] = tasks.recon(study, own, case)["uptodate"][0].spec.get("diffraction")
+    assert found == {"baseline": "intensity", "dense": None}  # the views are ours, and amplitudes
+    views = tasks.views(study, own, 1e3, "dense")
+    assert views["uptodate"][0].spec["diffraction"] == "intensity"
 
 
 def test_making_tasks_touches_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -56,9 +56,12 @@ def mine(found: dict[str, tuple[int, bytes]]) -> dict[str, tuple[int, bytes]]:
 
 @pytest.mark.parametrize(
     ("data", "results", "base", "state"),
-    list(
-        itertools.product(("own data", "data"), ("own reports", "reports"), ("own", "one"), (0, 1))
-    ),
+    [
+        pytest.param(*row, marks=[pytest.mark.slow] if "one" in row else [])
+        for row in itertools.product(
+            ("own data", "data"), ("own reports", "reports"), ("own", "one"), (0, 1)
+        )
+    ],
 )
 def test_second_study_works_with_roots_of_its_own_and_is_refused_in_those_of_the_first(
     first: Path, tmp_path: Path, data: str, results: str, base: str, state: int
@@ -224,6 +227,7 @@ def task_swap():
 def task_recon():"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["defocus_m = 18e-6", "scan_jitter_px = 0.8"])
 def test_sets_that_another_swaps_while_the_study_runs_are_neither_reconstructed_nor_scored(
     project: Path, change: str
@@ -262,6 +266,7 @@ def test_clean_asks_whose_a_file_is_names_it_and_is_refused_to_another_study(
     done_project: Path,
 ):
     project = done_project
+    doit(project, "forget", "--all")  # else what the tasks have made there is theirs
     foreign = {
         project / "data/base.npz": b"precious",
         project / "data/phase_c/dose_1000/patched_train.npz": b"precious",

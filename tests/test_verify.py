@@ -36,7 +36,7 @@ def test_verify_names_every_kind_of_damage_in_a_study(
     (project / "study.toml").write_text(f'base_npz = "own.npz"\n{STUDY}', "utf-8")
     doit(project, *ONE)
     selected = ("simulate", "views:dose_1000_dense", f"recon:{CASE}", f"score:{CASE}")
-    assert doit(project, "verify", *selected) == "13 of 13 artifacts whole.\n"
+    assert doit(project, "verify", *selected) == "14 of 14 artifacts whole.\n"
     assert found(project, "recon:dose_1000_sparse_test") == {
         "recon:dose_1000_sparse_test never made": {""}
     }
@@ -52,10 +52,15 @@ def test_verify_names_every_kind_of_damage_in_a_study(
     os.truncate(results / "losses.csv", 5)
     os.truncate(results / "scores.json", 0)
     (results / "comparison.png").unlink()
+    (results / "ptychi.log").write_text("all is well")
+    manifest = project / "reports/reconstruction_manifest.json"
+    manifest.write_text(manifest.read_text("utf-8").replace('"done"', '"failed"'), "utf-8")
+    assert found(project)[" altered"] == {"reports/reconstruction_manifest.json: other content"}
     assert found(project, *selected) == {
         f"recon:{CASE} altered": {f"{where}/product.h5: {len(content)} bytes, other content"},
         f"recon:{CASE} truncated": {
-            f"{where}/losses.csv: 5 of {len(kept[results / 'losses.csv'])} bytes"
+            f"{where}/losses.csv: 5 of {len(kept[results / 'losses.csv'])} bytes",
+            f"{where}/ptychi.log: 11 of {len(kept[results / 'ptychi.log'])} bytes",
         },
         f"score:{CASE} truncated": {
             f"{where}/scores.json: 0 of {len(kept[results / 'scores.json'])} bytes"
@@ -78,10 +83,11 @@ def test_verify_names_every_kind_of_damage_in_a_study(
     printed = doit(project, "-n", *ONE)
     assert f"target truncated: {source.relative_to(project)} (3000 of " in printed
     doit(project, *ONE)
-    assert doit(project, "verify", *selected) == "13 of 13 artifacts whole.\n"
+    assert doit(project, "verify", *selected) == "14 of 14 artifacts whole.\n"
     for name in ("reconstruction.npz", "product.h5", "scores.json", "comparison.png"):
         assert (results / name).read_bytes() == kept[results / name]
-    kept[results / "run.json"] = (results / "run.json").read_bytes()  # it has times
+    for name in ("run.json", "ptychi.log"):  # they have times
+        kept[results / name] = (results / name).read_bytes()
 
     # what other settings made, put in its place
     runner.run(source, tmp_path / "other", ReconSpec(num_epochs=1), device="cpu")

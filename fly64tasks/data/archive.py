@@ -1,8 +1,8 @@
 """NPZ archives: opened without pickle, every failure one line that names file and key.
 
 Written whole or not at all, over our own files only. numpy's own reader takes a file at its word:
-here what a member declares is held against what it holds, and against a limit where it inflates,
-before memory is asked for.
+here what a member declares is held against what it holds, and what inflates against a limit of the
+memory that reading the file takes, before memory is asked for.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import io
 import json
 import math
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +27,25 @@ from fly64tasks.data.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_m
 from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.doitext.errors import machine_fault
-from fly64tasks.errors import DatasetError, Fly64Error, MachineError, machine_error
+from fly64tasks.errors import (
+    DatasetError,
+    Fly64Error,
+    MachineError,
+    machine_error,
+    shortened,
+)
 
 MAGNITUDE_LIMIT = 1e9
 INFLATED_LIMIT_GB = 8.0
+"""Most memory that reading a file's compressed arrays may take, copies of them included."""
 INFLATED_LIMIT_VARIABLE = "FLY64TASKS_MAX_INFLATED_GB"
 HEADER_LIMIT_BYTES = 1024
 """Most that the header of an array may take; numpy's take 128 or little more."""
 _MAGIC = b"\x93NUMPY"
+_LONG_OF_PYTHON_2 = re.compile(rb"(?<=[0-9])L(?=[,)])")
+"""The letter in ``(12L, 16L)``: a shape as Python 2 wrote it."""
+_BLOCK = 2**18
+"""Numbers that are read or looked at at once."""
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -49,11 +61,40 @@ _DAMAGE = (
 )
 
 
+class Unreadable(DatasetError):
+    """A member that is whole, and holds what is never read or can not be understood."""
+
+
+class _Declared(NamedTuple):
+    """What the header of an array says, and where its numbers begin."""
+
+    shape: tuple[int, ...]
+    is_fortran: bool
+    dtype: np.dtype[Any]
+    begin: int
+
+    @property
+    def size_bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def blocks_of(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield the numbers of an array in flat parts, so that a look at them takes no memory.
+
+    >>> [part.tolist() for part in blocks_of(np.array([[1, 2], [3, 4]]))]
+    [[1, 2, 3, 4]]
+    """
+    flat = array.ravel(order="K")  # no copy of what is contiguous in either order
+    for begin in range(0, flat.size, _BLOCK):
+        yield flat[begin : begin + _BLOCK]
+
+
 class Archive:
     """An open NPZ whose every failure names the file and the key."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._taken_bytes = 0
         try:
             str(path).encode()
             path.stat()
@@ -76,7 +117,7 @@ class Archive:
             ) from None
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise DatasetError(
-                f"{path}: damaged or truncated NPZ ({error}); write it again"
+                f"{path}: damaged or truncated NPZ ({shortened(error)}); write it again"
             ) from None
         self._members: dict[str, zipfile.ZipInfo] = {}
         for member in self._zip.infolist():
@@ -96,28 +137,61 @@ class Archive:
         return key in self._members
 
     def error(self, key: str, problem: str) -> DatasetError:
-        return DatasetError(f"{self.path}: {key} {problem}")
+        return DatasetError(f"{self.path}: {shortened(key)} {problem}")
+
+    def unreadable(self, key: str, problem: str) -> Unreadable:
+        return Unreadable(f"{self.path}: {shortened(key)} {problem}")
 
     def get(self, *keys: str) -> NDArray[Any]:
         """Return the array of the first key that is there."""
         for key in keys:
             if key in self:
-                self._check(key)
+                declared = self._declared(key)
+                self.take(key, declared.size_bytes)
                 with self._reading(key) as file:
-                    return self._read(key, file)
+                    return self._read(key, file, declared)
         raise DatasetError(
             f"{self.path}: {' or '.join(keys)} is missing, found "
             f"{_some(list(self._members)) or 'no key'}"
         )
 
-    def _read(self, key: str, file: IO[bytes]) -> NDArray[Any]:
+    def take(self, key: str, size: int) -> None:
+        """Count so many bytes of memory that reading ``key`` takes; of stored arrays none count.
+
+        Raises
+        ------
+        DatasetError
+            With what the file's other arrays have taken they are over the limit.
+        """
+        member = self._members[key]
+        if member.compress_type == zipfile.ZIP_STORED:  # no larger than the file
+            return
+        self._taken_bytes += size
+        limit = _inflated_limit_gb()
+        if self._taken_bytes > limit * 1e9:
+            raise self.error(
+                key,
+                f"inflates to {member.file_size / 1e9:.3g} GB from {member.compress_size:,} bytes; "
+                f"the file would take {self._taken_bytes / 1e9:.3g} GB of memory, expected at most "
+                f"{limit:g} GB; if you trust the file, set {INFLATED_LIMIT_VARIABLE}",
+            )
+
+    def _read(self, key: str, file: IO[bytes], declared: _Declared) -> NDArray[Any]:
         try:
-            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            array: NDArray[Any] = np.empty(math.prod(declared.shape), declared.dtype)
         except MemoryError as error:  # what it declares is what it holds: no damage
             raise MachineError(
                 f"{self.path}: {key} does not fit into memory ({error}); use more memory"
             ) from None
-        return array
+        file.read(declared.begin)
+        if declared.size_bytes:
+            for part in blocks_of(array.view(np.uint8)):
+                read = file.read(part.size)
+                if len(read) < part.size:
+                    raise EOFError("it ends early")
+                part[:] = np.frombuffer(read, np.uint8)
+        file.read(1)  # nothing: at its end the checksum is looked at
+        return array.reshape(declared.shape, order="F" if declared.is_fortran else "C")
 
     @contextmanager
     def _reading(self, key: str) -> Iterator[IO[bytes]]:
@@ -132,10 +206,15 @@ class Archive:
                 error.filename = str(self.path)
                 raise machine_error(error) from None
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise self.error(key, f"is damaged ({said}); write the file again") from None
+            raise self.error(key, f"is damaged ({shortened(said)}); write the file again") from None
 
-    def _check(self, key: str) -> None:
-        """Refuse a member that is no plain array, or does not hold what it declares."""
+    def header(self, key: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Return shape and dtype of a member that is a plain array, and holds what it declares."""
+        declared = self._declared(key)
+        return declared.shape, declared.dtype
+
+    def _declared(self, key: str) -> _Declared:
+        """Return what a member declares; refuse one that is no plain array, or holds another."""
         member = self._members[key]
         if member.compress_type not in COMPRESSIONS:
             raise self.error(
@@ -145,27 +224,30 @@ class Archive:
         with self._reading(key) as file:
             start = file.read(12)
             if start[:6] != _MAGIC:
-                raise self.error(key, "is not an array; write the file with numpy.savez")
+                raise self.unreadable(key, "is not an array; write the file with numpy.savez")
             wide = start[6:8] == b"\x02\x00"
             if not wide and start[6:8] != b"\x01\x00":
-                raise self.error(key, "is an array of records, expected plain numbers or text")
+                raise self.unreadable(key, "is an array of records, expected plain numbers or text")
             length = int.from_bytes(start[8 : 12 if wide else 10], "little")
             if length > HEADER_LIMIT_BYTES:
                 raise self.error(
                     key, f"has a header of {length} bytes, expected at most {HEADER_LIMIT_BYTES}"
                 )
             begin = (12 if wide else 10) + length
-            header = io.BytesIO(start[8:] + file.read(length))
+            header = (start[12 if wide else 10 :] + file.read(length))[:length]
+            header = _LONG_OF_PYTHON_2.sub(b"", header)  # numpy would warn of it
+            counted = len(header).to_bytes(4 if wide else 2, "little") + header
             formats = np.lib.format
             read = formats.read_array_header_2_0 if wide else formats.read_array_header_1_0
-            shape, _, dtype = read(header)
+            shape, is_fortran, dtype = read(io.BytesIO(counted))
         if dtype.hasobject:
-            raise self.error(key, "is a pickled object array, expected plain numbers or text")
+            raise self.unreadable(key, "is a pickled object array, expected plain numbers or text")
         if dtype.kind not in "biufcUS":
-            raise self.error(key, f"has dtype {dtype.kind}, expected plain numbers or text")
+            raise self.unreadable(key, f"has dtype {dtype.kind}, expected plain numbers or text")
         if any(not 0 <= extent < 2**48 for extent in shape) or len(shape) > 8:
             raise self.error(key, "declares a shape that no array has; write the file again")
-        size = math.prod(shape) * dtype.itemsize
+        declared = _Declared(shape, is_fortran, dtype, begin)
+        size = declared.size_bytes
         if key == "_metadata" and size > METADATA_LIMIT_BYTES:
             raise self.error(
                 key, f"takes {size:,} bytes, expected at most {METADATA_LIMIT_BYTES:,}"
@@ -177,13 +259,7 @@ class Archive:
                 f"declares {size:,} bytes of {dtype}, shape {shape}, but holds "
                 f"{min(member.file_size, 2**62) - begin:,}; it is damaged: write the file again",
             )
-        limit = _inflated_limit_gb()
-        if not stored and size > limit * 1e9:
-            raise self.error(
-                key,
-                f"inflates to {size / 1e9:.3g} GB from {member.compress_size:,} bytes, expected at "
-                f"most {limit:g} GB; if you trust the file, set {INFLATED_LIMIT_VARIABLE}",
-            )
+        return declared
 
     def numbers(self, *keys: str, kinds: str, expected: str) -> NDArray[Any]:
         """Return an array of one of these dtype kinds, finite and within single precision."""
@@ -193,10 +269,10 @@ class Archive:
             raise self.error(key, f"has dtype {array.dtype}, expected {expected}")
         if array.size == 0:
             raise self.error(key, f"is empty (shape {array.shape}), expected at least one frame")
-        bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+        bad = sum(part.size - int(np.isfinite(part).sum()) for part in blocks_of(array))
         if bad:
             raise self.error(key, f"holds {bad} NaN or infinite values, expected finite numbers")
-        largest = float(np.abs(array).max())
+        largest = max(float(np.abs(part).max()) for part in blocks_of(array))
         if largest > MAGNITUDE_LIMIT:
             raise self.error(
                 key, f"holds magnitudes up to {largest:.3g}, expected at most {MAGNITUDE_LIMIT:g}"
@@ -213,13 +289,13 @@ class Archive:
                 raise ValueError(f"dtype {array.dtype}, shape {array.shape}")
             return parse_metadata(str(array))
         except ValueError as error:
-            raise self.error(
+            raise self.unreadable(
                 "_metadata", f"is not readable ({error}), expected JSON text of an object"
             ) from None
 
 
 def _inflated_limit_gb() -> float:
-    """Return how much memory a compressed array may ask for."""
+    """Return how much memory the compressed arrays of a file may take while they are read."""
     text = os.environ.get(INFLATED_LIMIT_VARIABLE, "")
     try:
         limit = float(text or INFLATED_LIMIT_GB)
@@ -233,7 +309,8 @@ def _inflated_limit_gb() -> float:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return ", ".join(map(shortened, names[:20])) + more
 
 
 def write_npz(path: Path, arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -> None:

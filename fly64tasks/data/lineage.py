@@ -182,17 +182,22 @@ class MadeAsAsked:
 
 def said_by(path: Path) -> Any:
     """Return the lineage that a set's metadata has, None where there is none to be read."""
+    return metadata_of(path).get(KEY)
+
+
+def metadata_of(path: Path) -> dict[str, Any]:
+    """Return the metadata of a set, empty where there is none to be read: no set, or damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo("_metadata.npy").compress_type not in COMPRESSIONS:
-                return None
+                return {}
             with archive.open("_metadata.npy") as file:
                 raw = file.read(METADATA_LIMIT_BYTES)
         # NPY format 1.0: magic and version (8 bytes), header length (2), header, UTF-32 text
         text = raw[10 + int.from_bytes(raw[8:10], "little") :].decode("utf-32-le")
-        return parse_metadata(text).get(KEY)
+        return parse_metadata(text)
     except (OSError, KeyError, ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile):
-        return None  # damaged or encrypted, too
+        return {}  # damaged or encrypted, too
 
 
 def _state_of(path: Path) -> tuple[int, int, int] | None:

@@ -9,7 +9,12 @@ from __future__ import annotations
 import json
 import math
 import zipfile
+from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
+
+from fly64tasks.errors import DatasetError, StudyError
+from fly64tasks.study.spec import parse_spec
+from fly64tasks.study.stages import Geometry
 
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Those of numpy. Of others, zipfile unpacks all that it has read, whatever was asked for."""
@@ -24,7 +29,7 @@ def parse_metadata(text: str) -> dict[str, Any]:
     ------
     ValueError
         It is no JSON, no object, nested too deep, holds a number that is not finite or too long,
-        or a key twice.
+        a key twice, or text that is no Unicode.
 
     Examples
     --------
@@ -39,11 +44,63 @@ def parse_metadata(text: str) -> dict[str, Any]:
             parse_int=_whole,
             object_pairs_hook=_once,
         )
+        json.dumps(found, ensure_ascii=False).encode()  # JSON can escape what no text can hold
     except RecursionError:
         raise ValueError("nested too deep") from None
+    except UnicodeEncodeError:
+        raise ValueError("half of a character (a lone surrogate)") from None
     if not isinstance(found, dict):
         raise ValueError(f"JSON {type(found).__name__}")  # noqa: TRY004
     return found
+
+
+def geometry_of(
+    metadata: Mapping[str, Any], otherwise: Geometry, name: str, given: Collection[str] = ()
+) -> Geometry:
+    """Return the physical sizes of a set: its own, and for those that it does not say, others.
+
+    Sizes that a set calls assumed are none of its own where ``otherwise`` has measured ones.
+
+    Parameters
+    ----------
+    metadata : mapping
+        Of the set, with ``geometry`` or without.
+    otherwise : Geometry
+        Of the study or the command line.
+    name : str
+        Of the set, in errors.
+    given : collection of str
+        The sizes of ``otherwise`` that were asked for: the set may say no other ones.
+
+    Raises
+    ------
+    DatasetError
+        The set's geometry can not be used, or says another size than one that is ``given``.
+
+    Examples
+    --------
+    >>> measured = Geometry(pixel_size_m=7e-9, energy_ev=8e3, assumed=False)
+    >>> geometry_of({}, measured, "set.npz") == measured
+    True
+    >>> geometry_of({"geometry": {"pixel_size_m": 5e-9}}, measured, "set.npz").energy_ev
+    8000.0
+    """
+    table = metadata.get("geometry")
+    if table is None or table == {}:
+        return otherwise
+    try:
+        own = parse_spec(Geometry, table, f"{name}: _metadata.geometry")
+    except StudyError as error:
+        raise DatasetError(str(error)) from None
+    if table.get("assumed") and not otherwise.assumed:
+        return otherwise
+    for key in given:
+        if key in table and getattr(own, key) != getattr(otherwise, key):
+            raise DatasetError(
+                f"{name}: _metadata.geometry says {key} {getattr(own, key):g}, asked for is "
+                f"{getattr(otherwise, key):g}; expected one: leave out what is wrong"
+            )
+    return parse_spec(Geometry, {**otherwise.to_dict(), "assumed": True, **table}, name)
 
 
 def _not_finite(text: str) -> NoReturn:

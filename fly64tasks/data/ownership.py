@@ -1,9 +1,12 @@
-"""Which files are ours to write over: those that bear our mark."""
+"""Which files are ours to write over: those with our mark, and what doit's state says we made."""
 
 from __future__ import annotations
 
 import mmap
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from fly64tasks.errors import DatasetError
@@ -13,19 +16,31 @@ WRITER = "fly64tasks"
 Mark = bytes | re.Pattern[bytes]
 """What a file of ours holds, or what it begins with."""
 
-_MARKS = {
+_MARKS: dict[str, Mark] = {
     ".npz": f'"writer": "{WRITER}"'.encode("utf-32-le"),  # in `_metadata`: numpy's text
     ".json": f'"writer": "{WRITER}"'.encode(),
     ".h5": WRITER.encode(),
     ".svg": f"<dc:title>{WRITER}</dc:title>".encode(),
-    ".pdf": f"/Creator ({WRITER})".encode(),
+    ".pdf": re.compile(rf"(?s:.*?)(?:\n%{WRITER}\n|/Creator \({WRITER}\))".encode()),
     ".png": f"Software\0{WRITER}".encode(),
 }
 """What a file of ours holds, by its suffix: near its beginning, so that one cut short has it too.
-Any other file of ours holds our name.
+Any other file of ours holds our name."""
 
-A PDF has it near its end.
-"""
+_recorded: ContextVar[frozenset[Path]] = ContextVar("recorded", default=frozenset())
+
+
+@contextmanager
+def recorded(paths: Iterable[str | Path]) -> Iterator[None]:
+    """Within it, the files at ``paths`` are ours whatever they hold: doit's state says so.
+
+    They may have been cut, emptied or overwritten since, and lost their mark.
+    """
+    token = _recorded.set(frozenset(map(Path, paths)))
+    try:
+        yield
+    finally:
+        _recorded.reset(token)
 
 
 def refuse_foreign(path: Path, mark: Mark | None = None) -> None:
@@ -49,7 +64,7 @@ def refuse_foreign(path: Path, mark: Mark | None = None) -> None:
 
 
 def is_ours(path: Path, mark: Mark | None = None) -> bool:
-    """Return whether a file bears our mark, or is empty: there is nothing to lose then.
+    """Return whether a file bears our mark, is `recorded`, or is empty: there is nothing to lose.
 
     Parameters
     ----------
@@ -58,7 +73,7 @@ def is_ours(path: Path, mark: Mark | None = None) -> bool:
     """
     if not path.is_file():
         return False
-    if path.stat().st_size == 0:
+    if path in _recorded.get() or path.stat().st_size == 0:
         return True
     mark = mark or _MARKS.get(path.suffix, WRITER.encode())
     with (

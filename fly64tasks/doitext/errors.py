@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import sys
+import traceback
 
 _OF_THE_MACHINE = {
     # disks: full, read-only, broken, gone
@@ -41,7 +44,8 @@ def printable_lines(text: object) -> str:
 class TaskError(Exception):
     """A failure whose message says it all: reported in one line, without a traceback.
 
-    Any exception class may join by setting the class attribute ``task_error = True``.
+    Any exception class may join by setting the class attribute ``task_error = True``; one that has
+    ``optional``, a word of ``meta["optional"]``, makes a skip of the failure where that is allowed.
     """
 
     task_error = True
@@ -50,6 +54,24 @@ class TaskError(Exception):
 def is_task_error(error: BaseException) -> bool:
     """Whether `error` is to be reported in one line."""
     return getattr(error, "task_error", False) is True
+
+
+def in_one_line(error: BaseException) -> str:
+    r"""The class of an exception and the first line of what it says.
+
+    What follows is advice, as of CUDA, or detail; the traceback has it.
+
+    Examples
+    --------
+    >>> in_one_line(RuntimeError("CUDA error: out of resources\nCompile with TORCH_USE_CUDA_DSA."))
+    'RuntimeError: CUDA error: out of resources'
+    >>> in_one_line(KeyError("probe")), in_one_line(AssertionError())
+    ("KeyError: 'probe'", 'AssertionError')
+    """
+    parts = traceback.format_exception_only(error)
+    text = next(part for part in parts if not part.startswith(" "))  # a SyntaxError shows its code
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
 
 
 def machine_fault(error: BaseException) -> str | None:
@@ -71,3 +93,23 @@ def machine_fault(error: BaseException) -> str | None:
         return None
     where = "" if error.filename is None else f": {error.filename}"
     return printable(f"{os.strerror(error.errno)}{where}")
+
+
+def reader_gone() -> int:
+    """Return the exit code of a command whose output nobody reads on, and be silent from here.
+
+    As in `doit list | head`: what is still buffered would fail once more at exit.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
+
+
+def exited(error: SystemExit) -> str:
+    """What a call of ``sys.exit`` is, in one printable line: never the end of doit.
+
+    Examples
+    --------
+    >>> exited(SystemExit(0)), exited(SystemExit("no probe"))
+    ('called sys.exit(0)', "called sys.exit('no probe')")
+    """
+    return printable(f"called sys.exit({'' if error.code is None else repr(error.code)})")

@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 _GRACE_S = 3.0
+_LOOK_S = 3.0
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -52,12 +53,55 @@ def adopt_orphans() -> None:
 
 def end_descendants(grace_s: float = _GRACE_S) -> None:
     """End every process below this one: SIGTERM, then SIGKILL for those alive after `grace_s`."""
-    victims = _send(descendants(os.getpid()), signal.SIGTERM)
+    victims = _end(descendants(os.getpid()), grace_s)
+    _send([*victims, *descendants(os.getpid())], signal.SIGKILL)
+
+
+def end_trees(roots: Sequence[int], grace_s: float = _GRACE_S) -> None:
+    """End processes and all below them, those that are stopped (SIGSTOP) too."""
+    _send(_end(trees(roots), grace_s), signal.SIGKILL)
+
+
+def _end(pids: Sequence[int], grace_s: float) -> list[int]:
+    """Send SIGTERM; returns the processes that are alive after `grace_s`."""
+    victims = _send(pids, signal.SIGTERM)
     deadline = time.monotonic() + grace_s
     while victims and time.monotonic() < deadline:
         time.sleep(0.02)
         victims = [pid for pid in victims if _running(pid)]
-    _send([*victims, *descendants(os.getpid())], signal.SIGKILL)
+    return victims
+
+
+def trees(roots: Sequence[int]) -> list[int]:
+    """The process ids `roots` and all below them."""
+    return [pid for root in roots for pid in (root, *descendants(root))]
+
+
+class Frozen:
+    """Kills what stands still: a process that is stopped (SIGSTOP), and not by a debugger (Linux).
+
+    Nothing comes from it, and nothing says so. Its end is noticed by whoever waits for it.
+
+    Parameters
+    ----------
+    seconds : float
+        How long it stood still. Counted in looks: while this process stands still too, as after
+        Ctrl-Z, none is made.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._looks = max(1, round(seconds / _LOOK_S))
+        self._seen: dict[int, int] = {}
+        self._next = 0.0
+
+    def end(self, candidates: Callable[[], Sequence[int]]) -> list[int]:
+        """Look, every 3 s however often it is called; returns the processes that are killed."""
+        if time.monotonic() < self._next:
+            return []
+        self._next = time.monotonic() + _LOOK_S
+        still = [pid for pid in candidates() if _state(pid) == "T"]
+        self._seen = {pid: self._seen.get(pid, 0) + 1 for pid in still}
+        return _send([pid for pid in still if self._seen[pid] > self._looks], signal.SIGKILL)
 
 
 def descendants(root: int) -> list[int]:
@@ -93,6 +137,11 @@ def _stat(entry: Path) -> list[str] | None:
     except OSError:  # gone between the listing and the reading
         return None
     return None if fields[0] == "Z" else fields
+
+
+def _state(pid: int) -> str | None:
+    fields = _stat(Path(f"/proc/{pid}/stat"))
+    return fields[0] if fields else None
 
 
 def _running(pid: int) -> bool:

@@ -9,6 +9,7 @@ is gone. Ctrl-C on a terminal reaches doit alone: the keeper and its child ignor
 
 A worker that is killed while it waits for a task takes the lock of its pool's queue with it: Parsl
 starts another, and none ever gets a task. The keeper ends such a pool, so that another is started.
+What is stopped (SIGSTOP) and stays so is killed, and then is a process that was killed.
 """
 
 from __future__ import annotations
@@ -24,10 +25,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from fly64tasks.doitext.processes import adopt_orphans, end_descendants, tethered
+from fly64tasks.doitext.processes import (
+    Frozen,
+    adopt_orphans,
+    descendants,
+    end_descendants,
+    tethered,
+)
+from fly64tasks.engine.folder import OwnFolder
 
 _POLL_S = 0.1
 _GRACE_S = 2.0
+_FROZEN_S = 20.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,20 +54,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     adopt_orphans()
     try:
         # Sockets of multiprocessing lie in TMPDIR, and those of a killed process stay there.
-        with tempfile.TemporaryDirectory(prefix="fly64-", ignore_cleanup_errors=True) as folder:
+        with OwnFolder(Path(tempfile.gettempdir()), "fly64-") as folder:
             given = dict(item.split("=", 1) for item in options.env)
             child = subprocess.Popen(
                 tethered(options.command),
                 cwd=options.folder,
-                env={**os.environ, "TMPDIR": folder, **given},
+                env={**os.environ, "TMPDIR": str(folder), **given},
             )
             try:
                 workers: set[int] = set()
+                frozen = Frozen(_FROZEN_S)
                 while child.poll() is None and os.getppid() == options.parent:
                     _reap(child.pid)
                     workers, before = _workers(child.pid), workers
                     if any(not busy_mark(folder, pid).exists() for pid in before - workers):
                         break
+                    frozen.end(lambda: descendants(os.getpid()))
                     time.sleep(_POLL_S)
             finally:
                 for signum in (signal.SIGTERM, signal.SIGHUP):
@@ -73,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if code >= 0 else 128 - code
 
 
-def busy_mark(folder: str, pid: int) -> Path:
+def busy_mark(folder: str | Path, pid: int) -> Path:
     """Return the file that is there while worker `pid` has a task."""
     return Path(folder, f"busy-{pid}")
 

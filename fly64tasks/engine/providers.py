@@ -16,6 +16,7 @@ from parsl.launchers.base import Launcher
 from parsl.providers import PBSProProvider, SlurmProvider
 from parsl.providers.base import ExecutionProvider
 
+from fly64tasks.doitext.processes import end_trees
 from fly64tasks.engine.spec import EngineSpec
 from fly64tasks.errors import EngineError
 
@@ -67,13 +68,9 @@ class ChildProvider(ExecutionProvider):
     def cancel(self, job_ids: Sequence[object]) -> Sequence[bool]:
         """End pools, and wait until they have ended."""
         processes = [self.resources[job] for job in job_ids]
+        end_trees([process.pid for process in processes if process.poll() is None], _STOP_S)
         for process in processes:
-            process.terminate()
-        for process in processes:
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.wait()
         return [True] * len(processes)
 
 

@@ -59,8 +59,8 @@ class EngineSpec(Spec, frozen=True):
         This machine as the workers' nodes reach it: a network interface (``bond0``), a host name or
         an IP address; by default what its name resolves to.
     run_dir : str, optional
-        A folder that all nodes see, for job scripts, keys and logs; by default a hidden one beside
-        the state file. It is emptied when the run ends.
+        A folder that all nodes see, in which the run makes one of its own for job scripts, keys and
+        logs, removed when it ends; by default a hidden one beside the state file.
     retries : int
         How often the task of a lost worker is tried again, 10 times at most; what a task raises is
         never tried again.

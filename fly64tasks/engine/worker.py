@@ -8,11 +8,13 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from fly64tasks.doitext.errors import exited
 from fly64tasks.doitext.processes import die_with_parent
 from fly64tasks.doitext.running.signals import asked_elsewhere
 from fly64tasks.engine.events import said_in, telling
 from fly64tasks.engine.keeper import busy_mark
 from fly64tasks.engine.machine import visible_gpus
+from fly64tasks.errors import EngineError
 
 T = TypeVar("T")
 
@@ -42,6 +44,8 @@ def call(
     try:
         with telling(events) as tell, asked_elsewhere(lambda: said_in(stop)):
             return fn(*args, **kwargs, **({"on_event": tell} if told else {}))
+    except SystemExit as error:  # would end the worker
+        raise EngineError(exited(error)) from None
     finally:
         busy.unlink()
 

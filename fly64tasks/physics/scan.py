@@ -66,13 +66,14 @@ class Canvas:
 
 
 def canvas_of(
-    positions_px: FloatArray, frame_size_px: int, object_shape: tuple[int, int], name: str
+    positions_px: FloatArray, frame_size_px: int, object_shape: tuple[int, int] | None, name: str
 ) -> Canvas:
     """Return the canvas of a scan; refuse positions that can not be meant.
 
     The positions are taken to be in the object's frame where the patch at their median lies inside
     the object; then every patch has to. Otherwise (a scan centred on zero, positions in [0, 1)) the
-    canvas is sized from the scan. Medians, because one stray position must not decide.
+    canvas is sized from the scan, as where ``object_shape`` is None. Medians, because one stray
+    position must not decide.
 
     Raises
     ------
@@ -94,9 +95,9 @@ def canvas_of(
             f"nearest neighbour, expected at most {ISOLATION_LIMIT} frames of {frame_size_px} px: "
             "xcoords and ycoords are in pixels of the object; remove or mend it"
         )
-    inside = patches_inside(positions_px, frame_size_px, object_shape)
     median = np.median(positions_px, axis=0, keepdims=True)
-    if patches_inside(median, frame_size_px, object_shape)[0]:
+    if object_shape and patches_inside(median, frame_size_px, object_shape)[0]:
+        inside = patches_inside(positions_px, frame_size_px, object_shape)
         if not inside.all():
             outside = np.flatnonzero(~inside)
             y, x = positions_px[outside[0]]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from fly64tasks.errors import DatasetError
+from fly64tasks.errors import TooFewFrames
 from fly64tasks.study.stages import ViewSpec
 
 FloatArray = NDArray[np.float64]
@@ -53,16 +53,14 @@ def select_view(
 
     Raises
     ------
-    DatasetError
+    TooFewFrames
         Too few frames pass; the message gives the counts and the spacing.
     """
     spacing = spec.spacing_px(frame_size_px)
     thinning = thin(positions_px, spacing)
     if len(thinning.kept) < spec.min_positions:
-        raise DatasetError(
+        raise TooFewFrames(
             f"{name}: view {spec.view!r} keeps {len(thinning.kept)} of {len(positions_px)} "
-            f"positions at a minimum spacing of {spacing:g} px (overlap {spec.overlap:g}), "
-            f"expected at least {spec.min_positions} (min_positions); raise the overlap or scan "
-            "a wider area"
+            f"positions at {spacing:g} px, expected at least {spec.min_positions} (min_positions)"
         )
     return thinning

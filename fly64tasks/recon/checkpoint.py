@@ -85,6 +85,7 @@ class Checkpoints:
         run = {
             "input_sha256": record["input"]["sha256"],
             "spec": record["spec"],
+            **({"data": record["data"]} if "data" in record else {}),
             "versions": record["versions"],
             "device": record["device"]["name"].partition(":")[0],
         }

@@ -6,25 +6,30 @@ Checks come first and cost no import of torch; results are written last, each wh
 from __future__ import annotations
 
 import contextlib
+import logging
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from fly64tasks.data import lineage
+from fly64tasks.data.frames import Kind
 from fly64tasks.data.lineage import AskedSet
 from fly64tasks.errors import ReconstructionError, failure_of
-from fly64tasks.recon import files, fit, record
+from fly64tasks.recon import doubts, files, fit, record
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.recon.runlog import logging_to
-from fly64tasks.recon.start import read_start
-from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
+from fly64tasks.recon.start import Start, read_start
+from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec, runner_command
+from fly64tasks.study.stages import ASSUMED, Geometry
 
 if TYPE_CHECKING:
     from fly64tasks.recon.checkpoint import Checkpoints
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -32,7 +37,10 @@ def run(
     output_dir: Path,
     spec: ReconSpec,
     *,
+    diffraction: Kind = "auto",
     device: str = "auto",
+    geometry: Geometry = ASSUMED,
+    given: Collection[str] = (),
     on_epoch: EpochCallback = lambda epoch, num_epochs, loss: None,
     checkpoint: CheckpointSpec | None = None,
     other_checkpoint: Literal["refuse", "discard"] = "refuse",
@@ -47,10 +55,19 @@ def run(
     result. A run that is cut off, or that the machine fails, goes on from its ``checkpoint.pt``, to
     the same bytes.
 
+    What is to be doubted of the set or the result is a warning: in ``run.json``, in the log, and on
+    stderr where nobody else listens to our log.
+
     Parameters
     ----------
+    diffraction : str
+        Whether the set holds ``amplitude`` or ``intensity``; ``auto`` finds out.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:i``; never part of what makes a result stale.
+    geometry : Geometry
+        Physical sizes where the set says none; no pixel of a result depends on them.
+    given : collection of str
+        Which of them were asked for: a set that says other ones is refused.
     on_epoch : callable
         Called after each epoch with its number, their total and the loss.
     checkpoint : CheckpointSpec, optional
@@ -82,7 +99,7 @@ def run(
     """
     spec = spec.resolved()
     with lineage.unchanged(input_npz):
-        start = read_start(input_npz, spec, asked)
+        start = read_start(input_npz, spec, geometry, given, diffraction, asked)
         sha256 = lineage.digest(input_npz)
     files.refuse_foreign_files(output_dir)
 
@@ -93,7 +110,8 @@ def run(
 
     files.load_writers()
     where = devices.resolve(device)
-    of_run = record.begun(input_npz, sha256, start, spec, where, devices.hardware_name(where))
+    hardware = devices.hardware_name(where)
+    of_run = record.begun(input_npz, sha256, start, spec, where, hardware, diffraction)
     checkpoints = Checkpoints.of_run(
         of_run, output_dir / files.CHECKPOINT, checkpoint or CheckpointSpec(), why_stop
     )
@@ -105,11 +123,15 @@ def run(
         losses[epoch - 1 :] = [loss]
         on_epoch(epoch, spec.most_epochs, loss)
 
-    with stages.ONE_AT_A_TIME, _recorded(input_npz, output_dir, of_run, losses, checkpoints):
-        with logging_to(output_dir / files.LOG, append=checkpoints.reached is not None):
-            result = stages.reconstruct(
-                start, spec, device=where, on_epoch=keep, checkpoints=checkpoints
-            )
+    command = runner_command(
+        input_npz, output_dir, spec, device, diffraction=diffraction, geometry=geometry
+    )
+    recorded = _recorded(input_npz, output_dir, of_run, losses, checkpoints, command)
+    with stages.ONE_AT_A_TIME, recorded:
+        _log_of_set(start, input_npz)
+        result = stages.reconstruct(
+            start, spec, device=where, on_epoch=keep, checkpoints=checkpoints
+        )
         of_run["scale"] = start.scale.said(result.factor)
         of_run["converged"] = result.converged
         of_run["ptychi_options"] = result.options
@@ -118,9 +140,24 @@ def run(
             fit.predicted_amplitude(result.probe, result.obj, start.positions_px),
             start.frames,
             counts=start.scale.counts,
+            mask=start.mask,
         )
+        thinned = "overlap_view" in start.said_of_the_set
+        ended = (start.scale, result.converged, len(result.loss))
+        for doubt in doubts.of_result(of_run["fit"], *ended, thinned=thinned):
+            logger.warning("%s: %s", input_npz, doubt)
+            of_run["warnings"].append(doubt)
         files.write_results(output_dir, files.Finished(input_npz, start, result, of_run))
     return of_run
+
+
+def _log_of_set(start: Start, input_npz: Path) -> None:
+    """Log what the set's amplitudes were taken from, and what is to be doubted of it."""
+    taken_from = start.said_of_the_set.get("diffraction_from")
+    if taken_from:
+        logger.info("%s: %s", input_npz, taken_from)
+    for doubt in start.warnings:
+        logger.warning("%s: %s", input_npz, doubt)
 
 
 @contextlib.contextmanager
@@ -130,8 +167,9 @@ def _recorded(
     of_run: dict[str, Any],
     losses: Sequence[float],
     checkpoints: Checkpoints,
+    command: Sequence[str],
 ) -> Iterator[None]:
-    """Make the folder for a run, and say there how the run ended, however it did."""
+    """Make the folder for a run, and say there what it is and how it ended, however it did."""
     from fly64tasks.recon.ptychi import memory
 
     began = time.perf_counter()
@@ -147,19 +185,28 @@ def _recorded(
             of_run["loss"] = {"first": losses[0], "last": losses[-1], "epochs": len(losses)}
         files.write_records(output_dir, losses, of_run)
 
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        files.remove_results(output_dir)
-        yield
-        note(state="done", exit_code=0)
-        checkpoints.remove()
-    except BaseException as error:
-        failure = failure_of(error, input_npz, output_dir / files.LOG)
-        with contextlib.suppress(OSError):  # where it fails, `failure` says why
+    log = output_dir / files.LOG
+    with contextlib.ExitStack() as stack:
+        say: Callable[[str], None] = lambda line: None  # noqa: E731
+        try:
+            output_dir.mkdir(parents=True, exist_ok=True)
             files.remove_results(output_dir)
-            if isinstance(failure, ReconstructionError):  # it would only fail again
-                checkpoints.remove()
-            note(**record.ended(failure))
-        if failure is error:
-            raise
-        raise failure from None
+            say = stack.enter_context(logging_to(log, append=checkpoints.reached is not None))
+            for line in record.head(of_run, command):
+                say(line)
+            yield
+            note(state="done", exit_code=0)
+            say(record.outcome(of_run))
+            checkpoints.remove()
+        except BaseException as error:
+            failure = failure_of(error, input_npz, log)
+            ended = record.ended(failure)
+            with contextlib.suppress(OSError):  # where it fails, `failure` says why
+                files.remove_results(output_dir)
+                if isinstance(failure, ReconstructionError):  # it would only fail again
+                    checkpoints.remove()
+                note(**ended)
+            say(record.outcome({**of_run, **ended}))
+            if failure is error:
+                raise
+            raise failure from None

@@ -69,6 +69,7 @@ def said_of_fit(
     frames: NDArray[np.integer],
     *,
     counts: bool,
+    mask: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Return what is said of a fit, JSON-ready.
 
@@ -82,6 +83,8 @@ def said_of_fit(
         What each frame's index is in its set.
     counts : bool
         Whether these are counts: where they are not, there is no chi2.
+    mask : (N, N) or (n, N, N) bool, optional
+        Pixels that count; all unless given.
 
     Returns
     -------
@@ -92,8 +95,9 @@ def said_of_fit(
     if not counts:
         nothing = dict.fromkeys(("worst_frame", "worst_pixel"))
         return {"chi2": None, "fits": None, "words": NO_COUNTS, **nothing}
-    fit = fit_to_counts(diffraction_amplitude, predicted)
-    counts_per_pixel = float(np.square(diffraction_amplitude, dtype=float).mean())
+    fit = fit_to_counts(diffraction_amplitude, predicted, mask)
+    share = 1.0 if mask is None else float(mask.mean())
+    counts_per_pixel = float(np.square(diffraction_amplitude, dtype=float).mean()) / share
     fits, words = verdict(fit.chi2, counts_per_pixel, diffraction_amplitude[0].size)
     frame, pixel = fit.worst_frame, fit.worst_pixel
     of_frame, of_pixel = float(fit.of_frames[frame]), float(fit.of_pixels[pixel])

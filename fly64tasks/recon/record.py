@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
+import shlex
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fly64tasks.data.frames import Kind
 from fly64tasks.data.ownership import WRITER
+from fly64tasks.doitext.errors import in_one_line, printable
 from fly64tasks.errors import Fly64Error, StoppedEarly
 from fly64tasks.recon.start import Start
 from fly64tasks.study.recon_settings import ReconSpec
@@ -17,9 +22,18 @@ PACKAGES = ("fly64tasks", "ptychi", "torch", "numpy")
 
 
 def begun(
-    input_npz: Path, sha256: str, start: Start, spec: ReconSpec, device: str, hardware: str
+    input_npz: Path,
+    sha256: str,
+    start: Start,
+    spec: ReconSpec,
+    device: str,
+    hardware: str,
+    diffraction: Kind = "auto",
 ) -> dict[str, Any]:
-    """Return what is known of a run before it starts; ``sha256`` is that of its input."""
+    """Return what is known of a run before it starts.
+
+    ``sha256`` is that of its input; ``diffraction`` what that was said to hold, if it was.
+    """
     return {
         "writer": WRITER,
         "stage": "recon",
@@ -28,6 +42,7 @@ def begun(
         "reason": None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "spec": spec.to_dict(),
+        **({} if diffraction == "auto" else {"data": {"diffraction": diffraction}}),
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},
@@ -44,6 +59,7 @@ def begun(
             "frame_of_reference": start.canvas.frame,
             "comparable_truth": start.simulated and start.canvas.frame == "object",
             "truth_seeded": start.truth_seeded,
+            **({"left_out_frames": list(start.left_out)} if start.left_out else {}),
         },
         "set": {
             "simulated": start.simulated,
@@ -51,21 +67,50 @@ def begun(
             **start.said_of_the_set,
         },
         "device": {"name": device, "hardware": hardware},
+        "warnings": list(start.warnings),
     }
+
+
+def head(record: dict[str, Any], command: Sequence[str]) -> list[str]:
+    """Return the lines with which the log of a run begins."""
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    device = record["device"]
+    begun = [
+        f"command: {shlex.join(command)}",
+        f"settings: {json.dumps(record['spec'])}",
+        f"versions: {versions}",
+        f"input: {record['input']['path']} (SHA-256 {record['input']['sha256']}), "
+        f"{record['start']['n_frames']} of {record['start']['n_frames_in_set']} frames",
+        f"device: {device['name']} ({device['hardware']})",
+    ]
+    if record["resumed_after_epoch"] is not None:
+        begun.append(f"goes on after epoch {record['resumed_after_epoch']}")
+    return [printable(line) for line in begun]
+
+
+def outcome(record: dict[str, Any]) -> str:
+    """Return the line with which the log of a run ends."""
+    loss, said = record.get("loss"), record["reason"]
+    when = f"after epoch {loss['epochs']}" if loss else "before the first epoch"
+    if loss and record["state"] == "done":
+        said = f"loss {loss['last']:.4g}"
+    return f"{record['state']} {when}, exit code {record['exit_code']}: {said}"
 
 
 def ended(failure: BaseException) -> dict[str, Any]:
     """Return what is said of a run that did not end well."""
+    match failure:
+        case KeyboardInterrupt():
+            exit_code, reason = getattr(failure, "exit_code", 130), str(failure) or "interrupted"
+        case Fly64Error():
+            exit_code, reason = failure.exit_code, str(failure)
+        case _:
+            exit_code, reason = 1, in_one_line(failure)
     cut_off = isinstance(failure, (KeyboardInterrupt, StoppedEarly))
-    if isinstance(failure, KeyboardInterrupt):
-        exit_code, otherwise = getattr(failure, "exit_code", 130), "interrupted"
-    else:
-        exit_code = failure.exit_code if isinstance(failure, Fly64Error) else 1
-        otherwise = type(failure).__name__
     return {
         "state": "interrupted" if cut_off else "failed",
         "exit_code": exit_code,
-        "reason": str(failure) or otherwise,
+        "reason": printable(reason),
     }
 
 

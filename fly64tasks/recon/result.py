@@ -13,14 +13,15 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from fly64tasks.data.archive import Archive, write_npz
+from fly64tasks.data.frames import Kind
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.errors import DatasetError
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.stages import Geometry
 
-_REPEATED = ("stage", "spec", "versions", "input", "start", "set")
-"""What its metadata repeat of ``run.json``."""
+_REPEATED = ("stage", "spec", "data", "versions", "input", "start", "set")
+"""What its metadata repeat of ``run.json``, where it is there."""
 
 
 class _Input(Struct):
@@ -31,6 +32,12 @@ class _Input(Struct):
 class _Start(Struct):
     frame_of_reference: str
     truth_seeded: bool
+    canvas_origin_px: tuple[float, float] = (0.0, 0.0)
+    left_out_frames: tuple[int, ...] = ()
+
+
+class _Data(Struct):
+    diffraction: Kind = "auto"
 
 
 class _Set(Struct):
@@ -45,6 +52,7 @@ class _Made(Struct):
     input: _Input
     start: _Start
     set: _Set
+    data: _Data | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,17 @@ class Reconstructed:
     def spec(self) -> ReconSpec:
         """Return the settings that it was made with."""
         return parse_spec(ReconSpec, self.metadata["spec"], self.name)
+
+    @property
+    def diffraction(self) -> Kind:
+        """Return what the diffraction of its set was said to be."""
+        said: Kind = self.metadata.get("data", {}).get("diffraction", "auto")
+        return said
+
+    @property
+    def left_out_frames(self) -> tuple[int, ...]:
+        """Return the frames of its set that were not used, as they hold no photons."""
+        return tuple(self.metadata["start"].get("left_out_frames", ()))
 
     @property
     def geometry(self) -> Geometry:
@@ -157,5 +176,5 @@ def write_reconstruction(
     write_npz(
         path,
         {"object": obj, "probe": probe, "positions_px": positions_px, "loss": np.array(loss)},
-        {key: record[key] for key in _REPEATED},
+        {key: record[key] for key in _REPEATED if key in record},
     )

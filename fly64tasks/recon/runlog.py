@@ -1,4 +1,6 @@
-"""The log of a run: the records and warnings of one thread, in a file of bounded size."""
+"""The log of a run: what is said of it, and the records and warnings of its thread, in a file of
+bounded size.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,11 @@ import logging
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 from fly64tasks.data.ownership import is_ours
 
@@ -25,8 +28,12 @@ _OUR_HEAD = re.compile(_LINE.format(_OURS).encode())
 
 
 @contextlib.contextmanager
-def logging_to(path: Path, *, append: bool, limit_bytes: int = LIMIT_BYTES) -> Iterator[None]:
+def logging_to(
+    path: Path, *, append: bool, limit_bytes: int = LIMIT_BYTES
+) -> Iterator[Callable[[str], None]]:
     """Send this thread's log records and warnings to a file, and to it alone.
+
+    Yields ``say(line)``, which writes a line of ours there.
 
     A file that would grow over ``limit_bytes`` becomes ``<path>.1``, in place of a former one. One
     that does not begin in our name is never begun anew, but appended to. A log that can not be
@@ -42,30 +49,41 @@ def logging_to(path: Path, *, append: bool, limit_bytes: int = LIMIT_BYTES) -> I
     if path.is_symlink() or (not append and is_ours(path, _OUR_HEAD)):
         path.unlink()  # a link would have us write to where it leads
     root, ours, ptychi = map(logging.getLogger, ("", _OURS, "ptychi"))
-    shown = logging.lastResort if not ours.hasHandlers() else None
+    shown = None if ours.hasHandlers() else logging.StreamHandler()
     handler = _Bounded(path, maxBytes=limit_bytes, backupCount=1, encoding="utf-8")
     handler.setFormatter(_FORMAT)
     handler.addFilter(lambda record: record.thread == thread)
-    level = ptychi.level
-    ptychi.setLevel(logging.INFO)
+    levels = {logger: logger.level for logger in (ours, ptychi)}
+    for logger in levels:
+        logger.setLevel(logging.INFO)
     # pty-chi draws its own progress bar where this logger's level is below WARNING.
     logging.getLogger("ptychi.reconstructors.base").setLevel(logging.WARNING)
     root.addHandler(handler)
     if shown:
+        shown.setLevel(logging.WARNING)
+        shown.setFormatter(logging.Formatter("warning: %(message)s"))
         ours.addHandler(shown)
+
+    def say(line: str) -> None:
+        of_ours = {"name": ours.name, "levelname": "INFO", "levelno": logging.INFO}
+        handler.handle(logging.makeLogRecord({**of_ours, "msg": line}))
+
+    def warn(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        ptychi.warning("%s: %s", category.__name__, message)
+
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings():
             warnings.simplefilter("default")
-            yield
+            warnings.showwarning = warn
+            yield say
     finally:
-        for warning in caught:
-            ptychi.warning("%s: %s", warning.category.__name__, warning.message)
         if shown:
             ours.removeHandler(shown)
         root.removeHandler(handler)
         with contextlib.suppress(OSError):
             handler.close()
-        ptychi.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 class _Bounded(RotatingFileHandler):

@@ -19,6 +19,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fly64tasks.physics import optics
+
 ASSUMED_PHOTONS_PER_FRAME = 1e5
 """Mean frame of a set that is not counts, as pty-chi is given it."""
 
@@ -54,7 +56,12 @@ class Scale:
     frame_size_px: int
 
     @classmethod
-    def of(cls, intensity: NDArray[np.float64], probe: NDArray[np.complexfloating]) -> Scale:
+    def of(
+        cls,
+        intensity: NDArray[np.float64],
+        probe: NDArray[np.complexfloating],
+        mask: NDArray[np.bool_] | None = None,
+    ) -> Scale:
         """Return the scale of a set.
 
         Parameters
@@ -63,9 +70,12 @@ class Scale:
             Diffraction intensity as the set has it.
         probe : (modes, N, N) complex
             The set's own.
+        mask : (N, N) or (n, N, N) bool, optional
+            Pixels that count: the photons of a mean frame are then those that the probe's far
+            field puts on all pixels, where it puts those found on these.
         """
         counts = holds_counts(intensity)
-        mean = float(intensity.sum(axis=(1, 2)).mean())
+        mean = float(intensity.sum(axis=(1, 2)).mean()) / _share_seen(probe, mask)
         factor = 1.0 if counts else ASSUMED_PHOTONS_PER_FRAME / mean
         held = _power(probe)
         in_photons = mean <= held <= MOST_ABSORBED * mean
@@ -114,6 +124,15 @@ class Scale:
             "object_multiplied_by": 1 / factor,
             "probe_multiplied_by": factor,
         }
+
+
+def _share_seen(probe: NDArray[np.complexfloating], mask: NDArray[np.bool_] | None) -> float:
+    """Return the share of the probe's far field that falls on pixels that count, 1 % at least."""
+    if mask is None:
+        return 1.0
+    pattern = optics.diffraction_intensity(probe.astype(complex))
+    valid = mask if mask.ndim == 2 else mask.mean(axis=0)
+    return max(float((pattern * valid).sum() / pattern.sum()), 0.01)
 
 
 def _power(probe: NDArray[np.complexfloating]) -> float:

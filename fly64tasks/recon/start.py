@@ -1,11 +1,12 @@
 """What a reconstruction starts from: frames, canvas, intensity in counts, first object and probe.
 
-The truth never enters here: of ``objectGuess`` only the shape is used, unless ``object_init`` asks
-for it by name.
+The truth never enters here: of ``objectGuess`` only the shape is used, and that in simulated sets
+alone, unless ``object_init`` asks for it by name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.frames import Kind
 from fly64tasks.data.lineage import AskedSet
+from fly64tasks.data.metadata import geometry_of
 from fly64tasks.data.readers import read_dataset
-from fly64tasks.errors import DatasetError, StudyError
+from fly64tasks.errors import DatasetError
 from fly64tasks.physics.scan import Canvas, canvas_of
+from fly64tasks.recon import doubts
 from fly64tasks.recon.scale import Scale
 from fly64tasks.study.recon_settings import ReconSpec
-from fly64tasks.study.spec import parse_spec
-from fly64tasks.study.stages import Geometry
+from fly64tasks.study.stages import ASSUMED, Geometry
 
 _SAID_OF_THE_SET = (
     "dose_photons_per_frame",
@@ -51,7 +54,9 @@ class Start:
         Frames of the set that are used, ascending.
     scale : Scale
     geometry : Geometry
-        As the set's metadata has it, else the assumed one.
+        As the set's metadata has it, else as the study or the command line, else assumed.
+    mask : (N, N) or (n, N, N) bool or None
+        Pixels that count, of every frame or of each; None where all do.
     n_frames_in_set : int
     simulated : bool
         Whether the set's object is the truth that it was simulated from.
@@ -59,6 +64,10 @@ class Start:
         Whether the object starts from the truth that it would be scored against.
     said_of_the_set : dict
         What else its metadata say that a record repeats.
+    left_out : tuple of int
+        Frames of the set that hold no photons, and are not used.
+    warnings : tuple of str
+        What is to be doubted of the set.
     """
 
     intensity: NDArray[np.float32]
@@ -69,13 +78,23 @@ class Start:
     frames: NDArray[np.integer]
     scale: Scale
     geometry: Geometry
+    mask: NDArray[np.bool_] | None
     n_frames_in_set: int
     simulated: bool
     truth_seeded: bool
     said_of_the_set: dict[str, Any]
+    left_out: tuple[int, ...]
+    warnings: tuple[str, ...]
 
 
-def read_start(path: Path, spec: ReconSpec, asked: AskedSet | None = None) -> Start:
+def read_start(
+    path: Path,
+    spec: ReconSpec,
+    geometry: Geometry = ASSUMED,
+    given: Collection[str] = (),
+    diffraction: Kind = "auto",
+    asked: AskedSet | None = None,
+) -> Start:
     """Read a set and return the start of its reconstruction; raises as reading and `start_of`.
 
     Parameters
@@ -83,14 +102,24 @@ def read_start(path: Path, spec: ReconSpec, asked: AskedSet | None = None) -> St
     asked : AskedSet, optional
         What it is to be made from; a set that says anything else is refused.
     """
-    dataset = read_dataset(path)
+    guess = spec.object_init == "guess"
+    dataset = read_dataset(path, diffraction=diffraction, obj=guess, extras=False)
     if asked is not None:
         asked.refuse_other(dataset.metadata, path)
-    return start_of(dataset, spec, str(path))
+    return start_of(dataset, spec, str(path), geometry, given)
 
 
-def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
+def start_of(
+    dataset: PtychoDataset,
+    spec: ReconSpec,
+    name: str,
+    geometry: Geometry = ASSUMED,
+    given: Collection[str] = (),
+) -> Start:
     """Return the start of a reconstruction; ``name`` names the set in errors.
+
+    ``geometry`` and ``given`` are what `fly64tasks.data.metadata.geometry_of` takes: the physical
+    sizes where the set says none.
 
     Raises
     ------
@@ -98,14 +127,24 @@ def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
         The scan or the geometry can not be used, or the frames chosen are dark.
     """
     size = dataset.frame_size_px
-    shape = dataset.object_guess.shape
-    canvas = canvas_of(dataset.positions_px, size, (shape[0], shape[1]), name)
-    frames = choose_frames(len(dataset.positions_px), spec)
+    geometry = geometry_of(dataset.metadata, geometry, name, given)
+    doubts.refuse_scan(dataset, geometry, name)
+    canvas = canvas_of(dataset.positions_px, size, _shape_of_frame(dataset, spec), name)
+    statistics = doubts.Statistics.of(dataset)
+    left_out = tuple(int(frame) for frame in np.flatnonzero(statistics.empty))
+    frames = choose_frames(len(dataset.positions_px), spec, left_out)
     chosen = dataset.select(frames)
     intensity = chosen.diffraction_amplitude.astype(np.float64) ** 2
     if not intensity.any():
         raise DatasetError(f"{name}: the {len(frames)} chosen frames are dark, expected photons")
-    scale = Scale.of(intensity, dataset.probe_guess)
+    scale = Scale.of(intensity, dataset.probe_guess, chosen.mask)
+    warnings = (
+        *dataset.warnings,
+        *doubts.of_scan(dataset, geometry),
+        *doubts.of_frames(dataset, statistics, scale),
+        *doubts.of_probe(dataset, scale),
+        *doubts.of_truth(dataset),
+    )
     return Start(
         intensity=(intensity * scale.intensity).astype(np.float32),
         positions_px=chosen.positions_px + np.array(canvas.origin_px),
@@ -114,28 +153,57 @@ def start_of(dataset: PtychoDataset, spec: ReconSpec, name: str) -> Start:
         canvas=canvas,
         frames=frames,
         scale=scale,
-        geometry=_geometry(dataset, name),
+        geometry=geometry,
+        mask=chosen.mask,
         n_frames_in_set=len(dataset.positions_px),
         simulated=dataset.is_simulated,
         truth_seeded=spec.object_init == "guess" and dataset.is_simulated,
-        said_of_the_set={
-            key: dataset.metadata[key] for key in _SAID_OF_THE_SET if key in dataset.metadata
-        },
+        said_of_the_set=_said_of(dataset),
+        left_out=left_out,
+        warnings=warnings,
     )
 
 
-def choose_frames(n: int, spec: ReconSpec) -> NDArray[np.integer]:
-    """Return the frames to use: at most ``n_images``, drawn without replacement, ascending."""
-    if spec.n_images is None or spec.n_images >= n:
-        return np.arange(n)
-    rng = np.random.default_rng(spec.subsampling_seed)
-    return np.sort(rng.choice(n, spec.n_images, replace=False))
+def choose_frames(n: int, spec: ReconSpec, left_out: Sequence[int] = ()) -> NDArray[np.integer]:
+    """Return the frames to use: at most ``n_images``, drawn without replacement, ascending.
+
+    Parameters
+    ----------
+    left_out : sequence of int
+        Frames that are not used, drawn or not.
+    """
+    frames: NDArray[np.integer] = np.arange(n)
+    if spec.n_images is not None and spec.n_images < n:
+        rng = np.random.default_rng(spec.subsampling_seed)
+        frames = np.sort(rng.choice(n, spec.n_images, replace=False))
+    return frames[~np.isin(frames, left_out)] if len(left_out) else frames
+
+
+def _shape_of_frame(dataset: PtychoDataset, spec: ReconSpec) -> tuple[int, int] | None:
+    """Return the shape of the set's object where the result is to lie in its frame."""
+    obj = dataset.object_guess
+    if obj is None or not (dataset.is_simulated or spec.object_init == "guess"):
+        return None
+    return obj.shape[0], obj.shape[1]
+
+
+def _said_of(dataset: PtychoDataset) -> dict[str, Any]:
+    said = {key: dataset.metadata[key] for key in _SAID_OF_THE_SET if key in dataset.metadata}
+    if dataset.diffraction_from is not None:
+        said["diffraction_from"] = dataset.diffraction_from
+    if dataset.mask is not None:
+        said["masked_share"] = float(1 - dataset.mask.mean())
+    return said
 
 
 def _first_object(
     dataset: PtychoDataset, spec: ReconSpec, canvas: Canvas, name: str
 ) -> NDArray[np.complex64]:
     if spec.object_init == "guess":
+        if dataset.object_guess is None:
+            raise DatasetError(
+                f"{name}: object_init 'guess' needs objectGuess, found none; use object_init 'ones'"
+            )
         if canvas.frame != "object":
             raise DatasetError(
                 f"{name}: object_init 'guess' needs positions in the frame of objectGuess, found a "
@@ -148,11 +216,3 @@ def _first_object(
         noise = rng.standard_normal((2, *canvas.shape))
         first += (0.01 * (noise[0] + 1j * noise[1])).astype(np.complex64)
     return first
-
-
-def _geometry(dataset: PtychoDataset, name: str) -> Geometry:
-    table = dataset.metadata.get("geometry", {})
-    try:
-        return parse_spec(Geometry, table, f"{name}: _metadata.geometry")
-    except StudyError as error:
-        raise DatasetError(str(error)) from None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fly64tasks.report.results import Job
-from fly64tasks.report.wording import HARD_SPACE, NONE, dose_text, listed, quantity_text
+from fly64tasks.report.wording import ASSUMED, HARD_SPACE, NONE, dose_text, listed, quantity_text
 from fly64tasks.study.cases import BASELINE
 from fly64tasks.study.study import Study
 
@@ -24,6 +24,8 @@ class Exposure:
         Of all frames: incident ones where ``are`` says so, else detected ones.
     photons_per_px, photons_per_nm2 : float
         Over the illuminated region.
+    assumed : bool
+        Whether the nm are of an assumed pixel size.
     spacing_diameters : float
         Mean distance to the nearest frame, over the probe's diameter.
     disc_overlap : float
@@ -35,6 +37,7 @@ class Exposure:
     are: str | None
     photons_per_px: float | None
     photons_per_nm2: float | None
+    assumed: bool
     spacing_diameters: float | None
     disc_overlap: float | None
 
@@ -52,7 +55,8 @@ class Exposure:
         """Return photons in all and over the region, as a tile has them; empty if not known."""
         if self.photons_total is None:
             return []
-        density = ((self.photons_per_px, "/px"), (self.photons_per_nm2, "/nm²"))
+        per_nm2 = f"/nm² {ASSUMED}" if self.assumed else "/nm²"
+        density = ((self.photons_per_px, "/px"), (self.photons_per_nm2, per_nm2))
         texts = [f"{quantity_text(value)}{HARD_SPACE}{unit}" for value, unit in density if value]
         kind = " detected" if self.are == "detected" else ""
         total = f"{quantity_text(self.photons_total)}{HARD_SPACE}photons{kind}"
@@ -78,6 +82,7 @@ def exposure_of(job: Job) -> Exposure:
         are=are if isinstance(are, str) else None,
         photons_per_px=per_px,
         photons_per_nm2=per_px / (size_m * 1e9) ** 2 if per_px is not None and size_m else None,
+        assumed=job.geometry_assumed,
         spacing_diameters=_number(table, "nearest_spacing_diameters"),
         disc_overlap=_number(table, "nearest_disc_overlap"),
     )

@@ -10,7 +10,7 @@ FIGURE_NAMES = ("error_versus_dose", "resolution_versus_dose", "frc_curves", "re
 FIGURE_FORMATS = ("svg", "pdf")
 PAGE_MARK = f'<meta name="generator" content="{WRITER}">'
 MARKDOWN_MARK = f"<!-- {WRITER} -->"
-"""What a ``summary.md`` of ours ends with; Markdown does not show it."""
+"""What a ``summary.md`` of ours begins with; Markdown does not show it."""
 CSV_COLUMNS = (
     "case",
     "dose",

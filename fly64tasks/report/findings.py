@@ -19,6 +19,12 @@ from fly64tasks.study.cases import SPLITS
 RESOLUTION = scorecard.metric("frc_halfbit_period_nm")
 """The resolution that curves and sentences show."""
 
+SAY_THE_TRUTH = (
+    "Where the sets' own objectGuess is the truth, as in sets that were simulated elsewhere, say "
+    'so in the study, [data] truth = "objectGuess", and run doit again: that scores, and '
+    "reconstructs nothing."
+)
+
 _NAMED = 6
 
 
@@ -67,7 +73,7 @@ def headline(jobs: Sequence[Job]) -> list[str]:
         In the order of the study's cases.
     """
     scored = [job for job in jobs if job.scores is not None]
-    sentences = [_coverage(jobs, scored)]
+    sentences = [_coverage(jobs, scored), *_warned(jobs)]
     metric = main_metric(jobs)
     if all(job.value(metric) is None for job in scored):
         return sentences
@@ -75,7 +81,7 @@ def headline(jobs: Sequence[Job]) -> list[str]:
         sentences += _misfits(scored)
         sentences.append(
             f"No set has a truth to compare with, so that only the {in_sentence(metric.label)}, "
-            f"a score of the data alone, is known: {_span(scored, metric)}."
+            f"a score of the data alone, is known: {_span(scored, metric)}. {SAY_THE_TRUTH}"
         )
         return sentences
     name = f"The {in_sentence(metric.label)}"
@@ -88,6 +94,16 @@ def headline(jobs: Sequence[Job]) -> list[str]:
         sentences.append(f"{counted(without, 'job')} can not be compared with a truth.")
     sentences += _resolution(scored)
     return sentences
+
+
+def _warned(jobs: Sequence[Job]) -> list[str]:
+    """Return a sentence on the jobs with warnings, none where there is none."""
+    warned = [job for job in jobs if job.warnings]
+    if not warned:
+        return []
+    have, them = ("has", "it") if len(warned) == 1 else ("have", "them")
+    named = _first_of([_where(job) for job in warned])
+    return [f"{counted(len(warned), 'job')} {have} warnings, which stand beside {them}: {named}."]
 
 
 def _resolution(jobs: Sequence[Job]) -> list[str]:
@@ -197,7 +213,7 @@ def _span(jobs: Sequence[Job], metric: Metric) -> str:
     ordered = sorted(found, key=lambda pair: metric.badness(pair[0]))
 
     def said(job: Job) -> str:
-        return f"{with_unit(metric, job.text(metric))} ({_where(job)})"
+        return f"{with_unit(job.text(metric), job.unit(metric))} ({_where(job)})"
 
     if len(ordered) == 1:
         return f"in the one job that has it to {said(ordered[0][1])}"

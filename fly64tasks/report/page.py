@@ -35,12 +35,14 @@ from fly64tasks.report.page_job import (
 from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.tiles import Column, columns_of
 from fly64tasks.report.wording import (
+    ASSUMED,
     MINUS,
     counted,
     dose_text,
     duration_text,
     in_sentence,
     listed,
+    unit_text,
     with_unit,
 )
 from fly64tasks.score.scorecard import METRICS, Metric
@@ -89,6 +91,7 @@ def render(
         metric=metric,
         metric_name=in_sentence(metric.label),
         metrics=METRICS,
+        units={each.key: _unit(each, jobs) for each in METRICS},
         views=[(view, _overlap_of(view, study)) for view in views],
         splits=SPLITS,
         jobs=[
@@ -106,7 +109,7 @@ def render(
         embed_limit=EMBED_LIMIT,
         assumed=_assumed(jobs),
         seeded=sum(job.truth_seeded for job in jobs),
-        settings=_sections(study),
+        settings=_sections(study, jobs),
         versions=_versions(jobs),
         figure_names=FIGURE_NAMES,
         figures_folder=FIGURES,
@@ -147,6 +150,7 @@ def _job(
         "why": job.why,
         "truth_seeded": job.truth_seeded,
         "verdicts": _verdicts(job),
+        "warnings": job.warnings,
         "frames": frames_text(job),
         "light": exposure.exposure_of(job).light_texts,
         "cells": metric_cells,
@@ -166,7 +170,11 @@ def _job(
 
 def _verdicts(job: Job) -> list[str]:
     """Return what a reader must see of a job before its numbers."""
-    found = {"worse than a flat object": job.is_worse_than_flat, "does not fit": job.does_not_fit}
+    found = {
+        "worse than a flat object": job.is_worse_than_flat,
+        "does not fit": job.does_not_fit,
+        counted(len(job.warnings), "warning"): bool(job.warnings),
+    }
     return [words for words, holds in found.items() if holds]
 
 
@@ -191,8 +199,14 @@ def _column(column: Column, layout: Layout, embeds: bool) -> dict[str, Any]:
         "ends": [f"{end:.2f}".replace("-", MINUS) for end in (scale.low, scale.high)]
         if scale
         else None,
-        "bar": column.scale_bar,
+        "bar": column.scale_bar and (column.scale_bar[0], _length(column)),
     }
+
+
+def _length(column: Column) -> str:
+    """Return the length of a column's scale bar, which says where it is an assumed one."""
+    text = column.scale_bar[1] if column.scale_bar else ""
+    return f"{text} {ASSUMED}" if any(job.geometry_assumed for job in column.jobs) else text
 
 
 def _matrix(jobs: Sequence[Job]) -> list[tuple[str, list[list[int]]]]:
@@ -215,7 +229,7 @@ def _key_numbers(jobs: Sequence[Job]) -> list[tuple[str, str, str]]:
         found = [(value, job) for job in jobs if (value := job.value(metric)) is not None]
         if found and metric.needs_truth:
             _, job = min(found, key=lambda pair: metric.badness(pair[0]))
-            text = with_unit(metric, job.text(metric))
+            text = with_unit(job.text(metric), job.unit(metric))
             where = f"{dose_text(job.case.dose)} photons, {job.case.view}, {job.case.split}"
             numbers.append((f"Best {in_sentence(metric.label)}", text, where))
     seconds = [job.run.seconds for job in jobs if job.run and job.run.seconds is not None]
@@ -232,9 +246,23 @@ def _assumed(jobs: Sequence[Job]) -> str:
     return listed(list(texts))
 
 
-def _sections(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return the study's settings, section by section as the study file has them."""
+def _unit(metric: Metric, jobs: Sequence[Job]) -> str:
+    """Return the unit above a column of scores."""
+    return unit_text(metric, assumed=any(job.geometry_assumed for job in jobs))
+
+
+def _sections(study: Study, jobs: Sequence[Job]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the study's settings, section by section as the study file has them.
+
+    The geometry is that of the jobs, where sets of the user's say others than the study.
+    """
     table = msgspec.structs.replace(study, recon=study.recon.resolved()).to_dict()
+    for key in table["geometry"]:
+        used: list[Any] = []
+        for job in jobs:
+            if key in job.geometry and job.geometry[key] not in used:
+                used.append(job.geometry[key])
+        table["geometry"][key] = used or table["geometry"][key]
     plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
     sections = {"study": plain, **{k: v for k, v in table.items() if isinstance(v, dict)}}
     return [

@@ -16,10 +16,11 @@ Facts = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Cell:
-    """A score in a table: its text, what it sorts by (None last), why it is absent, the best."""
+    """A score in a table: its text, its unit, its rank (None last), why it is absent, the best."""
 
     metric: Metric
     text: str
+    unit: str
     sort: float | None
     note: str
     best: bool
@@ -33,7 +34,7 @@ def cells_of(job: Job, best: Mapping[str, float]) -> list[Cell]:
         if job.is_bound(metric) and not note:
             note = "only a bound: the correlation never falls below the threshold"
         is_best = value is not None and value == best.get(metric.key)
-        cells.append(Cell(metric, job.text(metric), value, note, is_best))
+        cells.append(Cell(metric, job.text(metric), job.unit(metric), value, note, is_best))
     return cells
 
 

@@ -130,6 +130,7 @@ class Run(Struct, frozen=True):
     device: dict[str, str | None] = {}
     fit: Fit | None = None
     peak_memory_bytes: dict[str, Number | None] = {}
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

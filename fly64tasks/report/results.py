@@ -18,7 +18,7 @@ from fly64tasks.report.records import (
     read_json,
     read_losses,
 )
-from fly64tasks.report.wording import UNRESOLVED, score_text
+from fly64tasks.report.wording import UNRESOLVED, score_text, unit_text
 from fly64tasks.score import scorecard
 from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
 from fly64tasks.score.scorecard import METRICS, Metric
@@ -74,6 +74,10 @@ class Job:
             return UNRESOLVED
         return score_text(metric, self.value(metric), is_bound=self.is_bound(metric))
 
+    def unit(self, metric: Metric) -> str:
+        """Return the unit of a score, which says where it is of an assumed pixel size."""
+        return unit_text(metric, assumed=self.geometry_assumed)
+
     def note(self, metric: Metric) -> str:
         """Return why a score is absent, or what is to be known of it."""
         if self.scores is None:
@@ -94,6 +98,11 @@ class Job:
     def does_not_fit(self) -> bool:
         """Return whether the fit says that the answer is wrong."""
         return self.fit is not None and self.fit.fits is False
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what is to be doubted of its set and its reconstruction."""
+        return self.run.warnings if self.run else ()
 
     @property
     def flat_error(self) -> float | None:

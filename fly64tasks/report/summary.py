@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fly64tasks.report.files import CSV_COLUMNS, MARKDOWN_MARK
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.results import Job, main_metric
-from fly64tasks.report.wording import dose_text
+from fly64tasks.report.wording import ASSUMED, dose_text
 from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.cases import SPLITS
 from fly64tasks.study.study import Study
@@ -43,7 +43,7 @@ def csv_text(jobs: Sequence[Job]) -> str:
                     "" if value is None else repr(float(value)),
                     metric.unit,
                     "true" if job.is_bound(metric) else "false",
-                    _as_text(job.note(metric)),
+                    _as_text(_note(job, metric)),
                     _side(job, metric),
                 ]
             )
@@ -52,6 +52,14 @@ def csv_text(jobs: Sequence[Job]) -> str:
 
 def _as_text(text: str) -> str:
     return f"'{text}" if _RUN_BY_SPREADSHEETS.match(text) else text
+
+
+def _note(job: Job, metric: Metric) -> str:
+    """Return what is to be known of a score, of which column ``unit`` has the plain unit."""
+    notes = [job.note(metric)]
+    if metric.is_length and job.geometry_assumed and job.value(metric) is not None:
+        notes.append("the pixel size is assumed")
+    return "; ".join(filter(None, notes))
 
 
 def _side(job: Job, metric: Metric) -> str:
@@ -63,7 +71,7 @@ def _side(job: Job, metric: Metric) -> str:
 
 def markdown_text(study: Study, jobs: Sequence[Job]) -> str:
     """Return the summary's sentences, a table of the main scores and what is missing."""
-    parts = [f"# {_plain(study.name)}", " ".join(headline(jobs))]
+    parts = [MARKDOWN_MARK, f"# {_plain(study.name)}", " ".join(headline(jobs))]
     shown = [metric for metric in (main_metric(jobs), RESOLUTION) if _any_has(jobs, metric)]
     parts += [_table(jobs, metric) for metric in shown]
     missing = [f"- {job.case.name}: {job.state}: {_plain(job.why)}" for job in jobs if job.why]
@@ -74,7 +82,7 @@ def markdown_text(study: Study, jobs: Sequence[Job]) -> str:
     seeded = [job.case.name for job in jobs if job.truth_seeded]
     if seeded:
         parts.append(f"Started from the truth (truth-seeded): {', '.join(seeded)}.")
-    return "\n\n".join([*parts, MARKDOWN_MARK]) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def _table(jobs: Sequence[Job], metric: Metric) -> str:
@@ -82,6 +90,8 @@ def _table(jobs: Sequence[Job], metric: Metric) -> str:
     views = list(dict.fromkeys(job.case.view for job in jobs))
     found = {(job.case.dose, job.case.split, job.case.view): job for job in jobs}
     unit = f" ({metric.unit})" if metric.unit else ""
+    if metric.is_length and any(job.geometry_assumed for job in jobs):
+        unit += f" {ASSUMED}"
     lines = [
         f"## {metric.label}{unit}",
         "",

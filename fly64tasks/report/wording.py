@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from fly64tasks.score.scorecard import Metric
 
+ASSUMED = "(assumed)"
+"""Beside a length that rests on a pixel size that nobody measured."""
 NONE = "–"
 MINUS = "−"
 HARD_SPACE = "\u00a0"
@@ -65,9 +67,21 @@ def score_text(metric: Metric, value: float | None, *, is_bound: bool = False) -
     return text.replace("-", MINUS)
 
 
-def with_unit(metric: Metric, text: str) -> str:
+def unit_text(metric: Metric, *, assumed: bool) -> str:
+    """Return a score's unit; ``assumed`` says that the pixel size is, on which lengths rest.
+
+    >>> from fly64tasks.score.scorecard import metric
+    >>> unit_text(metric("frc_halfbit_period_nm"), assumed=True)
+    'nm (assumed)'
+    >>> unit_text(metric("psnr_db"), assumed=True)
+    'dB'
+    """
+    return f"{metric.unit} {ASSUMED}" if metric.is_length and assumed else metric.unit
+
+
+def with_unit(text: str, unit: str) -> str:
     """Return a score's text with its unit, where it has both."""
-    return f"{text} {metric.unit}" if metric.unit and text not in (NONE, UNRESOLVED) else text
+    return f"{text} {unit}" if unit and text not in (NONE, UNRESOLVED) else text
 
 
 def duration_text(seconds: float) -> str:

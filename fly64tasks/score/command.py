@@ -10,7 +10,7 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.ndimage import label
@@ -45,6 +45,7 @@ from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import ScoreSpec
 
 PROG = "python -m fly64tasks.score"
+Truth = Literal["objectGuess"]
 SCHEMA = 1
 _SET_KEYS = (
     "dose_photons_per_frame",
@@ -69,6 +70,8 @@ def score(
     output_dir: Path,
     spec: ScoreSpec,
     case: Case | None = None,
+    *,
+    truth: Truth | None = None,
     asked: AskedSet | None = None,
     recon: ReconSpec | None = None,
 ) -> dict[str, Any]:
@@ -82,6 +85,8 @@ def score(
         The set that was reconstructed; in a simulated one the object is the truth.
     output_dir : Path
         The folder with ``reconstruction.npz``.
+    truth : str, optional
+        ``objectGuess``: the set's object is the truth, though the set does not say so.
     asked : AskedSet, optional
         What the set is to be made from.
     recon : ReconSpec, optional
@@ -100,13 +105,15 @@ def score(
         found = read_reconstruction(path)
         sha256 = lineage.digest(path)
     with lineage.unchanged(input_npz):
-        dataset = read_dataset(input_npz)
+        dataset = read_dataset(
+            input_npz, diffraction=found.diffraction, obj=truth is not None, extras=False
+        )
         _refuse_another_content(found, input_npz)
     if asked is not None:
         asked.refuse_other(dataset.metadata, input_npz)
     if recon is not None:
         _refuse_other_settings(found, recon)
-    scores, comparison = assess(found, dataset, spec, case)
+    scores, comparison = assess(found, dataset, spec, case, truth=truth)
     scores["set"] = {"path": str(input_npz), **scores["set"]}
     scores["reconstruction"] = {
         "path": str(path),
@@ -114,13 +121,13 @@ def score(
         **scores["reconstruction"],
     }
     obj = found.obj if comparison is None else comparison.aligned.obj
-    truth = None if comparison is None else comparison.truth
+    true_obj = None if comparison is None else comparison.truth
     region = None if comparison is None else comparison.region
     draw_comparison(
         output_dir / COMPARISON,
         obj,
-        found,
-        truth=truth,
+        found if comparison is None else comparison.found,
+        truth=true_obj,
         region=region,
         title=case.name if case else input_npz.name,
         note=scores["truth"]["reason"] or "",
@@ -129,7 +136,7 @@ def score(
         output_dir / THUMBNAIL,
         output_dir / TRUTH_THUMBNAIL,
         obj,
-        truth=truth,
+        truth=true_obj,
         seen=np.ones(obj.shape, dtype=bool) if region is None else region,
     )
     _write_frc(output_dir / FRC, comparison)
@@ -140,7 +147,12 @@ def score(
 
 
 def assess(
-    found: Reconstructed, dataset: PtychoDataset, spec: ScoreSpec, case: Case | None = None
+    found: Reconstructed,
+    dataset: PtychoDataset,
+    spec: ScoreSpec,
+    case: Case | None = None,
+    *,
+    truth: Truth | None = None,
 ) -> tuple[dict[str, Any], Comparison | None]:
     """Return the scores of a reconstruction, and it beside the truth where there is one.
 
@@ -150,7 +162,7 @@ def assess(
         The set is not the one that was reconstructed.
     """
     refuse_another(dataset, found)
-    absent = why_no_truth(dataset, found)
+    absent = why_no_truth(dataset, found, truth)
     comparison = None if absent else compare(dataset, found, spec)
     fitted = comparison or Fitted(dataset, found, spec)
     scored = scores_of(fitted, absent)
@@ -161,7 +173,8 @@ def assess(
         "truth": {
             "comparable": comparison is not None,
             "reason": absent,
-            "seeded": found.metadata["start"]["truth_seeded"],
+            "seeded": found.metadata["start"]["truth_seeded"]
+            or (truth is not None and found.spec.object_init == "guess"),
         },
         "region": None if comparison is None else _region_of(comparison, spec),
         "alignment": None if comparison is None else _alignment_of(comparison),
@@ -252,7 +265,7 @@ def _write_frc(path: Path, comparison: Comparison | None) -> None:
 def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Run the command line, which help calls ``prog``; return its exit code."""
     options = make_parser(prog).parse_args(arguments)
-    return exit_code_of(lambda: _print_scores(options.input_npz, options.output_dir))
+    return exit_code_of(lambda: _print_scores(options.input_npz, options.output_dir, options.truth))
 
 
 def make_parser(prog: str = PROG) -> Parser:
@@ -268,11 +281,16 @@ def make_parser(prog: str = PROG) -> Parser:
     parser.add_argument(
         "--output-dir", type=Path, required=True, metavar="DIR", help="with reconstruction.npz"
     )
+    parser.add_argument(
+        "--truth",
+        choices=("objectGuess",),
+        help="the set's objectGuess is the truth, though the set does not say that it is simulated",
+    )
     return parser
 
 
-def _print_scores(input_npz: Path, output_dir: Path) -> int:
-    scores = score(input_npz, output_dir, ScoreSpec())
+def _print_scores(input_npz: Path, output_dir: Path, truth: Truth | None) -> int:
+    scores = score(input_npz, output_dir, ScoreSpec(), truth=truth)
     for metric in METRICS:
         print(f"{metric.label:<24}{_shown(metric, scores)}".rstrip())
     return 0
@@ -283,4 +301,7 @@ def _shown(metric: Metric, scores: dict[str, Any]) -> str:
     if value is None or metric.key in scores["unresolved"]:
         return f"- ({scores['notes'][metric.key]})"
     bound = "≥ " if metric.better == "higher" else "≤ "
-    return f"{bound if metric.key in scores['bounds'] else ''}{value:.4g} {metric.unit}"
+    unit = metric.unit
+    if metric.is_length and scores["set"]["geometry"]["assumed"]:
+        unit += " (assumed pixel size)"
+    return f"{bound if metric.key in scores['bounds'] else ''}{value:.4g} {unit}"

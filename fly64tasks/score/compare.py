@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,7 @@ from fly64tasks.physics.alignment import BoolArray, FloatArray
 from fly64tasks.physics.frc import RingCorrelation, ring_correlation, soft_window
 from fly64tasks.physics.image_quality import complex_nrmse, phase_near
 from fly64tasks.physics.scan import patches_inside
+from fly64tasks.recon.doubts import is_constant
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.recon.start import choose_frames
 from fly64tasks.score.fit import DataFit, data_fit
@@ -90,7 +91,8 @@ def refuse_another(dataset: PtychoDataset, found: Reconstructed) -> None:
         Its frames, probe or object are not those of the set.
     """
     size, shape = dataset.frame_size_px, found.obj.shape
-    chosen = dataset.positions_px[choose_frames(len(dataset.positions_px), found.spec)]
+    frames = choose_frames(len(dataset.positions_px), found.spec, found.left_out_frames)
+    chosen = dataset.positions_px[frames]
     problem = None
     if len(found.positions_px) != len(chosen):
         problem = f"positions_px holds {len(found.positions_px)} frames, expected {len(chosen)}"
@@ -100,7 +102,11 @@ def refuse_another(dataset: PtychoDataset, found: Reconstructed) -> None:
         problem = f"probe is {found.probe.shape[-1]} px wide, expected {size}"
     elif not patches_inside(found.positions_px, size, (shape[0], shape[1])).all():
         problem = "positions_px put patches off the object"
-    elif why_no_truth(dataset, found) is None and shape != dataset.object_guess.shape:
+    elif (
+        found.metadata["start"]["frame_of_reference"] == "object"
+        and dataset.object_guess is not None
+        and shape != dataset.object_guess.shape
+    ):
         problem = f"object has shape {shape}, expected {dataset.object_guess.shape}"
     elif not found.obj.any() or not found.probe.any():
         problem = "object or probe is zero everywhere"
@@ -108,13 +114,47 @@ def refuse_another(dataset: PtychoDataset, found: Reconstructed) -> None:
         raise DatasetError(f"{found.name}: {problem}; reconstruct again")
 
 
-def why_no_truth(dataset: PtychoDataset, found: Reconstructed) -> str | None:
-    """Return why a reconstruction can not be laid over a truth, None where it can."""
-    if not dataset.is_simulated:
+def why_no_truth(
+    dataset: PtychoDataset, found: Reconstructed, declared: str | None = None
+) -> str | None:
+    """Return why a reconstruction can not be laid over a truth, None where it can.
+
+    Parameters
+    ----------
+    declared : str, optional
+        ``objectGuess``: it is the truth, though the set does not say so.
+    """
+    if not dataset.is_simulated and declared is None:
         return "no truth: the set does not say that it was simulated (_metadata.simulated)"
-    if found.metadata["start"]["frame_of_reference"] != "object":
+    if dataset.object_guess is None:
+        return "no truth: the set holds no objectGuess"
+    if is_constant(dataset.object_guess):
+        return "no truth: objectGuess is the same everywhere, it can not be the truth"
+    if in_frame_of_truth(found, dataset.object_guess.shape) is None:
         return "no comparable truth: the positions are not in the frame of objectGuess"
     return None
+
+
+def in_frame_of_truth(found: Reconstructed, shape: tuple[int, ...]) -> Reconstructed | None:
+    """Return a reconstruction laid on an array of the truth's shape, None where it lies off it.
+
+    One whose canvas was sized from the scan is moved by whole pixels, to where the set's own
+    positions put it.
+    """
+    start = found.metadata["start"]
+    if start["frame_of_reference"] == "object":
+        return found
+    origin = np.round(start.get("canvas_origin_px", (np.nan, np.nan)))
+    positions = found.positions_px - origin
+    inside = (shape[0], shape[1])
+    if not patches_inside(positions, found.probe.shape[-1], inside).all():
+        return None
+    oy, ox = origin.astype(int)
+    moved = np.ones(inside, found.obj.dtype)
+    y0, x0 = max(-oy, 0), max(-ox, 0)
+    y1, x1 = np.minimum(inside, np.array(found.obj.shape) - (oy, ox))
+    moved[y0:y1, x0:x1] = found.obj[y0 + oy : y1 + oy, x0 + ox : x1 + ox]
+    return replace(found, obj=moved, positions_px=positions)
 
 
 def compare(dataset: PtychoDataset, found: Reconstructed, spec: ScoreSpec) -> Comparison:
@@ -123,7 +163,8 @@ def compare(dataset: PtychoDataset, found: Reconstructed, spec: ScoreSpec) -> Co
     The region is that of the set's own probe, so that every dose of a view is scored on the same
     pixels.
     """
-    truth = dataset.object_guess.astype(complex)
+    truth = np.asarray(dataset.object_guess, dtype=complex)
+    found = in_frame_of_truth(found, truth.shape) or found
     region = alignment.illuminated_region(
         dataset.probe_guess, found.positions_px, found.obj.shape, spec.region_threshold
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.physics import image_quality
@@ -25,12 +26,15 @@ class DataFit:
 
 def data_fit(dataset: PtychoDataset, found: Reconstructed) -> DataFit:
     """Return the fit of the diffraction that the reconstruction predicts, by one forward pass."""
-    frames = choose_frames(len(dataset.positions_px), found.spec)
-    measured = dataset.diffraction_amplitude[frames]
+    frames = choose_frames(len(dataset.positions_px), found.spec, found.left_out_frames)
+    chosen = dataset.select(frames)
+    measured: NDArray[Any] = chosen.diffraction_amplitude
     predicted = np.empty_like(measured)
     waves = predicted_amplitude(found.probe, found.obj, found.positions_px)
     for frame, amplitude in zip(predicted, waves, strict=True):
         frame[:] = amplitude
+    if chosen.mask is not None:  # where nothing was measured, nothing differs
+        np.multiply(predicted, chosen.mask, out=predicted)
     counts = holds_counts(np.square(measured, dtype=float))
-    said = said_of_fit(measured, predicted, frames, counts=counts)
+    said = said_of_fit(measured, predicted, frames, counts=counts, mask=chosen.mask)
     return DataFit(image_quality.r_factor(measured, predicted), said)

@@ -83,6 +83,11 @@ class Metric:
     decimals: int = 4
     needs_truth: bool = True
 
+    @property
+    def is_length(self) -> bool:
+        """Return whether it rests on the pixel size."""
+        return self.unit == "nm"
+
     def badness(self, value: float) -> float:
         """Return a number that is the lower the better: what scores are compared by.
 
@@ -157,10 +162,13 @@ def _crossing(c: Comparison, threshold: float | NDArray[np.float64]) -> float | 
     if found == 0:
         rows, columns = bounding_box(c.region)
         width_px = max(rows.stop - rows.start, columns.stop - columns.start)
-        width_um = width_px * c.found.geometry.pixel_size_m * 1e6
+        geometry = c.found.geometry
+        width_um = (
+            "" if geometry.assumed else f" or {width_px * geometry.pixel_size_m * 1e6:.3g} µm"
+        )
         note = (
             "no resolution: the curve never rises above the threshold (limit: the field's width, "
-            f"{width_px} px or {width_um:.3g} µm)"
+            f"{width_px} px{width_um})"
         )
         return Bound(1 / width_px, note, side="worse")
     return found

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fly64tasks.doitext.errors import in_one_line
 from fly64tasks.errors import Fly64Error, StoppedEarly
 from fly64tasks.study.cases import BASELINE, SPLITS
 from fly64tasks.study.stages import BaseSpec, Geometry, SimulationSpec
@@ -33,7 +34,7 @@ def main(seconds: float) -> int:
         try:
             importlib.import_module(name)
         except Exception as error:  # whatever it is, it is what there is to say
-            print(json.dumps({"broken": name, "reason": f"{type(error).__name__}: {error}"}))
+            print(json.dumps({"broken": name, "reason": in_one_line(error)}))
             return 1
     try:
         found = measure(seconds)

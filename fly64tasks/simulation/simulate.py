@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fly64tasks.data import lineage
 from fly64tasks.data.dataset import Base, PtychoDataset
+from fly64tasks.data.metadata import geometry_of
 from fly64tasks.data.readers.npz import read_base
 from fly64tasks.data.writers.npz import write_base, write_dataset
 from fly64tasks.errors import DatasetError
@@ -59,6 +60,8 @@ def simulate(
         Path to write for each split.
     dose : float
         Incident photons per frame: a frame sums to the dose times the object's transmission.
+    geometry : Geometry
+        Physical sizes where the base says none.
     base_lineage : dict, optional
         What the base is to be made from.
 
@@ -73,6 +76,9 @@ def simulate(
         made_from = lineage.lineage_of_set(base_path, dose, spec, geometry)
     if base_lineage is not None:
         lineage.refuse_other_base(base.metadata, base_lineage, base_path)
+    for doubt in base.warnings:
+        logger.warning("%s: %s", base_path, doubt)
+    sizes = geometry_of(base.metadata, geometry, str(base_path))
     probe = base.probe_guess * np.sqrt(dose / (np.abs(base.probe_guess) ** 2).sum())
     canvas = scan.canvas_of(
         base.positions_px, probe.shape[-1], base.object_guess.shape, str(base_path)
@@ -104,7 +110,7 @@ def simulate(
             "diffraction_order": "NHW",
             "dose_photons_per_frame": dose,
             "split": split,
-            "geometry": geometry.to_dict(),
+            "geometry": sizes.to_dict(),
             lineage.KEY: made_from,
             "base": base.metadata,
             "subpixel_shift_of": shifted,
@@ -117,7 +123,11 @@ def simulate(
             object_guess=base.object_guess.astype(np.complex64),
             probe_guess=probe.astype(np.complex64),
             positions_px=positions,
-            object_patches=object_patches(base.object_guess, positions, probe.shape[-1]),
+            object_patches=(
+                object_patches(base.object_guess, positions, probe.shape[-1])
+                if spec.patches
+                else None
+            ),
             filenames=np.array([f"frame_{i:05d}" for i in frames[split]]),
             metadata=metadata,
         )

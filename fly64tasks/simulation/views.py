@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
 from fly64tasks.data import lineage
+from fly64tasks.data.frames import Kind
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
+from fly64tasks.errors import TooFewFrames
 from fly64tasks.physics.optics import probe_diameter_px
 from fly64tasks.physics.overlap import overlap_metrics
 from fly64tasks.physics.thinning import select_view
 from fly64tasks.study.stages import ViewSpec
+
+logger = logging.getLogger(__name__)
 
 
 def make_view(
@@ -19,6 +24,7 @@ def make_view(
     targets: dict[str, Path],
     *,
     spec: ViewSpec,
+    diffraction: Kind = "auto",
     asked: lineage.AskedSet | None = None,
 ) -> None:
     """Write the view's sets; nothing is written unless every split keeps enough frames.
@@ -27,22 +33,31 @@ def make_view(
     ----------
     sources, targets : dict
         Path to read and path to write for each split.
+    diffraction : str
+        Whether the sources hold ``amplitude`` or ``intensity``; ``auto`` finds out.
     asked : AskedSet, optional
         What the sources are to be made from.
 
     Raises
     ------
     DatasetError
-        A source breaks the contract or was made from anything else, or the view keeps fewer than
-        ``min_positions``.
+        A source breaks the contract or was made from anything else.
+    TooFewFrames
+        The view keeps fewer than ``min_positions`` of some splits; each is named.
     """
-    made = {}
+    made, few = {}, []
     for split, source in sources.items():
-        dataset = read_dataset(source)
+        dataset = read_dataset(source, diffraction=diffraction)
         if asked is not None:
             asked.refuse_other(dataset.metadata, source)
+        for doubt in dataset.warnings:
+            logger.warning("%s: %s", source, doubt)
         size = dataset.frame_size_px
-        thinning = select_view(dataset.positions_px, spec, size, str(source))
+        try:
+            thinning = select_view(dataset.positions_px, spec, size, str(source))
+        except TooFewFrames as error:
+            few.append(str(error))
+            continue
         n, kept = len(dataset.positions_px), len(thinning.kept)
         view = dataset.select(thinning.kept)
         overlap = overlap_metrics(
@@ -67,5 +82,10 @@ def make_view(
             **overlap,
         }
         made[split] = replace(view, metadata=metadata)
+    if few:
+        raise TooFewFrames(
+            f"{'; '.join(few)}; raise the overlap ({spec.overlap:g}), scan a wider area, or skip "
+            "what needs it: --allow-missing-phase-d"
+        )
     for split, dataset in made.items():
         write_dataset(targets[split], dataset)

@@ -41,12 +41,13 @@ class Layout:
         study_folder: Path,
         project: Path,
         study_file: Path | None = None,
+        base_npz: Path | None = None,
         phase_c_root: Path | None = None,
         phase_d_root: Path | None = None,
         data_root: Path | None = None,
         artifact_root: Path | None = None,
     ) -> Layout:
-        """Return the layout of a study; roots given here win over those of the study file.
+        """Return the layout of a study; paths given here win over those of the study file.
 
         The user's inputs that the study file names are looked for beside it, in ``study_folder``;
         what we write goes under ``project``.
@@ -60,13 +61,13 @@ class Layout:
         own_d = phase_d_root or beside_study(paths.phase_d_root)
         data = data_root or project / paths.data_root
         return cls(
-            base=beside_study(study.base_npz) or data / "base.npz",
+            base=base_npz or beside_study(study.base_npz) or data / "base.npz",
             phase_c_root=own_c or data / "phase_c",
             phase_d_root=own_d or data / "phase_d",
             artifact_root=artifact_root or project / paths.artifact_root,
             data_root=data,
             study_file=study_file,
-            makes_base=study.base_npz is None and own_c is None,
+            makes_base=not (base_npz or study.base_npz or own_c),
             makes_phase_c=own_c is None,
             makes_phase_d=own_d is None,
         )

@@ -6,12 +6,15 @@ study file, the option with its help, and the reason that a dry run gives follow
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
+from fly64tasks.study.stages import ASSUMED, Geometry
 
 Algorithm = Literal["MAP", "LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
 Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
@@ -65,6 +68,8 @@ class ReconSpec(Spec, frozen=True):
         LSQML or MAP: what follows the warm-up of LSQML.
     prior : float
         Smoothness in nats, 0 for none (MAP).
+    edge : float
+        Neighbouring pixels that differ by more, of an object of about 1, are an edge (MAP).
     probe_trust : float
         How far the probe may be off, as a share of its root mean square (MAP).
     low_frequency : float
@@ -91,7 +96,8 @@ class ReconSpec(Spec, frozen=True):
     subsampling_seed: Seed = 456
     seed: Seed = 0
     refine: Literal["LSQML", "MAP"] = "LSQML"
-    prior: NotNegative = 25.0
+    prior: NotNegative = 70.0
+    edge: Positive = 0.05
     probe_trust: Positive = 0.1
     low_frequency: NotNegative = 0.04
     tolerance_nats: NotNegative = 5e-3
@@ -194,6 +200,39 @@ class CheckpointSpec(Spec, frozen=True):
 
     seconds: Positive = 60.0
     epochs: Count | None = None
+
+
+def runner_command(
+    input_npz: Path | str,
+    output_dir: Path | str,
+    spec: ReconSpec,
+    device: str = "auto",
+    *,
+    diffraction: str = "auto",
+    geometry: Geometry = ASSUMED,
+) -> list[str]:
+    """Return the command line of `fly64tasks.runner` that reconstructs one set in this way.
+
+    >>> " ".join(runner_command("set.npz", "out", ReconSpec(num_epochs=20)))
+    'python -m fly64tasks.runner --input-npz set.npz --output-dir out --num-epochs 20'
+    >>> sizes = Geometry(pixel_size_m=7e-9, energy_ev=8e3, assumed=False)
+    >>> said = runner_command("a", "b", ReconSpec(), diffraction="intensity", geometry=sizes)
+    >>> print(*said[7:9], *said[-2:])
+    --diffraction intensity --detector-pixel-size-m 7.5e-05
+    """
+    fields = msgspec.structs.fields(ReconSpec)
+    said = [(field.name, getattr(spec, field.name), field.default) for field in fields]
+    said += [("diffraction", diffraction, "auto"), ("device", device, "auto")]
+    if geometry != ASSUMED:
+        sizes = ("pixel_size_m", "energy_ev", "detector_pixel_size_m")
+        said += [(name, getattr(geometry, name), None) for name in sizes]
+    command = ["python", "-m", "fly64tasks.runner"]
+    command += ["--input-npz", str(input_npz), "--output-dir", str(output_dir)]
+    for name, value, default in said:
+        if value != default:
+            text = value if isinstance(value, str) else json.dumps(value)
+            command += ["--" + name.replace("_", "-"), text]
+    return command
 
 
 def algorithms() -> tuple[str, ...]:

@@ -7,24 +7,24 @@ because an error that says only ``unknown field`` sends people to the source.
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
-from fly64tasks.errors import StudyError
+from fly64tasks.errors import StudyError, shortened
 
 Count = Annotated[int, Meta(ge=1, le=10**9)]
 Seed = Annotated[int, Meta(ge=0, lt=2**32)]
 Positive = Annotated[float, Meta(gt=0, le=1e300)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e300)]
 
-_SHOWN = 100
 MOST_BYTES = 2**18
 MOST_DOTS = 4000  # tomllib takes the square of a dotted key's parts
 
@@ -32,13 +32,33 @@ MOST_DOTS = 4000  # tomllib takes the square of a dotted key's parts
 class Spec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of every spec: immutable, comparable, closed to unknown keys."""
 
+    added_later: ClassVar[tuple[str, ...]] = ()
+    """Fields that a former version did not have. `to_dict` leaves them out while they have their
+    default, so that what was made before them is up to date, and says of itself what it said."""
+
     def to_dict(self) -> dict[str, Any]:
         """Return the spec as JSON-ready builtins, keys in the order of definition."""
         built: dict[str, Any] = msgspec.to_builtins(self)
+        for name, default in _later_or_nested(type(self)):
+            value = getattr(self, name)
+            if name in self.added_later and value == default:
+                del built[name]
+            elif isinstance(value, Spec):
+                built[name] = value.to_dict()
         return built
 
 
 SpecT = TypeVar("SpecT", bound=Spec)
+
+
+@functools.cache
+def _later_or_nested(spec_type: type[Spec]) -> tuple[tuple[str, Any], ...]:
+    """Return the fields that `Spec.to_dict` looks at, with their defaults."""
+    return tuple(
+        (field.name, field.default)
+        for field in msgspec.structs.fields(spec_type)
+        if field.name in spec_type.added_later or isinstance(field.default, Spec)
+    )
 
 
 class Setting(NamedTuple):
@@ -166,4 +186,4 @@ def _short(value: Any) -> str:
         text = repr(value)
     except (RecursionError, ValueError):  # nested too deep; an int too long for decimal digits
         text = f"a {type(value).__name__} too large to show"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return shortened(text)

@@ -6,7 +6,7 @@ Specs hold JSON-ready values only, and constructing one never touches the disk.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -37,6 +37,10 @@ class Geometry(Spec, frozen=True):
         return self.pixel_size_m * frame_size_px * self.detector_pixel_size_m / self.wavelength_m
 
 
+ASSUMED = Geometry()
+"""What is taken for the physical sizes that nobody gives."""
+
+
 class BaseSpec(Spec, frozen=True):
     """The built-in base: a zone-plate probe, an object and a jittered raster scan."""
 
@@ -57,12 +61,31 @@ class BaseSpec(Spec, frozen=True):
             )
 
 
+class DataSpec(Spec, frozen=True):
+    """Sets of your own: what their diffraction is, and whether their object is the truth.
+
+    ``diffraction`` says whether they hold amplitudes or intensities (counts); auto finds out.
+    ``truth = "objectGuess"`` has them scored against their object, as sets that were simulated and
+    do not say so; no reconstruction sees it.
+    """
+
+    diffraction: Literal["auto", "amplitude", "intensity"] = "auto"
+    truth: Literal["objectGuess"] | None = None
+
+
 class SimulationSpec(Spec, frozen=True):
-    """Phase C: diffraction of every frame at one dose, split in train and test."""
+    """Phase C: diffraction of every frame at one dose, split in train and test.
+
+    ``patches`` adds the object's patch of each frame (``Y``), which makes the sets three times as
+    large and is read by nothing here.
+    """
+
+    added_later: ClassVar = ("patches",)
 
     seed: Seed = 42
     noise: Literal["poisson", "none"] = "poisson"
     split_axis: Literal["y", "x"] = "y"
+    patches: bool = False
 
 
 class ViewsSpec(Spec, frozen=True):

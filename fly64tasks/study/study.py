@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -13,6 +13,7 @@ from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import Positive, Spec, read_spec
 from fly64tasks.study.stages import (
     BaseSpec,
+    DataSpec,
     Geometry,
     ScoreSpec,
     SimulationSpec,
@@ -52,6 +53,8 @@ class Paths(Spec, frozen=True):
 class Study(Spec, frozen=True):
     """A dose/overlap study: what it spans and how each stage is done."""
 
+    added_later: ClassVar = ("data",)
+
     name: str = "synthetic-fly64"
     doses: Annotated[tuple[Positive, ...], Meta(min_length=1, max_length=1000)] = (1e3, 1e4, 1e5)
     base_npz: str | None = None
@@ -63,6 +66,7 @@ class Study(Spec, frozen=True):
     score: ScoreSpec = ScoreSpec()
     checkpoint: CheckpointSpec = CheckpointSpec()
     paths: Paths = Paths()
+    data: DataSpec = DataSpec()
 
     def __post_init__(self) -> None:
         _refuse_control_characters("name", self.name)

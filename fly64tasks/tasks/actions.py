@@ -10,17 +10,19 @@ from typing import Any
 from doit import get_var
 
 from fly64tasks import engine
+from fly64tasks.data import ownership
 from fly64tasks.data.lineage import AskedSet
-from fly64tasks.data.ownership import WRITER, Mark, is_ours
+from fly64tasks.data.ownership import Mark
 from fly64tasks.doitext import progress
 from fly64tasks.doitext.running import signals
+from fly64tasks.doitext.running.runner import MADE
 from fly64tasks.errors import DatasetError
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.score.files import SCORES
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
-from fly64tasks.study.stages import ScoreSpec, ViewSpec
+from fly64tasks.study.stages import DataSpec, Geometry, ScoreSpec, ViewSpec
 from fly64tasks.study.study import Study
 
 
@@ -28,7 +30,22 @@ def on_worker(
     fn: Callable[..., None], writes: Iterable[str | Path], **arguments: Any
 ) -> tuple[Callable[..., None], list[Any], dict[str, Any]]:
     """Return the action that calls a function of this module through the engine."""
-    return engine.run, [fn], {**arguments, "writes": list(writes)}
+    return _through_the_engine, [fn], {**arguments, "writes": list(writes)}
+
+
+def _through_the_engine(fn: Callable[..., None], *arguments: Any, task: Any, **named: Any) -> None:
+    """Call a function where the engine does, once it knows what its task has made before."""
+    engine.run(_owning, fn, _made_by(task), *arguments, **named)
+
+
+def _made_by(task: Any) -> list[str]:
+    made: list[str] = (task.meta or {}).get(MADE, [])
+    return made
+
+
+def _owning(fn: Callable[..., None], made: list[str], *arguments: Any, **named: Any) -> None:
+    with ownership.recorded(made):
+        fn(*arguments, **named)
 
 
 def make_base(target: Path, study: Study) -> None:
@@ -53,34 +70,42 @@ def simulate(
 
 
 def make_view(
-    sources: dict[str, Path], outputs: dict[str, Path], spec: ViewSpec, asked: AskedSet | None
+    sources: dict[str, Path],
+    outputs: dict[str, Path],
+    spec: ViewSpec,
+    data: DataSpec,
+    asked: AskedSet | None,
 ) -> None:
     from fly64tasks.simulation import views as command
 
-    command.make_view(sources, outputs, spec=spec, asked=asked)
+    command.make_view(sources, outputs, spec=spec, diffraction=data.diffraction, asked=asked)
 
 
 def reconstruct(
-    task_name: str,
     source: Path,
     folder: Path,
     spec: ReconSpec,
+    geometry: Geometry,
+    data: DataSpec,
     checkpoint: CheckpointSpec,
     asked: AskedSet | None,
     writes: list[str],
+    task: Any,
 ) -> None:
     def on_event(epoch: int, num_epochs: int, loss: float) -> None:
-        progress.report(task_name, epoch, num_epochs, loss=loss)
+        progress.report(task.name, epoch, num_epochs, loss=loss)
 
     device = get_var("device", "auto")
-    arguments = source, folder, spec, device, checkpoint, asked
-    engine.run(_ptychi, *arguments, writes=writes, on_event=on_event)
+    arguments = (source, folder, spec, geometry, data, device, checkpoint, asked)
+    _through_the_engine(_ptychi, *arguments, task=task, writes=writes, on_event=on_event)
 
 
 def _ptychi(
     source: Path,
     folder: Path,
     spec: ReconSpec,
+    geometry: Geometry,
+    data: DataSpec,
     device: str,
     checkpoint: CheckpointSpec,
     asked: AskedSet | None,
@@ -93,7 +118,9 @@ def _ptychi(
             source,
             folder,
             spec,
+            diffraction=data.diffraction,
             device=device,
+            geometry=geometry,
             on_epoch=on_event,
             checkpoint=checkpoint,
             other_checkpoint="discard",  # what to make is the study's to say
@@ -107,18 +134,20 @@ def score(
     folder: Path,
     spec: ScoreSpec,
     case: Case,
+    data: DataSpec,
     asked: AskedSet | None,
     recon: ReconSpec,
 ) -> None:
     from fly64tasks.score import command
 
-    command.score(source, folder, spec, case, asked, recon)
+    command.score(source, folder, spec, case, truth=data.truth, asked=asked, recon=recon)
 
 
 def report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> None:
     scores = [Path(path) for path in dependencies if Path(path).name == SCORES]
     without = task.meta.get("without", {})
-    engine.run(_write_report, study, layout, scores, without, writes=task.targets)
+    arguments = (study, layout, scores, without)
+    _through_the_engine(_write_report, *arguments, task=task, writes=task.targets)
 
 
 def _write_report(
@@ -129,36 +158,39 @@ def _write_report(
     command.write_report(study, layout, scores, without)
 
 
-def problems(source: Path, spec: ReconSpec) -> list[str]:
+def problems(source: Path, spec: ReconSpec, geometry: Geometry, data: DataSpec) -> list[str]:
     """Return what keeps a set of the user's from being reconstructed, before anything runs."""
     from fly64tasks.recon.start import read_start
 
     try:
-        read_start(source, spec)
+        read_start(source, spec, geometry, diffraction=data.diffraction)
     except DatasetError as error:
         return [str(error)]
     return []
 
 
-def remove(marks: Mapping[str, Mark | None], dryrun: bool = False) -> None:
+def remove(marks: Mapping[str, Mark | None], task: Any, dryrun: bool = False) -> None:
     """Remove files that are ours, and the folders that this empties; print what is removed.
 
     Parameters
     ----------
     marks : mapping of str to mark
         The paths, with what `fly64tasks.data.ownership` knows each by.
+    task : doit.task.Task
+        What it has made before is ours too.
     dryrun : bool
         Print what would be removed, and remove nothing.
     """
     word = "would remove" if dryrun else "removed"
     paths = []
-    for name, mark in marks.items():
-        path = Path(name)
-        if is_ours(path, mark):
-            print(f"{word} {path}")
-            paths.append(path)
-        elif os.path.lexists(path):
-            print(f"kept {path}: was not written by {WRITER}")
+    with ownership.recorded(_made_by(task)):
+        for name, mark in marks.items():
+            path = Path(name)
+            if ownership.is_ours(path, mark):
+                print(f"{word} {path}")
+                paths.append(path)
+            elif os.path.lexists(path):
+                print(f"kept {path}: was not written by {ownership.WRITER}")
     if dryrun:
         return
     for path in paths:

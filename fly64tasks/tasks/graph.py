@@ -17,6 +17,7 @@ from fly64tasks.score.files import MARKS as SCORE_MARKS
 from fly64tasks.score.files import SCORE_FILES
 from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name
 from fly64tasks.study.paths import Layout
+from fly64tasks.study.stages import ASSUMED, DataSpec
 from fly64tasks.study.study import Study
 from fly64tasks.tasks import actions, roots
 
@@ -80,6 +81,7 @@ def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
 def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
     """Return the task that thins one dose to one view."""
     spec = study.view_spec(view)
+    data = _data_of(study, made_by_us=layout.makes_phase_c)
     sources = {split: layout.phase_c(dose, split) for split in SPLITS}
     targets = {split: layout.phase_d(dose, view, split) for split in SPLITS}
     made_as_asked, asked = [], None
@@ -96,16 +98,30 @@ def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
                 sources=sources,
                 outputs=targets,
                 spec=spec,
+                data=data,
                 asked=asked,
             )
         ],
         "file_dep": [str(path) for path in sources.values()],
         "targets": [str(path) for path in targets.values()],
-        "uptodate": [SpecUnchanged(spec.to_dict()), *made_as_asked],
+        "uptodate": [
+            SpecUnchanged({**spec.to_dict(), **_diffraction_of(data)}),
+            *made_as_asked,
+        ],
         "clean": [(actions.remove, [{str(path): None for path in targets.values()}])],
         "meta": {"claim": roots.data(layout)},
         "doc": f"Thin {dose:g} photons per frame to the {view} view, overlap {spec.overlap:g}",
     }
+
+
+def _data_of(study: Study, *, made_by_us: bool) -> DataSpec:
+    """Return what the study says of a set; of one of ours, which says it itself, nothing."""
+    return DataSpec() if made_by_us else study.data
+
+
+def _diffraction_of(data: DataSpec) -> dict[str, Any]:
+    """Return what a task depends on besides: nothing where the file's own content decides."""
+    return {} if data.diffraction == "auto" else {"diffraction": data.diffraction}
 
 
 def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
@@ -114,6 +130,15 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     # Strings, as joining a hundred thousand paths takes longer than all the rest of `doit list`.
     targets = [f"{folder}/{name}" for name in files.TARGETS]
     spec = study.recon.resolved()
+    simulated = layout.makes_phase_c and (case.view == BASELINE or layout.makes_phase_d)
+    # What we simulate says its sizes itself: where they change, the set does.
+    geometry = ASSUMED if simulated else study.geometry
+    settings = spec.to_dict()
+    if geometry != ASSUMED:
+        settings["geometry"] = geometry.to_dict()
+    made_by_us = layout.makes_phase_c if case.view == BASELINE else layout.makes_phase_d
+    data = _data_of(study, made_by_us=made_by_us)
+    settings |= _diffraction_of(data)
     meta = {
         "dose": case.dose,
         "view": case.view,
@@ -121,30 +146,34 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         "gridsize": case.gridsize,
         "record": f"{folder}/{files.RUN_RECORD}",
         "log": f"{folder}/{files.LOG}",
-        "algorithm": spec.algorithm,
-        "num_epochs": spec.num_epochs,
+        "source": str(source),
         "output_dir": str(folder),
         "claim": roots.results(layout),
+        "spec": spec,
+        "geometry": geometry,
+        "diffraction": data.diffraction,
     }
     asked = _asked(study, layout, case.dose, case.view)
     if asked is None:
-        meta["check_inputs"] = partial(actions.problems, source, spec)
+        meta["check_inputs"] = partial(actions.problems, source, spec, geometry, data)
         if case.view != BASELINE:
             meta["optional"] = "phase_d"
     arguments = {
         "source": source,
         "folder": folder,
         "spec": spec,
+        "geometry": geometry,
+        "data": data,
         "checkpoint": study.checkpoint,
         "asked": asked,
         "writes": [*targets, f"{folder}/{files.CHECKPOINT}"],
     }
     return {
         "name": case.name,
-        "actions": [(actions.reconstruct, [f"recon:{case.name}"], arguments)],
+        "actions": [(actions.reconstruct, [], arguments)],
         "file_dep": [str(source)],
         "targets": targets,
-        "uptodate": [SpecUnchanged(spec.to_dict())],
+        "uptodate": [SpecUnchanged(settings)],
         "clean": [
             (actions.remove, [{f"{folder}/{name}": mark for name, mark in files.MARKS.items()}])
         ],
@@ -159,6 +188,9 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
 def score(study: Study, layout: Layout, case: Case) -> TaskDict:
     """Return the task that scores one case against the truth and its data."""
     source, folder = layout.dataset(case), layout.recon_dir(case)
+    settings = study.score.to_dict()
+    if study.data.truth:
+        settings["truth"] = study.data.truth
     targets = [f"{folder}/{name}" for name in SCORE_FILES]
     return {
         "name": case.name,
@@ -170,13 +202,14 @@ def score(study: Study, layout: Layout, case: Case) -> TaskDict:
                 folder=folder,
                 spec=study.score,
                 case=case,
+                data=study.data,
                 asked=_asked(study, layout, case.dose, case.view),
                 recon=study.recon,
             )
         ],
         "file_dep": [str(source), f"{folder}/{files.RECONSTRUCTION}"],
         "targets": targets,
-        "uptodate": [SpecUnchanged(study.score.to_dict())],
+        "uptodate": [SpecUnchanged(settings)],
         "clean": [
             (actions.remove, [{f"{folder}/{name}": mark for name, mark in SCORE_MARKS.items()}])
         ],

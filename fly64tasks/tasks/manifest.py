@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+from doit import get_var
+
+from fly64tasks.data.lineage import metadata_of
+from fly64tasks.study.cases import BASELINE
+from fly64tasks.study.paths import Layout
+from fly64tasks.study.recon_settings import runner_command
+from fly64tasks.study.study import Study
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
@@ -14,7 +22,12 @@ class _Device(msgspec.Struct, frozen=True):
 
 
 class _Set(msgspec.Struct, frozen=True):
+    """``_metadata`` of a thinned set, as far as the manifest has it."""
+
     selection_strategy: str | None = None
+    spacing_threshold: float | None = None
+    n_accepted: int | None = None
+    n_rejected: int | None = None
     acceptance_rate: Share | None = None
 
 
@@ -25,10 +38,19 @@ class _Record(msgspec.Struct, frozen=True):
     device: _Device = _Device()
     input: dict[str, str] | None = None
     set: _Set = _Set()
+    warnings: tuple[str, ...] = ()
+
+
+def about(study: Study, layout: Layout) -> dict[str, Any]:
+    """Return what the manifest and the skip summary say at their head: the study and its roots."""
+    roots = ("base", "phase_c_root", "phase_d_root", "artifact_root")
+    return {"study": study.name, "roots": {name: str(getattr(layout, name)) for name in roots}}
 
 
 def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
     """Return what the manifest says of a job besides what doit knows.
+
+    How its view was thinned is said by the set, as long as there is one, else by the record.
 
     Parameters
     ----------
@@ -42,13 +64,36 @@ def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
         The record is none of the runner's.
     """
     found = msgspec.convert(record or {}, _Record)
+    meta = task.meta
+    thinned = _set_of(meta) or found.set
+    command = runner_command(
+        meta["source"],
+        meta["output_dir"],
+        meta["spec"],
+        get_var("device", "auto"),
+        diffraction=meta["diffraction"],
+        geometry=meta["geometry"],
+    )
     return {
-        "algorithm": task.meta["algorithm"],
-        "num_epochs": task.meta["num_epochs"],
-        "output_dir": task.meta["output_dir"],
+        "algorithm": meta["spec"].algorithm,
+        "num_epochs": meta["spec"].num_epochs,
+        "output_dir": meta["output_dir"],
+        "command": command,
         "return_code": found.exit_code,
         "device": found.device.name,
         "input": found.input,
-        "selection_strategy": found.set.selection_strategy,
-        "acceptance_rate": found.set.acceptance_rate,
+        "selection_strategy": thinned.selection_strategy,
+        "spacing_threshold_px": thinned.spacing_threshold,
+        "n_accepted": thinned.n_accepted,
+        "n_rejected": thinned.n_rejected,
+        "acceptance_rate": thinned.acceptance_rate,
+        "warnings": list(found.warnings),
     }
+
+
+def _set_of(meta: dict[str, Any]) -> _Set | None:
+    said = {} if meta["view"] == BASELINE else metadata_of(Path(meta["source"]))
+    try:
+        return msgspec.convert(said, _Set) if said else None
+    except msgspec.ValidationError:  # which the reconstruction refuses, with its reason
+        return None

@@ -28,7 +28,9 @@ VARIABLES = (
 def load_study() -> tuple[Study, Layout]:
     """Return the study and layout that the command line asks for (`doit study=other.toml ...`).
 
-    Paths given there are relative to the folder that doit was called in.
+    Paths given there are relative to the folder that doit was called in. Below the project they
+    are kept relative to it, as those of a study file are: the same folder has the same name however
+    it is said, and where the project is moved to.
 
     Raises
     ------
@@ -50,6 +52,7 @@ def load_study() -> tuple[Study, Layout]:
             study_folder=study_path.parent,
             project=Path(),
             study_file=study_path,
+            base_npz=base,
             phase_c_root=_path_variable("phase_c_root"),
             phase_d_root=_path_variable("phase_d_root"),
             data_root=_path_variable("data_root"),
@@ -75,4 +78,22 @@ def _path_variable(name: str) -> Path | None:
         return None
     if not value:
         raise StudyError(f"{name}= is empty, expected a path")
-    return Path(get_initial_workdir(), Path(value).expanduser())
+    path = Path(get_initial_workdir(), Path(value).expanduser())
+    if not str(path).isprintable():  # nor are bytes that are no UTF-8, as Python has them
+        raise StudyError(
+            f"{name} is {path}, expected a path in UTF-8 without control characters; rename it"
+        )
+    return _in_project(path)
+
+
+def _in_project(path: Path) -> Path:
+    """Return a path relative to the project, which doit made the current folder, if it is below."""
+    plain = Path(os.path.normpath(path))
+    if os.path.realpath(plain) != os.path.realpath(
+        path
+    ):  # past a symbolic link `..` leads elsewhere
+        plain = path
+    for parent in (plain, *plain.parents):
+        if os.path.exists(parent) and parent.samefile(Path()):  # noqa: PTH110
+            return plain.relative_to(parent)
+    return plain

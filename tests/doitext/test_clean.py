@@ -114,7 +114,7 @@ def test_what_can_not_be_removed_fails_in_one_line_and_the_rest_is_cleaned(made:
     made.tasks = lambda: [*tasks[:2], tasks[2] | {"clean": [fail]}]
     result = made.doit("clean")
     assert result.code == 1
-    assert "both: FAILED  PermissionError" in result.out
+    assert "both: FAILED  Permission denied: out/both" in result.out
     assert left(made) == ["both"]
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doitext_project import MAIN, Project
+from doitext_project import LONG, MAIN, Project, wait_until_up
 
 from fly64tasks.doitext.errors import TaskError
 from fly64tasks.doitext.spec import SpecUnchanged
@@ -308,6 +310,40 @@ def test_an_unexpected_error_has_its_traceback_and_exit_2(project: Project) -> N
     assert "Traceback" in result.out
 
 
+def _of_cuda() -> None:
+    error = RuntimeError("CUDA error: out of resources\nCompile with `TORCH_USE_CUDA_DSA`.")
+    error.add_note("a note")
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        (_of_cuda, "RuntimeError: CUDA error: out of resources"),
+        (lambda: compile("a b", "x.py", "exec"), "SyntaxError: invalid syntax"),
+        (
+            _failing(ExceptionGroup("two", [ValueError("a")])),
+            "ExceptionGroup: two (1 sub-exception)",
+        ),
+        ("echo %(nothing)s", "CmdAction Error creating command string: KeyError: 'nothing'"),
+    ],
+)
+@pytest.mark.parametrize("how", [[], ["-j", "2"], ["-j", "2", "-P", "process"]])
+def test_reason_of_an_unexpected_error_is_its_first_line(
+    project: Project, action: Any, reason: str, how: list[str]
+) -> None:
+    project.config = {"manifest_dir": "m", "action_string_formatting": "old"}
+    meta = {"record": "r.json"}
+    project.tasks = lambda: [{"basename": "t", "actions": [action], "meta": meta}]
+    result = project.doit(*how)
+    assert result.code == 2
+    assert f"FAILED  {reason}\n" in result.out
+    assert "Traceback" in result.out
+    assert project.doit("-n", "--json").reasons["t"] == [f"failed last time: {reason}"]
+    job = json.loads(Path("m/manifest.json").read_text())["jobs"][0]
+    assert job["reasons"] == [reason]
+
+
 @pytest.mark.filterwarnings(  # doit leaves a command's pipes to the garbage collector
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )
@@ -402,6 +438,7 @@ def given(project: Project) -> Project:
     project.tasks = tasks
     project.config = {"manifest_dir": "reports"}
     project.commands["run"] = "doitext_project:Forgiving"
+    project.commands["manifest"] = "doitext_project:ForgivingManifest"
     return project
 
 
@@ -436,7 +473,82 @@ def test_optional_tasks_may_be_skipped_and_the_rest_runs(given: Project) -> None
         ("recon:b", ["input missing: b"]),
         ("recon:c", ["c: no probe"]),
     ]
+    manifest, skips = Path("reports/manifest.json"), Path("reports/skip_summary.json")
+    before = manifest.read_bytes(), skips.read_bytes()
+    time.sleep(1.1)
+    given.doit("--allow-missing-extra")
+    assert before == (manifest.read_bytes(), skips.read_bytes()), "the time alone is no change"
     assert given.doit("-n", "--json", "--allow-missing-extra").verdicts["strict"] == "skipped"
+
+
+def test_skipped_tasks_keep_their_place_and_are_counted_once(given: Project) -> None:
+    Path("b").unlink()
+    planned = given.doit("-n", "--json", "--allow-missing-extra")
+    assert planned.verdicts == {
+        "recon:a": "run",
+        "recon:b": "skipped",
+        "recon:c": "run",
+        "report": "run",
+        "strict": "skipped",
+    }
+    assert list(planned.verdicts) == ["recon:a", "recon:b", "recon:c", "report", "strict"]
+    assert planned.reasons["strict"] == ["needs recon:b, which is skipped: input missing: b"]
+    assert given.doit("recon", "--view", "b,c", "--allow-missing-extra").code == 0
+    manifest = json.loads(Path("reports/manifest.json").read_text())
+    skips = json.loads(Path("reports/skip_summary.json").read_text())
+    assert [job["task"] for job in manifest["jobs"]] == ["recon:c"]
+    assert [(item["task"], item["kind"]) for item in skips["skipped"]] == [
+        ("recon:a", "filtered"),
+        ("recon:b", "skipped"),
+    ]
+    totals = {"total": 3, "filtered": 1, "skipped": 1, "missing": 0}
+    assert manifest["totals"] == skips["totals"] == totals
+
+
+class Lacking(TaskError):
+    optional = "extra"
+
+
+@pytest.mark.parametrize("how", [[], ["-j", "2"]])
+def test_task_that_finds_nothing_to_make_is_a_skip_where_that_is_allowed(
+    given: Project, how: list[str]
+) -> None:
+    first = given.tasks
+
+    def tasks() -> list[dict[str, Any]]:
+        made = first()
+        made[1]["actions"][0] = _failing(Lacking("b: 1 of 8 frames"))
+        over = given.task("over", file_dep=["out/b"], targets=["o"], meta={"record": "r"})
+        return [*made, over, given.task("group", name="x", file_dep=["o"], targets=["x"])]
+
+    given.tasks = tasks
+    result = given.doit("--allow-missing-extra", "--events", "events", *how)
+    assert result.code == 0, result.out
+    assert "SKIPPED  b: 1 of 8 frames" in result.out
+    assert "SKIPPED  after recon:b" in result.out
+    assert "3 done, 4 skipped in" in result.out
+    assert Path("sum").read_text() == "ac"
+    events = [json.loads(line) for line in Path("events").read_text().splitlines()]
+    assert events[-1]["counts"] == {"done": 3, "skipped": 4}
+    for command in ([], ["manifest", "--allow-missing-extra"]):
+        if command:
+            assert given.doit(*command).out.endswith("2 jobs (2 done), 2 skipped\n")
+        skips = json.loads(Path("reports/skip_summary.json").read_text())["skipped"]
+        assert [(item["task"], item["kind"], item["reasons"]) for item in skips] == [
+            ("recon:b", "skipped", ["b: 1 of 8 frames"]),
+            ("over", "skipped", ["needs recon:b, which is skipped: b: 1 of 8 frames"]),
+        ]
+    refused = given.doit("-c", *how)
+    assert refused.code == 1
+    assert "FAILED  b: 1 of 8 frames" in refused.out
+    manifest = json.loads(Path("reports/manifest.json").read_text())
+    assert manifest["counts"] == {"cannot run": 1, "done": 2, "failed": 1}
+    assert manifest["jobs"][-1]["reasons"] == ["after recon:b: b: 1 of 8 frames"]
+    assert manifest["totals"] == {"total": 4, "filtered": 0, "skipped": 0, "missing": 1}
+    assert given.doit("-n", "--json").reasons["over"] == [
+        "never run",
+        "recon:b failed last time: b: 1 of 8 frames",
+    ]
 
 
 def test_a_task_that_may_not_be_missing_is_refused_all_the_same(given: Project) -> None:
@@ -495,7 +607,7 @@ def test_manifest_says_what_failed_and_what_could_not_run(project: Project) -> N
     jobs = json.loads(Path("m/manifest.json").read_text())["jobs"]
     assert [(job["status"], job["reasons"]) for job in jobs] == [
         ("failed", ["diverged"]),
-        ("cannot run", ["after a"]),
+        ("cannot run", ["after a: diverged"]),
         ("done", []),
     ]
     assert project.doit("manifest").out.endswith(
@@ -505,6 +617,38 @@ def test_manifest_says_what_failed_and_what_could_not_run(project: Project) -> N
     assert failed["status"] == "failed"
     assert failed["reasons"] == ["failed last time: diverged"]
     assert failed["started"] == jobs[0]["started"]
+
+
+def test_manifest_beside_a_run_tells_what_runs_from_what_was_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "dodo.py").write_text(
+        LONG.replace('"verbosity": 0', '"verbosity": 0, "manifest_dir": "m"')
+        + "\n\ndef task_cut():\n"
+        "    return {'actions': [wait], 'meta': {'record': 'r'}}\n"
+        "\n\nfor make in (task_long, task_then):\n"
+        "    globals()[make.__name__] = lambda make=make: make() | {'meta': {'record': 'r'}}\n"
+    )
+    command = [sys.executable, "-c", MAIN]
+
+    def jobs() -> dict[str, dict[str, Any]]:
+        subprocess.run([*command, "manifest"], cwd=tmp_path, check=True, capture_output=True)
+        found = json.loads((tmp_path / "m/manifest.json").read_text())["jobs"]
+        return {job["task"]: job for job in found}
+
+    for name in ("cut", "long"):
+        (tmp_path / "up").unlink(missing_ok=True)
+        with subprocess.Popen([*command, name], cwd=tmp_path) as process:
+            wait_until_up(tmp_path, process)
+            found = jobs()
+            process.kill()
+    assert [found[name]["status"] for name in ("cut", "long")] == ["interrupted", "running"]
+    assert found["long"]["reasons"] == [f"running now: {_holder(process.pid, found['long'])}"]
+    assert found["long"]["started"] > found["cut"]["started"]
+    assert jobs()["long"]["status"] == "interrupted"
+
+
+def _holder(pid: int, job: dict[str, Any]) -> str:
+    since = job["reasons"][0].rpartition(" since ")[2]
+    return f"pid {pid} on {socket.gethostname()} since {since}"
 
 
 # ---- the rest of doit
@@ -546,6 +690,38 @@ def test_tab_completion_knows_the_commands(project: Project, shell: str) -> None
     said = project.doit("tabcompletion", "--shell", shell)
     assert said.code == 0
     assert "manifest" in said.out
+
+
+def test_forget_takes_names_filters_and_all_and_nothing_by_mistake(study: Project) -> None:
+    study.doit()
+    jobs = [f"recon:{_name(case)}" for case in CASES]
+    said = study.doit("forget")
+    assert said.code == 3
+    assert said.err.startswith("ERROR: nothing was forgotten: name tasks, use a filter, or say")
+    assert said.err.count("\n") == 1
+    assert set(study.doit("-n", "--json").verdicts.values()) == {"up to date"}
+
+    said = study.doit("forget", "--view", "dense", "--dose", "1e3", "recon")
+    assert said.out.splitlines() == [f"forgetting {job}" for job in jobs[2:4]]
+    stale = [name for name, word in study.doit("-n", "--json").verdicts.items() if word == "run"]
+    assert stale == jobs[2:4]
+    said = study.doit("forget", "-s", jobs[0])
+    assert said.out.splitlines() == ["forgetting simulate:dose_1000", f"forgetting {jobs[0]}"]
+    assert "no task matches" in study.doit("forget", "nosuch*").err
+
+    said = study.doit("forget", "-a")
+    assert said.code == 0
+    assert set(study.doit("-n", "--json").verdicts.values()) == {"run"}
+
+
+def test_dumpdb_prints_the_journal_and_writes_nothing(study: Project) -> None:
+    assert json.loads(study.doit("dumpdb").out) == {}
+    study.doit(*ONE)
+    before = study.snapshot()
+    found = json.loads(study.doit("dumpdb").out)
+    assert list(found) == ["simulate:dose_1000", "recon:dose_1000_dense_train"]
+    assert found["simulate:dose_1000"]["attempt:"]["status"] == "done"
+    assert study.snapshot() == before
 
 
 def test_stock_commands_work_on_the_journal(study: Project) -> None:
@@ -619,3 +795,29 @@ def test_partial_task_alone_takes_what_is_there(given: Project) -> None:
     assert given.doit("-n", "--json", "-s", "report").verdicts == {"report": "up to date"}
     assert given.doit("report").code == 0
     assert Path("sum").read_text() == "abc"
+
+
+@pytest.mark.parametrize("said", [["-j", "-1"], ["-j-2"], ["--process=-1"], ["-n", "-j", "-1"]])
+def test_a_negative_number_of_jobs_is_refused(project: Project, said: list[str]) -> None:
+    project.tasks = lambda: [project.task("t", targets=["x"])]
+    result = project.doit(*said)
+    assert result.code == 3
+    assert "expected how many tasks to run at once" in result.err
+    assert not project.executed and not Path("x").exists()
+
+
+def test_a_negative_number_of_jobs_is_refused_in_the_configuration(project: Project) -> None:
+    project.tasks = lambda: [project.task("t", targets=["x"])]
+    project.config = {"num_process": -3}
+    assert project.doit().code == 3
+    assert not project.executed
+
+
+@pytest.mark.parametrize("flag", ["--events", "-o"])
+def test_a_pipe_that_nobody_reads_is_refused(project: Project, flag: str) -> None:
+    os.mkfifo("pipe")
+    project.tasks = lambda: [project.task("t", targets=["x"])]
+    result = project.doit(flag, "pipe")
+    assert result.code == 3
+    assert "pipe: a pipe that nobody reads; start its reader first" in result.err
+    assert not project.executed

@@ -165,3 +165,27 @@ def test_run_that_is_stopped_says_so_in_its_last_line(
     assert said[2]["status"] == "interrupted"
     assert (said[3]["exit_code"], said[3]["signal"]) == (128 + signum, signum.name)
     assert said[3]["counts"] == {"interrupted": 1, "not reached": 1}
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["goes", "stops"])
+def test_a_reader_that_stops_reading_costs_the_log_and_not_the_run(
+    project: Project, gone: bool
+) -> None:
+    def leave() -> None:
+        if gone:
+            os.close(reader)
+
+    long = "x" * 9000
+    project.tasks = lambda: [
+        {"basename": f"{long}{i}", "actions": [leave if i == 0 else lambda: None]}
+        for i in range(12)
+    ]
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    result = project.doit("--events", "pipe")
+    assert result.code == 0
+    assert "12 done" in result.out
+    assert result.err.count("pipe: an event is not written: ") == 1
+    if not gone:
+        assert os.read(reader, 20).startswith(b'{"event": "run_begin')
+        os.close(reader)

@@ -12,7 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from fly64tasks.doitext.processes import descendants, end_descendants, tethered
+from fly64tasks.doitext.processes import (
+    Frozen,
+    descendants,
+    end_descendants,
+    end_trees,
+    tethered,
+)
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's tether is Linux's")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -82,3 +88,42 @@ def test_end_descendants_reaches_grandchildren_that_ignore_sigterm() -> None:
 def test_without_setpriv_a_command_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert tethered(["sleep", "1"]) == ["sleep", "1"]
+
+
+@linux
+def test_what_is_stopped_and_stays_so_is_killed_and_what_is_resumed_is_not() -> None:
+    with subprocess.Popen(["sleep", "60"]) as still, subprocess.Popen(["sleep", "60"]) as resumed:
+        frozen, killed = Frozen(6), []
+        for child in (still, resumed):
+            child.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+
+        def look() -> bool:
+            if time.monotonic() - began > 4:
+                resumed.send_signal(signal.SIGCONT)
+            killed.extend(frozen.end(lambda: [still.pid, resumed.pid]))
+            return bool(killed)
+
+        assert not look()
+        assert within(20, look)
+        assert time.monotonic() - began >= 6
+        assert killed == [still.pid]
+        assert still.wait() == -signal.SIGKILL
+        assert resumed.poll() is None
+        resumed.kill()
+
+
+def test_end_trees_reaches_what_is_stopped_and_leaves_others() -> None:
+    with (
+        subprocess.Popen(["sh", "-c", "sleep 60 & echo up; wait"], stdout=subprocess.PIPE) as child,
+        subprocess.Popen(["sleep", "60"]) as other,
+    ):
+        assert child.stdout is not None
+        child.stdout.readline()
+        below = descendants(child.pid)
+        child.send_signal(signal.SIGSTOP)
+        end_trees([child.pid], grace_s=0.2)
+        assert child.wait() == -signal.SIGKILL
+        assert within(5, lambda: all(gone(pid) for pid in below))
+        assert other.poll() is None
+        other.kill()

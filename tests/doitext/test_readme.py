@@ -69,7 +69,7 @@ def test_entry_points_of_a_package_serve_every_folder(tmp_path: Path) -> None:
     assert code == 0, said
     assert "5 done in " in said
     assert (lifted.project / "out/warmest.txt").read_text() == "3.0\n"
-    assert "5 of 5 artifacts whole" in lifted.run("doit", "verify")[1]
+    assert "7 of 7 artifacts whole" in lifted.run("doit", "verify")[1]
 
 
 def test_subclass_adds_an_option_and_names_the_manifest(tmp_path: Path) -> None:

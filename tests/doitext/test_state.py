@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -329,3 +330,74 @@ def test_a_spec_that_is_not_json_is_refused_by_name(project: Project) -> None:
     assert "t: SpecUnchanged takes JSON values only" in project.doit("-n").err
     with pytest.raises(InvalidTask):
         SpecUnchanged({"a": b""}).explain({"_spec": json.loads("{}")})
+
+
+def test_a_lock_left_by_a_killed_process_names_nobody(tmp_path: Path) -> None:
+    """Also where its number is that of a living process now: pid 1 always lives."""
+    entry = {"pid": 1, "host": socket.gethostname(), "since": "2026-01-31 12:00:00"}
+    (tmp_path / "s.lock").write_text(json.dumps(entry))
+    assert Lock(str(tmp_path / "s")).holder() is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}'])
+def test_a_lock_whose_holder_is_not_named_is_held_all_the_same(tmp_path: Path, text: str) -> None:
+    script = (
+        "import sys, time; from fly64tasks.doitext.state.lock import Lock;"
+        f"lock = Lock({str(tmp_path / 's')!r}); lock.acquire(); print('locked', flush=True);"
+        "time.sleep(60)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        (tmp_path / "s.lock").write_text(text)
+        assert Lock(str(tmp_path / "s")).holder() == "another doit"
+        other.kill()
+
+
+ENDLESS = """
+create view {view} as with recursive c(x) as (select 1 union all select x + 1 from c)
+select x as task_id, '{{}}' as task_data, x as path, 1 as size, 1 as mtime_ns, 1 as inode,
+'m' as md5 from c;
+"""
+TABLE = "create table if not exists doit (task_id text not null primary key, task_data json);"
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        (ENDLESS.format(view="doit"), "view doit"),
+        (TABLE + ENDLESS.format(view="digest"), "view digest"),
+        (
+            TABLE + ENDLESS.format(view="v") + "create trigger t after insert on doit begin "
+            "insert into doit select task_id, task_data from v; end;",
+            "view v",
+        ),
+        (
+            TABLE + "create trigger t after insert on doit begin select 1; end;",
+            "trigger t",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", [["-n"], [], ["list", "-s"]])
+def test_a_state_that_would_run_something_is_refused(
+    project: Project, script: str, found: str, command: list[str]
+) -> None:
+    project.tasks = lambda: [project.task("t", targets=["x"])]
+    Path("state").mkdir()
+    with contextlib.closing(sqlite3.connect("state/doit.db")) as connection:
+        connection.executescript(script)
+    result = project.doit(*command)
+    assert result.code == 3
+    assert f"state/doit.db: not a readable doit state ({found})" in result.err
+
+
+def test_a_state_that_is_a_pipe_is_not_waited_for(project: Project) -> None:
+    project.tasks = lambda: [project.task("t", targets=["x"])]
+    Path("state").mkdir()
+    os.mkfifo("state/doit.db")
+    result = project.doit()
+    assert result.code == 3
+    assert "state/doit.db: not a readable doit state (no file)" in result.err

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from doitext_project import Project
+
+from fly64tasks.doitext.errors import TaskError
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda path: os.truncate(path, 0), "target truncated: a (0 of 6 bytes)"),
@@ -80,6 +84,38 @@ def test_target_of_the_same_size_is_left_to_verify(made: Project) -> None:
     made.doit()
     assert made.executed == []
     assert "altered" in made.doit("verify").out
+
+
+@pytest.mark.parametrize("jobs", [[], ["-j2"]])
+def test_action_is_told_what_its_task_has_made_until_it_does_again(
+    project: Project, jobs: list[str]
+) -> None:
+    """Also after it failed, and after it was killed."""
+    told: list[list[str]] = []
+    fails = [False]
+
+    def make(task: Any, targets: list[str]) -> None:
+        told.append(task.meta["made"])
+        if fails[0]:
+            raise TaskError("not today")
+        for target in targets:
+            Path(target).write_text("made")
+
+    targets = ["a", "b"]
+    project.tasks = lambda: [{"basename": "make", "actions": [make], "targets": targets}]
+    project.doit(*jobs)
+    fails[0] = True
+    project.doit(*jobs)
+    project.doit(*jobs)
+    with contextlib.closing(sqlite3.connect("state/doit.db")) as connection, connection:
+        text = connection.execute("select task_data from doit").fetchone()[0]
+        killed = json.loads(text) | {"checker:": "interrupted"}
+        connection.execute("update doit set task_data = ?", (json.dumps(killed),))
+    fails[0] = False
+    targets.append("c")
+    project.doit(*jobs)
+    project.doit(*jobs)
+    assert told == [[], ["a", "b"], ["a", "b"], ["a", "b"], ["a", "b", "c"]]
 
 
 def test_folder_may_grow(made: Project) -> None:

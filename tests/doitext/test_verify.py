@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -101,6 +102,77 @@ def test_damaged_artifact_is_named_with_what_is_wrong(
     assert problems(made) == [[word, "recon:train", words]]
     assert made.doit("verify").out.endswith(f"4 of 5 artifacts whole, 1 {word}.\n")
     assert problems(made, "--split", "test", code=0) == []
+
+
+@pytest.fixture
+def with_log(project: Project) -> Project:
+    """A job that writes a log beside its target, which is no target, and the manifest of it."""
+
+    def write(targets: list[str]) -> None:
+        Path("out").mkdir(exist_ok=True)
+        Path(targets[0]).write_text("result")
+        Path("out/log").write_text("what happened")
+
+    meta = {"record": "out/record.json", "log": "out/log", "split": "train"}
+    job = {"basename": "job", "actions": [write], "targets": ["out/result"], "meta": meta}
+    project.tasks = lambda: [job | {"uptodate": [True]}]
+    project.config = {"manifest_dir": "out"}
+    assert project.doit().code == 0
+    assert project.doit("verify").out == "4 of 4 artifacts whole.\n"
+    return project
+
+
+def _edit(path: Path) -> None:
+    content = path.read_text()
+    path.write_text(content.replace("schema", "schemo").replace("what", "that"))
+
+
+BESIDE: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "deleted": (Path.unlink, "missing", "missing"),
+    "emptied": (lambda p: os.truncate(p, 0), "truncated", "truncated"),
+    "cut": (lambda p: os.truncate(p, 7), "truncated", "truncated"),
+    "edited": (_edit, "altered", "altered"),
+    "put in another's place": (lambda p: p.write_text("{\n}\n"), "truncated", "not recorded"),
+    "a folder": (lambda p: (p.unlink(), p.mkdir()), "altered", "altered"),
+}
+
+
+@pytest.mark.parametrize(("damage", "of_log", "of_manifest"), BESIDE.values(), ids=BESIDE.keys())
+def test_log_manifest_and_skip_summary_are_verified(
+    with_log: Project, damage: Callable[[Path], object], of_log: str, of_manifest: str
+) -> None:
+    for name in ("log", "manifest.json", "skip_summary.json"):
+        damage(Path("out", name))
+    found = json.loads(with_log.doit("verify", "--json").out)["found"]
+    words = {path: item["word"] for item in found for path in item["paths"]}
+    assert words == {
+        "out/result": "whole",
+        "out/log": of_log,
+        "out/manifest.json": of_manifest,
+        "out/skip_summary.json": of_manifest,
+    }
+    assert with_log.doit("verify").code == 1
+    assert with_log.doit("verify", "job").code == 1
+    if of_log != "altered" or damage is _edit:  # a folder is its owner's to remove
+        assert with_log.doit("-a").code == 0
+        assert with_log.doit("verify").out == "4 of 4 artifacts whole.\n"
+
+
+def test_log_of_a_run_before_its_digest_was_kept_is_named_as_not_verified(
+    with_log: Project,
+) -> None:
+    with contextlib.closing(sqlite3.connect("state/doit.db")) as connection, connection:
+        text = connection.execute("select task_data from doit").fetchone()[0]
+        row = json.loads(text)
+        del row[TARGETS]["out/log"]
+        connection.execute("update doit set task_data = ?", (json.dumps(row),))
+    result = with_log.doit("verify")
+    assert result.out.splitlines() == [
+        "not verified      job  out/log: no digest of it is recorded",
+        "3 of 4 artifacts whole, 1 not verified.",
+    ]
+    assert result.code == 0
+    assert with_log.doit("-n", "--json").verdicts == {"job": "up to date"}
 
 
 def test_damaged_input_is_told_of_each_task_that_read_it(made: Project) -> None:

@@ -38,6 +38,6 @@ def test_thinned_frames_are_spaced_and_no_other_fits_between():
 def test_view_with_too_few_frames_fails_with_counts_and_spacing():
     spec = Study().view_spec("sparse")
     with pytest.raises(
-        DatasetError, match=r"set: view 'sparse' keeps 1 of 3 positions .* 51.2 px .* at least 2"
+        DatasetError, match=r"set: view 'sparse' keeps 1 of 3 positions at 51.2 px, .* at least 2"
     ):
         select_view(line(0, 10, 20), spec, 64, "set")

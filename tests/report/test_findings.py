@@ -36,8 +36,8 @@ def test_error_that_falls_with_dose_and_rises_with_less_overlap_is_said_to(tmp_p
         "The complex NRMSE goes from 0.0100 (10⁵ photons, baseline, train) to 0.4010 (10³ photons, "
         "sparse, test).",
         "No job is worse than a flat object.",
-        "The resolution (FRC, ½-bit, full period) goes from ≤ 20.0 nm (10³ photons, baseline, "
-        "train) to 60.1 nm (10³ photons, sparse, test).",
+        "The resolution (FRC, ½-bit, full period) goes from ≤ 20.0 nm (assumed) (10³ photons, "
+        "baseline, train) to 60.1 nm (assumed) (10³ photons, sparse, test).",
     ]
 
 
@@ -138,8 +138,8 @@ def test_jobs_without_a_resolution_are_counted_and_not_among_those_that_have_one
     worst = case(1e3, "sparse", "test")
     write_scores(layout, worst, **unresolved(worst))
     assert headline(read_jobs(STUDY, layout))[-2:] == [
-        "The resolution (FRC, ½-bit, full period) goes from ≤ 20.0 nm (10³ photons, baseline, "
-        "train) to 60.0 nm (10³ photons, sparse, train).",
+        "The resolution (FRC, ½-bit, full period) goes from ≤ 20.0 nm (assumed) (10³ photons, "
+        "baseline, train) to 60.0 nm (assumed) (10³ photons, sparse, train).",
         "1 job has no resolution at all, for the correlation never rises above the threshold: 10³ "
         "photons, sparse, test.",
     ]

@@ -23,7 +23,7 @@ from fly64tasks.errors import Fly64Error
 from fly64tasks.recon.files import LOG, LOSSES, RUN_RECORD
 from fly64tasks.report import page, summary
 from fly64tasks.report.command import write_report
-from fly64tasks.report.files import REPORT, REPORT_FILES, SUMMARY_MD
+from fly64tasks.report.files import FIGURES, REPORT, REPORT_FILES, SUMMARY_MD
 from fly64tasks.report.results import read_jobs
 from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
 from fly64tasks.score.scorecard import METRICS
@@ -308,6 +308,15 @@ def test_job_that_does_not_fit_or_is_worse_than_flat_is_marked_in_matrix_and_job
     assert '<span class="badge">does not fit</span>' in section_of(html, CASES[0])
 
 
+def test_warnings_stand_beside_their_job_and_are_counted_on_top(layout: Layout):
+    assert "warning" not in page_of(layout)
+    write_run(layout, CASES[0], warnings=["9 of 81 frames hold no photon", EVIL])
+    html = page_of(layout)
+    assert html.count('<span class="badge">2 warnings</span>') == 2
+    assert "Warning: 9 of 81 frames hold no photon" in section_of(html, CASES[0])
+    assert "1 job has warnings, which stand beside it: " in html
+
+
 def test_fit_of_a_job_that_is_not_scored_is_that_of_its_run(layout: Layout):
     (layout.recon_dir(CASES[0]) / SCORES).unlink()
     write_run(layout, CASES[0], fit=MISFIT)
@@ -399,6 +408,32 @@ def test_report_that_was_cut_off_is_written_whole_by_the_next_run(written: Layou
     (written.artifact_root / SUMMARY_MD).unlink()
     write_report(STUDY, written)
     assert {path: path.read_bytes() for path in files} == before
+
+
+def test_files_that_were_cut_are_known_for_ours(layout: Layout):
+    """Their mark stands near their beginning, and nothing else is known of them here."""
+    write_report(ONE_DOSE, layout)
+    files = [layout.artifact_root / name for name in REPORT_FILES]
+    made = {path: path.read_bytes() for path in files}
+    for path, content in made.items():
+        path.write_bytes(content[: max(len(content) // 8, 150)])
+    write_report(ONE_DOSE, layout)
+    assert {path: path.read_bytes() for path in files} == made
+
+
+def test_pdf_is_well_formed(layout: Layout):
+    """Each object lies where the table says that it does."""
+    write_report(ONE_DOSE, layout)
+    for path in (layout.artifact_root / FIGURES).glob("*.pdf"):
+        content = path.read_bytes()
+        found = re.search(rb"startxref\n(\d+)\n%%EOF\n$", content)
+        assert found
+        table = content[int(found[1]) :]
+        assert table.startswith(b"xref\n")
+        places = re.findall(rb"^(\d{10}) \d{5} n $", table, re.MULTILINE)
+        assert len(places) > 10
+        for number, place in enumerate(places, start=1):
+            assert content[int(place) :].startswith(b"%d 0 obj" % number)
 
 
 def test_matrix_has_the_truth_its_colours_and_a_length_for_each_view_and_split(layout: Layout):

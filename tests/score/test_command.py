@@ -194,7 +194,7 @@ def test_garbage_has_no_resolution_but_the_field_as_its_limit(
     assert scores["metrics"]["frc_halfbit_period_nm"] == pytest.approx(10 * width)
     assert scores["notes"]["frc_halfbit_period_nm"] == (
         "no resolution: the curve never rises above the threshold (limit: the field's width, "
-        f"{width} px or {width / 100:.3g} µm)"
+        f"{width} px)"
     )
 
 
@@ -251,6 +251,36 @@ def test_scan_of_its_own_frame_has_no_comparable_truth(
     folder = plant(small_set.object_guess, frame_of_reference="scan")
     reason = scored(folder, small_sets["train"])["truth"]["reason"]
     assert reason == "no comparable truth: the positions are not in the frame of objectGuess"
+
+
+def test_truth_that_the_user_names_is_scored_against_as_one_that_the_set_names(
+    small_set: PtychoDataset, tmp_path: Path
+):
+    found = {}
+    for name, metadata in (("simulated", {"simulated": True}), ("measured", {})):
+        path = tmp_path / f"{name}.npz"
+        write_dataset(path, replace(small_set, metadata={"diffraction_order": "NHW", **metadata}))
+        recon.run(path, tmp_path / name, ReconSpec(num_epochs=15))
+        found[name] = score.score(path, tmp_path / name, SPEC, truth="objectGuess")
+    shapes = [read_reconstruction(tmp_path / name / RECONSTRUCTION).obj.shape for name in found]
+    assert shapes[0] == (112, 112) != shapes[1]
+    one, other = (scores["metrics"] for scores in found.values())
+    assert other["complex_nrmse"] == pytest.approx(one["complex_nrmse"], rel=0.02)
+    assert other["phase_ssim"] == pytest.approx(one["phase_ssim"], rel=0.02)
+    assert not found["measured"]["truth"]["seeded"]
+    score.main(["--input-npz", str(path), "--output-dir", str(tmp_path / "measured")])
+    without = json.loads((tmp_path / "measured" / SCORES).read_text())
+    assert without["metrics"]["complex_nrmse"] is None
+
+
+def test_object_that_is_the_same_everywhere_is_no_truth(
+    plant: Plant, small_set: PtychoDataset, tmp_path: Path
+):
+    blank = tmp_path / "blank.npz"
+    write_dataset(blank, replace(small_set, object_guess=np.ones((112, 112), np.complex64)))
+    folder = plant(small_set.object_guess, blank)
+    reason = scored(folder, blank)["truth"]["reason"]
+    assert reason == "no truth: objectGuess is the same everywhere, it can not be the truth"
 
 
 def test_metric_that_does_not_fit_says_why(

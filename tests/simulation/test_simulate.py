@@ -92,17 +92,35 @@ def test_metadata_says_how_the_set_was_made(small_set: PtychoDataset):
     json.dumps(metadata, allow_nan=False)
 
 
-def test_patches_are_the_object_around_each_position(small_set: PtychoDataset):
-    assert small_set.object_patches is not None
-    assert small_set.object_patches.shape == (len(small_set.positions_px), 32, 32)
-    y, x = np.round(small_set.positions_px[5]).astype(int)
-    near = small_set.object_guess[y, x]
-    assert abs(small_set.object_patches[5, 16, 16] - near) < 0.3
+def test_patches_are_the_object_around_each_position_where_a_study_asks_for_them(
+    small_sets: dict[str, Path], small_set: PtychoDataset, tmp_path: Path
+):
+    with np.load(small_sets["train"]) as without:
+        assert "Y" not in without
+    targets = {split: tmp_path / f"{split}.npz" for split in ("train", "test")}
+    base = small_sets["train"].parent / "base.npz"
+    simulate(base, targets, dose=1e4, spec=SimulationSpec(patches=True), geometry=Geometry())
+    asked = read_dataset(targets["train"])
+    assert asked.object_patches is not None
+    assert asked.object_patches.shape == (len(asked.positions_px), 32, 32)
+    y, x = np.round(asked.positions_px[5]).astype(int)
+    assert abs(asked.object_patches[5, 16, 16] - asked.object_guess[y, x]) < 0.3
+    assert np.array_equal(asked.diffraction_amplitude, small_set.diffraction_amplitude)
 
 
-def write_base(path: Path, probe: np.ndarray, positions: np.ndarray) -> Path:
+def test_sizes_that_a_base_says_are_those_of_its_sets(tmp_path: Path):
+    sizes = {"pixel_size_m": 4e-9, "energy_ev": 6e3, "assumed": False}
+    said = np.array(json.dumps({"geometry": sizes}))
+    base = write_base(tmp_path / "base.npz", np.ones((16, 16), complex), GRID, _metadata=said)
+    targets = {split: tmp_path / f"{split}.npz" for split in ("train", "test")}
+    simulate(base, targets, dose=1e3, spec=SimulationSpec(), geometry=Geometry())
+    assert read_dataset(targets["train"]).metadata["geometry"] == Geometry(**sizes).to_dict()
+
+
+def write_base(path: Path, probe: np.ndarray, positions: np.ndarray, **more: np.ndarray) -> Path:
     np.savez(
         path,
+        **more,
         objectGuess=np.ones((64, 64), complex),
         probeGuess=probe,
         xcoords=positions[:, 1],

@@ -18,6 +18,7 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
 from fly64tasks.doitext.commands.base import AllowMissing
+from fly64tasks.doitext.commands.manifest import Manifest
 from fly64tasks.doitext.commands.run import Run
 
 COMMANDS = {
@@ -26,9 +27,10 @@ COMMANDS = {
     "manifest": "fly64tasks.doitext.commands.manifest:Manifest",
     "verify": "fly64tasks.doitext.commands.verify:Verify",
     "clean": "fly64tasks.doitext.commands.clean:Clean",
-    "forget": "fly64tasks.doitext.commands.records:Forget",
     "ignore": "fly64tasks.doitext.commands.records:Ignore",
     "reset-dep": "fly64tasks.doitext.commands.records:ResetDep",
+    "forget": "fly64tasks.doitext.commands.forget:Forget",
+    "dumpdb": "fly64tasks.doitext.commands.dumpdb:DumpDB",
 }
 FILTERS = {"dose": "float", "view": "str", "split": "str", "gridsize": "int"}
 CONFIG = {
@@ -39,11 +41,21 @@ CONFIG = {
 """What a project's pyproject.toml would say."""
 
 
+_EXTRA = (AllowMissing("allow-missing-extra", "extra", "skip jobs without extra data"),)
+
+
 class Forgiving(Run):
     """``doit run`` as a project may have it: some of its tasks may be skipped."""
 
     name = "run"
-    allow_missing = (AllowMissing("allow-missing-extra", "extra", "skip jobs without extra data"),)
+    allow_missing = _EXTRA
+
+
+class ForgivingManifest(Manifest):
+    """Its ``doit manifest``."""
+
+    name = "manifest"
+    allow_missing = _EXTRA
 
 
 _WITHOUT_ENTRY_POINTS = mock.patch("doit.plugin.entry_points_impl", return_value=lambda group: ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -67,11 +68,12 @@ def new_project(folder: Path, engine: str = "heartbeat_s = 4\n", dodo: str = DOD
     return folder
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start doit in a session of its own."""
+def start(folder: Path, *arguments: str, temporary: Path | None = None) -> subprocess.Popen[str]:
+    """Start doit in a session of its own; with a folder for its temporary files."""
     return subprocess.Popen(
         [sys.executable, "-m", "doit", *arguments],
         cwd=folder,
+        env={**os.environ, **({"TMPDIR": str(temporary)} if temporary else {})},
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -118,3 +120,26 @@ def wait_for(condition: Callable[[], object], seconds: float, what: Callable[[],
 def assert_nothing_left(folder: Path) -> None:
     """Fail unless no process works in the folder any more."""
     wait_for(lambda: not living_in(folder), 6, lambda: f"left: {living_in(folder)}")
+
+
+TITLES = {
+    "manager": "python -m parsl.executors.high_throughput.process_worker_pool",
+    "interchange": "parsl: HTEX interchange",
+    "server of the manager": "multiprocessing.spawn",
+    "keeper of the pool": "keeper --folder=",
+    "keeper of the interchange": "keeper --parent ",
+}
+
+
+def victim(folder: Path, who: str) -> int:
+    """Return the process id of a part of the engine."""
+    if who == "worker":
+        return begun(folder)[-1][1]
+    kept = "keeper" in who  # whose title has the command that it keeps
+    found = [
+        pid
+        for pid, title in living_in(folder).items()
+        if TITLES[who] in title and kept == ("engine.keeper" in title)
+    ]
+    assert found, living_in(folder)
+    return min(found)

@@ -41,6 +41,15 @@ def new_project(folder: Path, study: str) -> Path:
     return folder
 
 
+def results(folder: Path) -> dict[str, bytes]:
+    """Return everything that must come out the same: all but records of time, and logs."""
+    paths = [*folder.glob("data/**/*"), *folder.glob("reports/*/**/*")]
+    kept = [
+        path for path in paths if path.is_file() and path.name not in ("run.json", "ptychi.log")
+    ]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in kept}
+
+
 def doit(folder: Path, *arguments: str, code: int = 0) -> str:
     """Run doit in a folder; return what it printed, once it exited with ``code``."""
     exit_code, out, err = warm.call(_doit, folder, arguments)

@@ -7,19 +7,30 @@ with its own message.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from fly64tasks.data.archive import Archive
+from fly64tasks.data.archive import Archive, Unreadable
 from fly64tasks.data.dataset import Base, PtychoDataset
+from fly64tasks.data.frames import Frames, Kind, frames_of, holds_intensity
+from fly64tasks.errors import DatasetError
+
+_DIFFRACTION = ("diffraction", "diff3d")
 
 
-def read_dataset(path: Path) -> PtychoDataset:
+def read_dataset(
+    path: Path, *, diffraction: Kind = "auto", obj: bool = True, extras: bool = True
+) -> PtychoDataset:
     """Read a Phase C or Phase D set and check it against the contract.
+
+    Parameters
+    ----------
+    diffraction, obj, extras
+        As `fly64tasks.data.readers.read_dataset` has them.
 
     Raises
     ------
@@ -27,7 +38,7 @@ def read_dataset(path: Path) -> PtychoDataset:
         One line: the file, what was found, what the contract expects.
     """
     with Archive(path) as arrays:
-        return _dataset(arrays)
+        return _dataset(arrays, diffraction, obj=obj, extras=extras)
 
 
 def read_base(path: Path) -> Base:
@@ -39,7 +50,15 @@ def read_base(path: Path) -> Base:
         As `read_dataset`.
     """
     with Archive(path) as arrays:
-        return Base(_object(arrays), _probe(arrays), _positions(arrays), _metadata(arrays))
+        metadata, warnings = _metadata(arrays)
+        obj, probe, positions = _object(arrays), _probe(arrays), _positions(arrays)
+        return Base(
+            obj, probe, positions, metadata, (*warnings, *_unusable(arrays, len(positions)))
+        )
+
+
+Number = Annotated[float, Meta(ge=-1e18, le=1e18)]
+"""What a record can repeat and a report can show."""
 
 
 class _Said(Struct):
@@ -48,67 +67,74 @@ class _Said(Struct):
     simulated: bool = False
     lineage: dict[str, Any] | None = None
     diffraction_order: str | None = None
-    dose_photons_per_frame: float | None = None
+    dose_photons_per_frame: Number | None = None
     split: str | None = None
     overlap_view: str | None = None
     selection_strategy: str | None = None
-    acceptance_rate: float | None = None
-    spacing_threshold: float | None = None
-    n_accepted: float | None = None
-    n_rejected: float | None = None
-    probe_diameter_px: float | None = None
-    gridsize: float | None = None
-    neighbor_count: float | None = None
-    overlap_group_members: float | None = None
-    overlap_neighbors: float | None = None
-    overlap_groups: float | None = None
+    acceptance_rate: Number | None = None
+    spacing_threshold: Number | None = None
+    n_accepted: Number | None = None
+    n_rejected: Number | None = None
+    probe_diameter_px: Number | None = None
+    gridsize: Number | None = None
+    neighbor_count: Number | None = None
+    overlap_group_members: Number | None = None
+    overlap_neighbors: Number | None = None
+    overlap_groups: Number | None = None
     overlap_notes: list[str] | None = None
 
 
-def _metadata(arrays: Archive) -> dict[str, Any]:
-    """Return the metadata, once what is used of them has the type that it is used in."""
-    metadata = arrays.metadata()
+def _metadata(arrays: Archive) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the metadata, and a warning in place of those that can not be read.
+
+    What is used of them has the type that it is used in.
+    """
+    try:
+        metadata = arrays.metadata()
+    except Unreadable as error:
+        said = str(error).removeprefix(f"{arrays.path}: ")
+        return {}, (f"{said}; it is left out: sizes are assumed, and there is no truth",)
     try:
         msgspec.convert(metadata, _Said)
     except msgspec.ValidationError as error:
         raise arrays.error("_metadata", f"says what can not be used: {error}") from None
-    return metadata
+    return metadata, ()
 
 
-def _dataset(arrays: Archive) -> PtychoDataset:
-    metadata = _metadata(arrays)
+def _dataset(arrays: Archive, kind: Kind, *, obj: bool, extras: bool) -> PtychoDataset:
+    metadata, warnings = _metadata(arrays)
     positions = _positions(arrays)
     n = len(positions)
-    amplitude = _frames_first(arrays, n, metadata)
-    size = amplitude.shape[-1]
-    if size < 4:
-        raise arrays.error("diffraction", f"has frames of {size} px, expected at least 4")
-    if amplitude.min() < 0:
-        raise arrays.error(
-            "diffraction", f"holds {amplitude.min():g}, expected amplitudes, 0 or more"
-        )
-    if not amplitude.any():
-        raise arrays.error("diffraction", "is zero everywhere, expected measured amplitudes")
-    if amplitude.max() > 1 and np.array_equal(amplitude, np.round(amplitude)):
-        raise arrays.error(
-            "diffraction",
-            "holds whole numbers only, as photon counts do; expected amplitude, the square root "
-            "of counts",
-        )
+    key, values = _diffraction(arrays, n, metadata, kind)
+    frames = _frames(arrays, key, values, kind)
+    del values
     probe = _probe(arrays)
+    size = frames.amplitude.shape[-1]
     if probe.shape[-1] != size:
         raise arrays.error(
             "probeGuess", f"is {size_text(probe.shape)}, expected N = {size} to match diffraction"
         )
+    has_object = metadata.get("simulated") or (obj and "objectGuess" in arrays)
     return PtychoDataset(
-        diffraction_amplitude=amplitude.astype(np.float32, copy=False),
-        object_guess=_object(arrays).astype(np.complex64),
-        probe_guess=probe.astype(np.complex64),
+        diffraction_amplitude=frames.amplitude,
+        object_guess=_single(arrays, "objectGuess", _object(arrays)) if has_object else None,
+        probe_guess=_single(arrays, "probeGuess", probe),
         positions_px=positions,
-        object_patches=_object_patches(arrays, n),
-        filenames=_filenames(arrays, n),
+        object_patches=_object_patches(arrays, n) if extras else None,
+        filenames=_filenames(arrays, n) if extras else None,
         metadata=metadata,
+        mask=frames.mask,
+        diffraction_from=f"{key}: {frames.taken_from}" if frames.taken_from else None,
+        warnings=(*warnings, *_unusable(arrays, n), *frames.warnings),
     )
+
+
+def _single(arrays: Archive, key: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in single precision; a copy counts as memory that its key takes."""
+    dtype = np.dtype(np.complex64 if array.dtype.kind == "c" else np.float32)
+    if array.dtype != dtype:
+        arrays.take(key, array.size * dtype.itemsize)
+    return array.astype(dtype, copy=False)
 
 
 def _positions(arrays: Archive) -> NDArray[np.float64]:
@@ -116,6 +142,7 @@ def _positions(arrays: Archive) -> NDArray[np.float64]:
     axes = {}
     for key in ("ycoords", "xcoords"):
         array = arrays.numbers(key, kinds="fiu", expected="float positions in px")
+        array = squeezed(array, 1)
         if array.ndim != 1:
             raise arrays.error(key, f"has shape {array.shape}, expected (n,)")
         axes[key] = array.astype(np.float64)
@@ -127,12 +154,43 @@ def _positions(arrays: Archive) -> NDArray[np.float64]:
     return np.column_stack([axes["ycoords"], axes["xcoords"]])
 
 
-def _frames_first(arrays: Archive, n: int, metadata: dict[str, Any]) -> NDArray[np.floating]:
+def _diffraction(
+    arrays: Archive, n: int, metadata: dict[str, Any], kind: Kind
+) -> tuple[str, NDArray[Any]]:
+    """Return the key that holds the diffraction, and its values as (n, N, N)."""
+    keys = [key for key in _DIFFRACTION if key in arrays]
+    if len(keys) < 2:
+        key = keys[0] if keys else _DIFFRACTION[0]
+        return key, _frames_first(arrays, key, n, metadata)
+    if kind == "auto":
+        raise arrays.error(
+            "diffraction",
+            "and diff3d are both there, expected one of them: say which with --diffraction "
+            'amplitude or intensity, in a study [data] diffraction = "intensity"',
+        )
+    found = {key: _frames_first(arrays, key, n, metadata) for key in keys}
+    meant = [key for key in keys if holds_intensity(found[key]) == (kind == "intensity")]
+    if len(meant) != 1:
+        held = "intensities" if len(meant) == (2 if kind == "intensity" else 0) else "amplitudes"
+        raise arrays.error(
+            "diffraction", f"and diff3d both hold {held}, expected one of them: leave the other out"
+        )
+    return meant[0], found[meant[0]]
+
+
+def _frames_first(
+    arrays: Archive, key: str, n: int, metadata: dict[str, Any]
+) -> NDArray[np.floating | np.integer]:
     """Return diffraction as (n, N, N), turned round from (N, N, n) where that is certain."""
-    key = "diffraction" if "diffraction" in arrays else "diff3d"
-    array = arrays.numbers(
-        "diffraction", "diff3d", kinds="f", expected="float amplitude (square root of counts)"
-    )
+    array = arrays.get(*(_DIFFRACTION if key not in arrays else (key,)))
+    if array.dtype.kind not in "fiu":
+        raise arrays.error(
+            key,
+            f"has dtype {array.dtype}, expected float amplitude (square root of counts) or counts",
+        )
+    if array.size == 0:
+        raise arrays.error(key, f"is empty (shape {array.shape}), expected at least one frame")
+    array = squeezed(array, 3)
     if array.ndim != 3:
         raise arrays.error(key, f"has shape {array.shape}, expected (n, N, N)")
     frames_first = array.shape[0] == n and array.shape[1] == array.shape[2]
@@ -144,10 +202,13 @@ def _frames_first(arrays: Archive, n: int, metadata: dict[str, Any]) -> NDArray[
             'expected an unambiguous order: say {"diffraction_order": "NHW"} in _metadata or '
             "leave a frame out",
         )
-    if frames_first:
+    if frames_first or frames_last:
+        if not frames_first:
+            arrays.take(key, array.nbytes)
+            array = np.ascontiguousarray(np.moveaxis(array, 2, 0))
+        if array.shape[-1] < 4:
+            raise arrays.error(key, f"has frames of {array.shape[-1]} px, expected at least 4")
         return array
-    if frames_last:
-        return np.ascontiguousarray(np.moveaxis(array, 2, 0))
     raise arrays.error(
         key,
         f"has shape {array.shape}, expected ({n}, N, N) with square frames to match the {n} "
@@ -155,8 +216,39 @@ def _frames_first(arrays: Archive, n: int, metadata: dict[str, Any]) -> NDArray[
     )
 
 
+def _frames(arrays: Archive, key: str, values: NDArray[Any], kind: Kind) -> Frames:
+    mask = _mask(arrays, values.shape)
+    if values.dtype != np.float32:
+        arrays.take(key, 4 * values.size)
+    return frames_of(values, f"{arrays.path}: {key}", kind=kind, mask=mask)
+
+
+def _mask(arrays: Archive, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    """Return the pixels that count, (N, N) or (n, N, N): nonzero in mask, zero in bad_pixels."""
+    good: NDArray[np.bool_] | None = None
+    for key in ("mask", "bad_pixels"):
+        if key not in arrays:
+            continue
+        array = arrays.get(key)
+        if array.dtype.kind not in "biuf":
+            raise arrays.error(key, f"has dtype {array.dtype}, expected truth values or numbers")
+        if array.shape not in (shape, shape[1:]) and array.shape == (*shape[1:], shape[0]):
+            array = np.moveaxis(array, 2, 0)
+        if array.shape not in (shape, shape[1:]):
+            array = squeezed(array, 2)
+        if array.shape not in (shape, shape[1:]):
+            raise arrays.error(
+                key,
+                f"has shape {array.shape}, expected {shape[1:]} or {shape}: of the detector's "
+                "pixels",
+            )
+        counts = array != 0 if key == "mask" else array == 0
+        good = counts if good is None else good & counts
+    return good
+
+
 def _object(arrays: Archive) -> NDArray[np.complexfloating]:
-    array = arrays.numbers("objectGuess", kinds="c", expected="complex")
+    array = squeezed(arrays.numbers("objectGuess", kinds="c", expected="complex"), 2)
     if array.ndim != 2:
         raise arrays.error("objectGuess", f"has shape {array.shape}, expected (H, W)")
     return array
@@ -164,6 +256,8 @@ def _object(arrays: Archive) -> NDArray[np.complexfloating]:
 
 def _probe(arrays: Archive) -> NDArray[np.complexfloating]:
     array = arrays.numbers("probeGuess", kinds="c", expected="complex")
+    while array.ndim > 3 and array.shape[0] == 1:  # a further one would be that of the modes
+        array = array[0]
     if array.ndim not in (2, 3) or array.shape[-1] != array.shape[-2]:
         raise arrays.error(
             "probeGuess", f"has shape {array.shape}, expected (N, N) or (modes, N, N)"
@@ -174,26 +268,52 @@ def _probe(arrays: Archive) -> NDArray[np.complexfloating]:
 
 
 def _object_patches(arrays: Archive, n: int) -> NDArray[np.complex64] | None:
-    if "Y" not in arrays:
+    if "Y" not in arrays or _problem(arrays, "Y", n):
         return None
-    array = arrays.numbers("Y", kinds="c", expected="complex")
-    if array.ndim != 3 or array.shape[0] != n or array.shape[1] != array.shape[2]:
-        raise arrays.error("Y", f"has shape {array.shape}, expected ({n}, M, M)")
-    return array.astype(np.complex64, copy=False)
+    return _single(arrays, "Y", arrays.get("Y"))
 
 
 def _filenames(arrays: Archive, n: int) -> NDArray[np.str_] | None:
-    if "filenames" not in arrays:
+    if "filenames" not in arrays or _problem(arrays, "filenames", n):
         return None
-    array = arrays.get("filenames")
-    if array.dtype.kind not in "US" or array.shape != (n,):
-        raise arrays.error(
-            "filenames", f"has dtype {array.dtype}, shape {array.shape}, expected text, ({n},)"
-        )
+    return arrays.get("filenames").astype(np.str_)
+
+
+def _unusable(arrays: Archive, n: int) -> tuple[str, ...]:
+    """Return a warning that names the optional keys that can not be used, none where all can."""
+    problems = {key: _problem(arrays, key, n) for key in ("Y", "filenames") if key in arrays}
+    said = [f"{key} {problem}" for key, problem in problems.items() if problem]
+    verb = "are" if len(said) > 1 else "is"
+    return (f"{', '.join(said)}; {verb} left out, the rest is used",) if said else ()
+
+
+def _problem(arrays: Archive, key: str, n: int) -> str | None:
+    """Return why an optional key can not be used; its header says it, names are read."""
     try:
-        return array.astype(np.str_)
-    except UnicodeDecodeError as error:
-        raise arrays.error("filenames", f"is not ASCII text ({error}), expected text") from None
+        shape, dtype = arrays.header(key)
+        if key == "Y":
+            fits = dtype.kind == "c" and len(shape) == 3 and shape[0] == n and shape[1] == shape[2]
+            return None if fits else f"has dtype {dtype}, shape {shape}, expected ({n}, M, M)"
+        if dtype.kind not in "US" or shape != (n,):
+            return f"has dtype {dtype}, shape {shape}, expected text, ({n},)"
+        arrays.get(key).astype(np.str_)
+    except UnicodeDecodeError:
+        return "is not ASCII text"
+    except DatasetError as error:
+        return str(error).removeprefix(f"{arrays.path}: {key} ")
+    return None
+
+
+def squeezed(array: NDArray[Any], axes: int) -> NDArray[Any]:
+    """Return an array without axes of length 1, as long as it has more than it should have.
+
+    >>> squeezed(np.ones((1, 5, 4)), 2).shape, squeezed(np.ones((1, 1)), 2).shape
+    ((5, 4), (1, 1))
+    """
+    for axis in reversed(range(array.ndim)):
+        if array.ndim > axes and array.shape[axis] == 1:
+            array = array.squeeze(axis)
+    return array
 
 
 def size_text(shape: tuple[int, ...]) -> str:

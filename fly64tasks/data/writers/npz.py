@@ -22,11 +22,16 @@ def write_dataset(path: Path, dataset: PtychoDataset) -> None:
     """
     arrays: dict[str, NDArray[Any]] = {
         "diffraction": dataset.diffraction_amplitude.astype(np.float32, copy=False),
-        "objectGuess": dataset.object_guess.astype(np.complex64),
+    }
+    if dataset.object_guess is not None:
+        arrays["objectGuess"] = dataset.object_guess.astype(np.complex64)
+    arrays |= {
         "probeGuess": _squeeze_single_mode(dataset.probe_guess).astype(np.complex64),
         "xcoords": dataset.positions_px[:, 1],
         "ycoords": dataset.positions_px[:, 0],
     }
+    if dataset.mask is not None:
+        arrays["mask"] = dataset.mask
     if dataset.object_patches is not None:
         arrays["Y"] = dataset.object_patches.astype(np.complex64, copy=False)
     if dataset.filenames is not None:

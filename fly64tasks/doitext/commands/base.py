@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import getopt
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,15 +15,14 @@ from doit.cmd_base import DoitCmdBase
 from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 
-from ..errors import printable, printable_lines
+from ..errors import printable, printable_lines, reader_gone
 from ..graph import inputs
-from ..graph.manifest import FileNames
+from ..graph.manifest import FileNames, Manifest
+from ..graph.plan import create_known
 from ..graph.selection import Control, MetaFilter, Wanted, declared
 from ..state.claims import Claims
 from ..state.digests import MD5Checker
 from ..state.journal import Journal
-
-_PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,9 @@ class GraphCommand(DoitCmdBase):
     own_options: ClassVar[tuple[CmdOption, ...]] = ()
     """Further options that may stand in any place on the command line."""
 
+    execute_tasks = True
+    """To doit: leave tasks of ``create_after`` to be created when what they wait for is there."""
+
     wanted: Wanted
     control: Control
     state: Journal
@@ -91,6 +92,7 @@ class GraphCommand(DoitCmdBase):
             *(item.as_option() for item in self.allow_missing),
             _setting("manifest_dir"),
             _setting("describe"),
+            _setting("about"),
         ]
 
     def parse_execute(self, in_args: list[str]) -> Any:
@@ -108,9 +110,8 @@ class GraphCommand(DoitCmdBase):
             if getattr(error, "not_found", None):
                 error.not_found = printable(error.not_found)
             raise
-        except BrokenPipeError:  # as in `doit list | head`: nobody reads on, also not at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return _PIPE_CLOSED
+        except BrokenPipeError:
+            return reader_gone()
 
     def get_backends(self) -> dict[str, Any]:
         """Doit's backends and the journal."""
@@ -143,6 +144,8 @@ class GraphCommand(DoitCmdBase):
         if isinstance(self.dep_manager.checker, MD5Checker):
             self.dep_manager.checker.digests = self.state.digests
         self.control = control
+        if control.delayed:
+            create_known(control, self.dep_manager, bool(self.params.get("always")))
 
     def claims(self) -> Claims:
         """The folders that the tasks of the graph write."""
@@ -173,10 +176,14 @@ class GraphCommand(DoitCmdBase):
         if single:
             control.isolate()
         found = inputs.problems(control, self.dep_manager.status_is_ignore)
-        allowed = [item.optional for item in self.allow_missing if self.params[_name(item)]]
-        skipped = inputs.skip(control, found, allowed)
+        skipped = inputs.skip(control, inputs.may_be_missing(control, found, self.allowed))
         self.broken = {name: words for name, words in found.items() if name not in skipped}
         return skipped
+
+    @property
+    def allowed(self) -> list[str]:
+        """The words of ``meta["optional"]`` whose options are given."""
+        return [item.optional for item in self.allow_missing if self.params[_name(item)]]
 
     def helpful_options(self) -> list[str]:
         """The options that would skip some of what is broken."""
@@ -188,6 +195,16 @@ class GraphCommand(DoitCmdBase):
                 for name in self.broken
             )
         ]
+
+    def manifest(self) -> Manifest:
+        """What makes the manifest."""
+        return Manifest(
+            self.control,
+            self.state,
+            self.filters,
+            self.params["describe"],
+            self.params["about"] or {},
+        )
 
     def manifest_folder(self) -> Path | None:
         """The folder that DOIT_CONFIG names for the manifest."""

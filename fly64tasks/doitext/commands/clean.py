@@ -17,7 +17,7 @@ from doit.exceptions import BaseFail
 
 from ..errors import printable
 from ..graph.selection import Control
-from ..running.runner import reason_of
+from ..running.runner import MADE, failing_in_words, reason_of
 from .base import GraphCommand, flag
 
 
@@ -25,7 +25,8 @@ class Clean(GraphCommand, cmd_clean.Clean):
     """Remove what the selected tasks made.
 
     A task's ``clean`` is doit's: True for its targets, or actions. One that takes ``dryrun`` is
-    called in a dry run too, and prints what it would remove.
+    called in a dry run too, and prints what it would remove. In ``meta`` they find what the task
+    has `MADE`, as when it runs.
     """
 
     doc_description = (
@@ -84,6 +85,7 @@ class Clean(GraphCommand, cmd_clean.Clean):
     def _clean(self, task: Any, dryrun: bool) -> bool:
         """Clean one task and print what was removed; whether all went well."""
         task.init_options()
+        task.meta = {**(task.meta or {}), MADE: self.state.made(task.name)}
         said = io.StringIO()
         try:
             failures = list(_cleaned(task, dryrun, said))
@@ -109,6 +111,8 @@ def _cleaned(task: Any, dryrun: bool, said: io.StringIO) -> Iterator[BaseFail]:
         if dryrun and not asks:
             said.write(f"would run {action}\n")
             continue
+        if isinstance(action, PythonAction):
+            action.py_callable = failing_in_words(action.py_callable)
         result = action.execute(out=said)
         if isinstance(result, BaseFail):
             yield result

@@ -51,6 +51,8 @@ class List(GraphCommand, cmd_list.List):
         if status:
             self.prepare(pos_args, control)
         else:
+            if control.delayed:
+                self.connect(control)
             control.choose(list(pos_args), None, self.wanted)
         names = self._listed(control, pos_args, subtasks)
         tasks = [control.tasks[name] for name in names if private or not name.startswith("_")]
@@ -91,10 +93,16 @@ class List(GraphCommand, cmd_list.List):
         verdicts = Planner(control, self.dep_manager, broken=self.broken).verdicts()
         letters = {item.task: _LETTERS[item.word] for item in verdicts}
         order = list(_LETTERS.values())
-        for name, task in control.tasks.items():
-            members = [letters[dep] for dep in task.task_dep if dep in letters]
-            if not task.actions:
-                letters[name] = min(members, key=order.index, default="U")
+
+        def of_group(name: str) -> str:
+            if name not in letters:
+                letters[name] = "U"  # of one that holds nothing
+                found = [of_group(dep) for dep in control.tasks[name].task_dep]
+                letters[name] = min(found, key=order.index, default="U")
+            return letters[name]
+
+        for name in control.closure():
+            of_group(name)
         return letters
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from doit.exceptions import InvalidCommand
 
 from ..errors import printable
-from ..graph.manifest import Manifest as Content
+from ..graph import inputs
 from ..graph.manifest import refuse_foreign, write
 from ..graph.plan import Planner
 from ..graph.selection import Control
+from ..state.record import ATTEMPT
 from .base import GraphCommand
 
 
@@ -29,12 +30,25 @@ class Manifest(GraphCommand):
         skipped = self.prepare(pos_args, Control(self.task_list))
         self.claims().refuse_marked()
         refuse_foreign(folder, self.manifest_names)
+        skipped |= inputs.skip(self.control, self._skipped_last_time())
         verdicts = Planner(self.control, self.dep_manager, broken=self.broken).verdicts()
-        content = Content(self.control, self.state, self.filters, self.params["describe"])
-        manifest, skips = content.build(self.wanted, verdicts, skipped)
+        manifest, skips = self.manifest().build(self.wanted, verdicts, skipped)
         write(folder, self.manifest_names, manifest, skips)
         counts = [f"{count} {status}" for status, count in manifest["counts"].items()]
         jobs = f"{len(manifest['jobs'])} jobs ({', '.join(counts)})" if counts else "0 jobs"
+        totals = manifest["totals"]
         path = folder / self.manifest_names.manifest
-        self.outstream.write(f"{printable(path)}: {jobs}, {len(skips['skipped'])} skipped\n")
+        left_out = totals["filtered"] + totals["skipped"]
+        self.outstream.write(f"{printable(path)}: {jobs}, {left_out} skipped\n")
         return 0
+
+    def _skipped_last_time(self) -> dict[str, list[str]]:
+        """The tasks whose last failure is a skip by the options that are given."""
+        attempts = {
+            name: self.state.row(name).get(ATTEMPT) or {} for name in self.control.closure()
+        }
+        return {
+            name: [attempt["message"]]
+            for name, attempt in attempts.items()
+            if attempt.get("optional") in self.allowed
+        }

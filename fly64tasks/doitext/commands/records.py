@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from doit import cmd_forget, cmd_ignore, cmd_resetdep
+from doit import cmd_ignore, cmd_resetdep
 from doit.cmdparse import CmdOption
 
 from ..graph.selection import Control
@@ -19,17 +19,6 @@ class _Records(GraphCommand):
         """Refuse the records, and the folders that they speak of, if they are another's."""
         self.connect(Control(self.task_list))
         self.claims().refuse_marked()
-
-
-class Forget(_Records, cmd_forget.Forget):
-    """Forget that tasks succeeded."""
-
-    def _execute(
-        self, forget_sub: bool, forget_disable_default: bool, forget_all: bool
-    ) -> int | None:
-        self.refuse_others()
-        result: int | None = super()._execute(forget_sub, forget_disable_default, forget_all)
-        return result
 
 
 class Ignore(_Records, cmd_ignore.Ignore):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import gc
 import json
 import os
@@ -20,15 +22,15 @@ from doit.task import Stream
 
 from .. import parallel
 from ..atomic import sweep
-from ..errors import machine_fault, printable
+from ..errors import exited, machine_fault, printable
 from ..graph import inputs
-from ..graph.manifest import Manifest, refuse_foreign, write
-from ..graph.plan import Planner, Verdict
+from ..graph.manifest import refuse_foreign, write
+from ..graph.plan import Planner, Verdict, merged
 from ..graph.selection import Control
 from ..processes import end_descendants
 from ..running.events import Both, EventLog
 from ..running.reporter import LineReporter
-from ..running.runner import ProcessRunner, SerialRunner, ThreadRunner
+from ..running.runner import ProcessRunner, SerialRunner, ThreadRunner, why_failed
 from ..running.signals import Stopped, stoppable
 from ..state.record import ATTEMPT, CHECKER, FAILED
 from .base import GraphCommand, flag
@@ -111,6 +113,13 @@ class Run(GraphCommand, cmd_run.Run):
         pos_args: list[str],
     ) -> int:
         control = Control(self.task_list, auto_delayed_regex=auto_delayed_regex)
+        if par_type not in _RUNNERS:
+            raise InvalidCommand(f"-P {par_type}: expected one of {', '.join(_RUNNERS)}")
+        if num_process < 0:
+            raise InvalidCommand(
+                f"-j {num_process}: expected how many tasks to run at once, or 0 to run one after "
+                "the other"
+            )
         skipped = self.prepare(pos_args, control, single)
         if not self.params["take_over"]:
             self.claims().refuse_others()
@@ -118,8 +127,6 @@ class Run(GraphCommand, cmd_run.Run):
             refuse_foreign(folder, self.manifest_names)
         if dry_run:
             return self._dry_run(skipped, always, as_json)
-        if par_type not in _RUNNERS:
-            raise InvalidCommand(f"-P {par_type}: expected one of {', '.join(_RUNNERS)}")
         inputs.refuse(self.broken, self.helpful_options())
         num_process = self.jobs(num_process)
 
@@ -134,7 +141,9 @@ class Run(GraphCommand, cmd_run.Run):
                 report = Both([report, log])
             stream = Stream(verbosity, force_verbosity)
             jobs = [num_process] if num_process else []
-            return runner_class(self.dep_manager, report, continue_, always, stream, *jobs)
+            runner = runner_class(self.dep_manager, report, continue_, always, stream, *jobs)
+            runner.may_skip = self.allowed
+            return runner
 
         result, signal = 3, None  # what is not foreseen here, doit itself reports
         with stoppable():
@@ -145,6 +154,9 @@ class Run(GraphCommand, cmd_run.Run):
             except Stopped as stopped:
                 result, signal = stopped.exit_code, stopped.name
                 sys.stderr.write(f"{stopped}; what was running will run again\n")
+            except SystemExit as error:  # an uptodate check, a teardown
+                result = 2
+                sys.stderr.write(f"stopped: {exited(error)} outside of a task's actions\n")
             except InvalidCommand as error:  # the state file
                 if not self.state.began:
                     raise
@@ -177,21 +189,23 @@ class Run(GraphCommand, cmd_run.Run):
             for name, reasons in skipped.items():
                 out.write(f"{printable(f'skipped {name}: ' + '; '.join(reasons))}\n")
             dispatcher = self.control.task_dispatcher()
+            runner = make_runner(out)
             gc.freeze()
             gc.enable()
             try:
                 with _same_streams(), parallel.running(threads, self.params):
-                    result = int(make_runner(out).run_all(dispatcher))
+                    result = int(runner.run_all(dispatcher))
             except BaseException:  # whatever ends the run early leaves no child behind
                 end_descendants()
                 raise
             finally:
-                written = self._write_manifest(dispatcher.nodes, skipped)
+                written = self._write_manifest(dispatcher.nodes, skipped | runner.skipped)
             return result if written else result or 1
 
     def _dry_run(self, skipped: dict[str, list[str]], always: bool, as_json: bool) -> int:
-        verdicts = [Verdict(name, "skipped", tuple(words)) for name, words in skipped.items()]
-        verdicts += Planner(self.control, self.dep_manager, always, self.broken).verdicts()
+        planned = Planner(self.control, self.dep_manager, always, self.broken).verdicts()
+        left_out = [Verdict(name, "skipped", tuple(words)) for name, words in skipped.items()]
+        verdicts = merged(planned, left_out, self.control)
         words = ("run", "may run", "up to date", "error", "ignored", "skipped")
         summary = {word: sum(item.word == word for item in verdicts) for word in words}
         if as_json:
@@ -214,8 +228,7 @@ class Run(GraphCommand, cmd_run.Run):
         """Whether the manifest could be written; if not, that is said."""
         folder = self.manifest_folder()
         if folder:
-            manifest = Manifest(self.control, self.state, self.filters, self.params["describe"])
-            built = manifest.build(self.wanted, self._outcomes(nodes), skipped)
+            built = self.manifest().build(self.wanted, self._outcomes(nodes), skipped)
             try:
                 write(folder, self.manifest_names, *built)
             except OSError as error:
@@ -229,17 +242,34 @@ class Run(GraphCommand, cmd_run.Run):
 
     def _outcomes(self, nodes: dict[str, Any]) -> Iterator[Verdict]:
         """What became of each task of the run, in the words of a plan."""
-        for name, node in nodes.items():
+
+        @functools.cache
+        def failed(name: str) -> dict[str, str]:
+            """Why a task can not run: what failed of all that it waits for."""
+            found = {}
+            for dep in self.control.tasks[name].task_dep:
+                status = nodes[dep].run_status if dep in nodes else None
+                if status == "failure":
+                    found[dep] = why_failed(nodes[dep], self.state)
+                elif status in (None, "run"):
+                    found |= failed(dep)
+            return found
+
+        for name in self.control.closure():
             row = self.state.row(name)
-            if node.run_status in ("successful", "up-to-date"):
+            status = nodes[name].run_status if name in nodes else None
+            if status in ("successful", "up-to-date"):
                 yield Verdict(name, "up to date")
-            elif node.run_status == "ignore":
+            elif status == "ignore":
                 yield Verdict(name, "ignored")
             elif row.get(CHECKER) == FAILED:
                 yield Verdict(name, "run", (row[ATTEMPT]["message"],))
-            elif node.run_status == "failure":
-                bad = ", ".join(other.task.name for other in node.bad_deps)
-                yield Verdict(name, "error", (f"after {bad}" if bad else "input missing",))
+            elif why := failed(name):
+                yield Verdict(
+                    name, "error", (*(f"after {by}: {said}" for by, said in why.items()),)
+                )
+            elif status == "failure":
+                yield Verdict(name, "error", ("input missing",))
             else:
                 yield Verdict(name, "run", ("not reached",))
 
@@ -263,11 +293,23 @@ def _event_log(named: str) -> EventLog | None:
 
 @contextlib.contextmanager
 def _writing_to(outfile: Any) -> Iterator[Any]:
-    if isinstance(outfile, str):
-        with open(outfile, "w", encoding="utf-8") as file:  # noqa: PTH123
-            yield file
-    else:
+    if not isinstance(outfile, str):
         yield outfile or sys.stdout
+        return
+    try:
+        file = open(outfile, "w", encoding="utf-8", opener=_no_wait)  # noqa: SIM115
+    except OSError as error:
+        unread = error.errno == errno.ENXIO
+        why = "a pipe that nobody reads; start its reader first" if unread else error.strerror
+        raise InvalidCommand(printable(f"-o {outfile}: {why}")) from None
+    with file:
+        os.set_blocking(file.fileno(), True)
+        yield file
+
+
+def _no_wait(path: str, flags: int) -> int:
+    """Open for `open`, but do not wait for somebody to read a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
 
 
 @contextlib.contextmanager

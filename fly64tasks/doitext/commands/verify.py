@@ -40,11 +40,16 @@ class Verify(GraphCommand):
         control = Control(self.task_list)
         self.connect(control)
         control.choose(list(pos_args), self.params.get("default_tasks"), self.wanted)
-        found = list(Verifier(control, self.state).findings())
+        verifier = Verifier(control, self.state)
+        found = list(verifier.findings())
+        folder = self.manifest_folder()
+        if folder and not (pos_args or self.wanted):
+            names = self.manifest_names
+            found += verifier.manifest([folder / names.manifest, folder / names.skips])
         counts = summary(found)
         if not counts:
             raise InvalidCommand("nothing to verify: no selected task makes a file")
-        problems = [item for item in found if item.word != "whole"]
+        named = [item for item in found if item.word != "whole"]
         if as_json:
             keys = ("task", "word", "detail", "paths")
             content = {
@@ -54,11 +59,11 @@ class Verify(GraphCommand):
             json.dump(content, self.outstream, indent=2)
             self.outstream.write("\n")
         else:
-            width = max((len(item.task) for item in problems), default=0)
-            for item in problems:
+            width = max((len(item.task) for item in named), default=0)
+            for item in named:
                 line = f"{item.word:<16}  {item.task:<{width}}  {item.detail}"
                 self.outstream.write(f"{printable(line.rstrip())}\n")
             others = "".join(f", {n} {word}" for word, n in counts.items() if word != "whole")
             total = sum(counts.values())
             self.outstream.write(f"{counts.get('whole', 0)} of {total} artifacts whole{others}.\n")
-        return 1 if problems else 0
+        return 1 if any(item.word != "not verified" for item in named) else 0

@@ -71,25 +71,36 @@ def _checked(task: Any) -> list[str]:
     return [problem for check in ([checks] if callable(checks) else checks) for problem in check()]
 
 
-def skip(
+def may_be_missing(
     control: Control, found: dict[str, list[str]], allowed: Collection[str]
 ) -> dict[str, list[str]]:
-    """Take the tasks that may be missing out of the graph.
-
-    A task with ``meta["optional"]`` in `allowed` and a problem is skipped, with every task that
-    needs it; a task with ``meta["partial"]`` runs with the inputs that are left, and a group with
-    the members that are left.
-
-    Returns
-    -------
-    dict of str to list of str
-        The reasons, by skipped task.
-    """
-    skipped = {
+    """Of the tasks with problems, those with ``meta["optional"]`` in `allowed`."""
+    return {
         name: words
         for name, words in found.items()
         if (control.tasks[name].meta or {}).get("optional") in allowed
     }
+
+
+def skip(control: Control, first: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Take tasks out of the graph, and all that needs them.
+
+    A task with ``meta["partial"]`` stays, with the inputs that are left, and a group with the
+    members that are left.
+
+    Parameters
+    ----------
+    control : Control
+        With tasks selected.
+    first : dict of str to list of str
+        The reasons, by task.
+
+    Returns
+    -------
+    dict of str to list of str
+        The reasons, by skipped task, in the order of definition.
+    """
+    skipped, origin = dict(first), {name: name for name in first}
     todo = list(skipped)
     while todo:
         gone = control.tasks[todo.pop()]
@@ -101,10 +112,16 @@ def skip(
                 if is_partial(task):
                     do_without(task, gone, "; ".join(skipped[gone.name]))
             elif task.name not in skipped:
-                skipped[task.name] = [f"needs {gone.name}, which is skipped"]
+                origin[task.name] = origin[gone.name]
+                skipped[task.name] = [for_want_of(origin[gone.name], first[origin[gone.name]])]
                 todo.append(task.name)
     control.selected_tasks = [name for name in control.selected_tasks if name not in skipped]
-    return skipped
+    return {name: skipped[name] for name in control.tasks if name in skipped}
+
+
+def for_want_of(origin: str, reasons: Collection[str]) -> str:
+    """Why a task is skipped that needs another, which is skipped itself for some reasons."""
+    return f"needs {origin}, which is skipped: {'; '.join(reasons)}"
 
 
 def is_partial(task: Any) -> bool:

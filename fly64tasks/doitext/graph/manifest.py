@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from doit.exceptions import InvalidCommand
 
 from ..atomic import replaced
 from ..bounded import text_of
 from ..state.journal import Journal
-from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
+from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
+from .moved import followed
 from .plan import Verdict
 from .selection import Control, MetaFilter, Wanted, grid_values
 
 SCHEMA = 1
+_SEAL = ',\n  "md5": "'
+_END = "\n}\n"
+
+KINDS = ("filtered", "skipped", "missing")
+"""Of what is left out: not asked for; skipped on request, as its input may be missing; unable to
+run, as an input is missing or what makes it failed."""
 
 Describe = Callable[[Any, dict[str, Any] | None], Mapping[str, Any]]
 
@@ -51,6 +60,8 @@ class Manifest:
         ``describe(task, record)`` gives further fields of a job; `record` is the JSON object in
         the file ``meta["record"]``, or None when there is none. A `ValueError` says that the
         record is not as expected; then it is asked again, without the record.
+    about : mapping, optional
+        What both files say at their head, JSON-ready.
     """
 
     def __init__(
@@ -59,11 +70,13 @@ class Manifest:
         state: Journal,
         filters: Sequence[MetaFilter],
         describe: Describe | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self._control = control
         self._state = state
         self._keys = [item.key for item in filters]
         self._describe = describe
+        self._about = about or {}
 
     def build(
         self,
@@ -91,23 +104,27 @@ class Manifest:
                 entry = self._entry(task, known.get(task.name))
                 entries.append(entry)
                 if entry["status"] == "cannot run":
-                    skips.append(self._head(task) | {"reasons": entry["reasons"]})
+                    skips.append(self._head(task) | _left_out("missing", entry["reasons"]))
+            elif task.name in skipped:
+                skips.append(self._head(task) | _left_out("skipped", skipped[task.name]))
             else:
-                reasons = list(skipped.get(task.name, ())) or wanted.misses(task.meta)
-                skips.append(self._head(task) | {"reasons": reasons or ["not asked for"]})
-        grid = {key: grid_values([task.meta for task in jobs], key) for key in self._keys}
-        common = {"schema": SCHEMA, "grid": grid, "filters": wanted.as_dict()}
-        counts: dict[str, int] = {}
-        for entry in entries:
-            counts[entry["status"]] = counts.get(entry["status"], 0) + 1
-        manifest = common | {"counts": dict(sorted(counts.items())), "jobs": entries}
-        return manifest, common | {"skipped": skips}
+                reasons = wanted.misses(task.meta) or ["not asked for"]
+                skips.append(self._head(task) | _left_out("filtered", reasons))
+        common = {
+            "schema": SCHEMA,
+            **self._about,
+            "grid": {key: grid_values([task.meta for task in jobs], key) for key in self._keys},
+            "filters": wanted.as_dict(),
+            "totals": {"total": len(jobs)} | dict.fromkeys(KINDS, 0) | _counted(skips, "kind"),
+        }
+        counts = dict(sorted(_counted(entries, "status").items()))
+        return common | {"counts": counts, "jobs": entries}, common | {"skipped": skips}
 
     def _head(self, task: Any) -> dict[str, Any]:
         return {"task": task.name} | {key: task.meta.get(key) for key in self._keys}
 
     def _entry(self, task: Any, verdict: Verdict | None) -> dict[str, Any]:
-        row = self._state.row(task.name)
+        row = followed(task, self._state)
         attempt = row.get(ATTEMPT) or {}
         inputs = [
             {"path": path, "md5": (row.get(path) or (None, None, None))[2]}
@@ -131,7 +148,7 @@ class Manifest:
                 entry |= self._describe(task, None)
         return entry
 
-    def _status(self, verdict: Verdict | None, row: Mapping[str, Any]) -> str:
+    def _status(self, verdict: Verdict | None, row: Row) -> str:
         if verdict and verdict.word in ("up to date", "ignored"):
             return "done" if verdict.word == "up to date" else "ignored"
         if row.get(CHECKER) == FAILED:
@@ -139,16 +156,16 @@ class Manifest:
         if verdict and verdict.word == "error":
             return "cannot run"
         if row.get(CHECKER) == INTERRUPTED:
-            return "running" if self._state.holder() else "interrupted"
+            return "running" if self._state.at_it(row) else "interrupted"
         return "stale" if row else "never run"
 
 
-_BEGINNING = re.compile(rb'\{\s*("\w+": "[^"]{,99}",\s*)?"schema": \d')
-"""Of a file of ours."""
+_BEGINNINGS = (b'{\n  "written": "', b'{\n  "schema": ')
+"""Of files of ours, the second of earlier versions."""
 
 
 def refuse_foreign(folder: Path, names: FileNames) -> None:
-    """Refuse to write over files that no doit has written.
+    """Refuse to write over files that no doit has written; one cut short is known by what is left.
 
     Raises
     ------
@@ -158,8 +175,12 @@ def refuse_foreign(folder: Path, names: FileNames) -> None:
     for path in (folder / names.manifest, folder / names.skips):
         if not path.exists():
             continue
-        content = path.read_bytes()[:100] if path.is_file() else b"a folder"
-        if content and not _BEGINNING.match(content):
+        content = path.read_bytes() if path.is_file() else b"a folder"
+        nothing = content.split() in ([], [b"{", b"}"])
+        if not nothing and not any(
+            content.startswith(beginning) or beginning.startswith(content)
+            for beginning in _BEGINNINGS
+        ):
             raise InvalidCommand(
                 f"{path}: exists and was not written by doit; expected a free name: move it away"
             )
@@ -168,13 +189,69 @@ def refuse_foreign(folder: Path, names: FileNames) -> None:
 def write(
     folder: Path, names: FileNames, manifest: Mapping[str, Any], skips: Mapping[str, Any]
 ) -> None:
-    """Write both files, each whole or not at all, and only when their content changes."""
+    """Write both files, each whole or not at all, and only when more changes than the time."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     for name, content in ((names.manifest, manifest), (names.skips, skips)):
         path = folder / name
-        text = _text(content).encode()
-        if not path.is_file() or path.read_bytes() != text:
+        text = sealed(_text({"written": now, **content}))
+        if not _says(path, text):
             with replaced(path) as temporary:
-                temporary.write_bytes(text)
+                temporary.write_text(text, "utf-8")
+
+
+def _says(path: Path, text: str) -> bool:
+    """Whether a file is whole and says what `text` does, but for the time that it was written."""
+    if not path.is_file() or broken_seal(path):
+        return False
+    return _timeless(path.read_text("utf-8", "replace")) == _timeless(text)
+
+
+def _timeless(text: str) -> list[str]:
+    timed = ('  "written": ', '  "md5": ')
+    return [line for line in text.splitlines() if not line.startswith(timed)]
+
+
+def _left_out(kind: str, reasons: Sequence[str]) -> dict[str, Any]:
+    return {"kind": kind, "reasons": list(reasons)}
+
+
+def _counted(entries: Iterable[Mapping[str, Any]], key: str) -> Counter[str]:
+    return Counter(entry[key] for entry in entries)
+
+
+def sealed(text: str) -> str:
+    """The text of a JSON object with its own MD5 as the last value, by which it is known for whole.
+
+    Examples
+    --------
+    >>> print(sealed('{\\n  "schema": 1\\n}\\n'), end="")
+    {
+      "schema": 1,
+      "md5": "9cd5d552cef9d330c9c21d262be6b90c"
+    }
+    """
+    md5 = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return f'{text.removesuffix(_END)}{_SEAL}{md5}"{_END}'
+
+
+def broken_seal(path: Path) -> tuple[Literal["truncated", "altered", "not recorded"], str] | None:
+    """What is wrong with a file that was written `sealed`, in a word and in words; None if nothing.
+
+    Raises
+    ------
+    OSError
+        It can not be read.
+    """
+    if not path.is_file():
+        path.stat()
+        return "altered", f"{path}: not a file"
+    text = path.read_bytes().decode(errors="replace")
+    if not text.endswith(_END):
+        return "truncated", f"{path}: {'does not end' if text else 'empty'}"
+    body, seal, _ = text.rpartition(_SEAL)
+    if not seal:
+        return "not recorded", f"{path}: written without a digest; `doit manifest` writes it again"
+    return None if sealed(body + _END) == text else ("altered", f"{path}: other content")
 
 
 def _text(content: Mapping[str, Any]) -> str:

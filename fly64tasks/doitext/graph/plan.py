@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -66,15 +67,25 @@ class Planner:
         broken: Mapping[str, list[str]] | None = None,
     ) -> None:
         self._tasks = control.tasks
+        self._counted = len(self._tasks)
         self._targets = control.targets
         self._dispatcher = control.task_dispatcher()
-        self._firm = self._needed(control.selected_tasks)
+        self._selected = set(control.selected_tasks)
+        self._firm = self._needed(self._selected)
         self._dependencies = dependencies
         self._state: Journal = dependencies.backend
         self._always = always
         self._broken = broken or {}
         self._verdicts: dict[str, Verdict] = {}
         self._stirred: set[str] = set()  # tasks behind which something runs or may run
+        self._unknown: dict[str, str] = {}  # delayed tasks, by what they wait for
+        loaders = {
+            task.loader.basename or task.name: task.loader
+            for task in (control.tasks[name] for name in control.closure())
+            if task.loader
+        }
+        for name, loader in loaders.items():
+            loader.creator = self._stand_in(name, loader)
 
     def verdicts(self) -> list[Verdict]:
         """The verdicts, in the order of execution; groups, which do nothing, have none."""
@@ -89,16 +100,37 @@ class Planner:
             if verdict is None:
                 verdict = self._verdicts[task.name] = self._judge(task, node)
                 if verdict.word in ("run", "may run") and task.setup_tasks:
-                    if verdict.word == "run" and task.name in self._firm:
-                        self._firm |= self._needed(task.setup_tasks)
+                    if verdict.word == "run" and self._is_firm(task.name):
+                        self._selected |= set(task.setup_tasks)
+                        self._firm = self._needed(self._selected)
                     node.run_status = "run"  # doit sends the task again, after its setup tasks
                     continue
             if verdict.word == "up to date":
                 task.values = self._dependencies.get_values(task.name)
             node.run_status = _RUN_STATUS.get(verdict.word, "successful")
-            if task.actions:
+            if task.actions or self._is_unknown(task.name):
                 order.append(verdict)
         return order
+
+    def _stand_in(self, name: str, loader: Any) -> Callable[..., Any]:
+        """A creator that makes one task of which nothing is known, if what it waits for runs."""
+        create, cause = loader.creator, loader.task_dep
+
+        @functools.wraps(create)
+        def ask(**options: Any) -> Any:
+            found = self._verdicts.get(cause)
+            if found is None or (found.word == "up to date" and cause not in self._stirred):
+                return create(**options)
+            self._unknown[name] = cause
+            return {
+                "actions": [_nothing],
+                "targets": [group.target for group in loader.regex_groups.values()],
+            }
+
+        return ask
+
+    def _is_unknown(self, name: str) -> bool:
+        return name in self._unknown or name.partition(":")[0] in self._unknown
 
     def _needed(self, names: Iterable[str]) -> set[str]:
         todo, found = list(names), set(names)
@@ -108,6 +140,12 @@ class Planner:
                     found.add(dep)
                     todo.append(dep)
         return found
+
+    def _is_firm(self, name: str) -> bool:
+        """Whether the task is asked for, and not only where one before it runs."""
+        if name not in self._firm and len(self._tasks) != self._counted:  # some are created now
+            self._counted, self._firm = len(self._tasks), self._needed(self._selected)
+        return name in self._firm
 
     def _active(self, name: str) -> bool:
         verdict = self._verdicts.get(name)
@@ -123,6 +161,9 @@ class Planner:
         if node.bad_deps:
             names = ", ".join(bad.task.name for bad in node.bad_deps)
             return Verdict(task.name, "error", (f"after {names}, which is in error",))
+        if self._is_unknown(task.name):
+            cause = self._unknown[task.name.partition(":")[0]]
+            return Verdict(task.name, "may run", (f"what it is, is known after {cause}",))
         if is_partial(task):
             drop_missing(task, made=lambda path: self._active(self._targets.get(path, "")))
         behind = [*task.task_dep, *task.setup_tasks, *task.calc_dep]
@@ -130,9 +171,9 @@ class Planner:
             self._stirred.add(task.name)
         if not task.actions:
             return Verdict(task.name, "up to date")
-        row = dict(self._state.row(task.name))
+        row = self._state.row(task.name).copy()
         try:
-            verdict = self._judge_status(task, row)
+            verdict = self._judge_status(task)
         except OSError as error:
             said = machine_fault(error)
             if said is None:
@@ -140,14 +181,15 @@ class Planner:
             return Verdict(task.name, "error", (said,))
         finally:
             self._state.put_back(task.name, row)
-        if verdict.word == "run" and task.name not in self._firm:
+        if verdict.word == "run" and not self._is_firm(task.name):
             return Verdict(task.name, "may run", (*verdict.reasons, "if a task asks for its setup"))
         return verdict
 
-    def _judge_status(self, task: Any, row: Row) -> Verdict:
+    def _judge_status(self, task: Any) -> Verdict:
         """The verdict on a task, from doit's own reasons and from what runs before it."""
         name, stirred = task.name, task.name in self._stirred
-        watch(task, self._state)
+        watch(task, self._state, lambda path: self._active(self._targets.get(path, "")))
+        row = self._state.row(name).copy()
         status = self._dependencies.get_status(task, self._tasks, get_log=True)
         reasons = status.reasons
         maker = {path: self._targets.get(path) for path in task.file_dep}
@@ -185,11 +227,19 @@ class Planner:
                 doubts.append(f"after {remade[path]}")
         doubts += [f"after {dep}" for dep in task.calc_dep if self._active(dep)]
 
+        failed = [self._failed(by) for by in dict.fromkeys(remade.values())]
         if certain and not lost:
-            return Verdict(name, "run", (*self._history(row, certain),))
+            return Verdict(name, "run", (*self._history(row, certain), *filter(None, failed)))
         if doubts:
-            return Verdict(name, "may run", tuple(dict.fromkeys(doubts)))
+            return Verdict(name, "may run", (*dict.fromkeys(doubts), *filter(None, failed)))
         return Verdict(name, "up to date")
+
+    def _failed(self, name: str | None) -> str | None:
+        """That a task before failed when it last ran, and may again."""
+        row = self._state.row(name) if name else {}
+        if row.get(CHECKER) != FAILED:
+            return None
+        return f"{name} failed last time: {row[ATTEMPT]['message']}"
 
     def _unsteady(self, item: Any, stirred: bool) -> bool:
         """Whether an ``uptodate`` item may answer otherwise once earlier tasks have run."""
@@ -202,11 +252,58 @@ class Planner:
         if not row:
             return ["never run"] if not self._always else certain
         if row.get(CHECKER) == INTERRUPTED:
-            holder = self._state.holder()
+            holder = self._state.at_it(row)
             return [f"running now: {holder}" if holder else "interrupted"]
         if row.get(CHECKER) == FAILED:
             return [f"failed last time: {row[ATTEMPT]['message']}"]
         return list(dict.fromkeys(certain))
+
+
+def merged(
+    planned: Iterable[Verdict], left_out: Iterable[Verdict], control: Control
+) -> list[Verdict]:
+    """Verdicts in the order of execution, those left out where they are defined among them."""
+    others = {verdict.task: verdict for verdict in left_out}
+    placed = {verdict.task: [verdict] for verdict in planned}
+    before: list[Verdict] = []
+    last = before
+    for name in control.tasks:
+        if name in placed:
+            last = placed[name]
+        elif name in others:
+            last.append(others[name])
+    return [*before, *(verdict for found in placed.values() for verdict in found)]
+
+
+def create_known(control: Control, dependencies: Any, always: bool = False) -> None:
+    """Create the tasks of ``create_after`` whose cause is up to date, for patterns and filters.
+
+    Parameters
+    ----------
+    control, dependencies, always
+        As of `Planner`; what `control` selects does not matter, and is lost.
+    """
+    known: dict[str, bool] = {}
+    todo = control.delayed
+    while todo:
+        task = todo.pop()
+        cause = task.loader and task.loader.task_dep
+        if cause and cause not in known and not _waits(control, cause):
+            control.process([cause])
+            verdicts = Planner(control, dependencies, always).verdicts()
+            known[cause] = all(verdict.word == "up to date" for verdict in verdicts)
+        if task.loader and (known.get(cause, False) if cause else True):
+            control.create(task.name)
+            todo = control.delayed
+
+
+def _waits(control: Control, name: str) -> bool:
+    """Whether a task is, or needs, one that is not created yet."""
+    return any(control.tasks[needed].loader for needed in control.closure([name]))
+
+
+def _nothing() -> None:
+    """What a task does of which nothing is known yet."""
 
 
 def _explained(item: Any, values: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from doit.cmdparse import CmdOption, CmdParseError
 from doit.control import TaskControl, TaskDispatcher
 from doit.exceptions import InvalidCommand
+from doit.loader import generate_tasks
 
 _SHOWN = 20
 
@@ -146,6 +147,26 @@ class Control(TaskControl):
         for task, count in explicit:
             if len(task.task_dep) > count + 1:
                 task.task_dep[count:] = sorted(task.task_dep[count:], key=position.__getitem__)
+
+    @property
+    def delayed(self) -> list[Any]:
+        """The tasks of doit's ``create_after`` that stand for others, not yet created."""
+        return [task for task in self.tasks.values() if task.loader]
+
+    def create(self, name: str) -> None:
+        """Create, in the place of a delayed task, those that it stands for."""
+        loader = self.tasks[name].loader
+        made = generate_tasks(name, loader.creator(**(loader.kwargs or {})), loader.creator.__doc__)
+        new = {task.name: task for task in made}
+        others = list(self.tasks.items())
+        self.tasks.clear()
+        for other, task in others:
+            if other == name:
+                self.tasks.update(new)
+            elif other not in new:  # a creator may make what several delayed tasks stand for
+                self.tasks[other] = task
+        self._def_order[:] = self.tasks
+        self.set_implicit_deps(self.targets, made)
 
     def task_dispatcher(self) -> TaskDispatcher:
         """Doit's dispatcher, releasing tasks in the order in which they began to wait."""

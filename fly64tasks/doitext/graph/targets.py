@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from ..state.journal import Journal
 from ..state.record import TARGETS
+from .moved import followed
 
 
 class TargetsChanged:
@@ -32,9 +33,15 @@ class TargetsChanged:
         return self._words
 
 
-def watch(task: Any, state: Journal) -> None:
-    """Make `task` stale if a file that it made has another size now."""
-    made = state.row(task.name).get(TARGETS)
+def watch(task: Any, state: Journal, comes: Callable[[str], bool] = lambda path: False) -> None:
+    """Make `task` stale if a file that it made has another size now; follow files that moved.
+
+    ``comes(path)`` says of an input that an earlier task is going to make it.
+    """
+    row = followed(task, state, comes)
+    if row is not state.row(task.name):
+        state.replace(task.name, row)
+    made = row.get(TARGETS)
     words = list(_changed(task.targets, made)) if made else []
     if words:
         task.uptodate.append((TargetsChanged(words), [], {}))

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from doit import dependency
@@ -15,6 +16,8 @@ from ..spec import SpecUnchanged
 from ..state.journal import Journal
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row
 from .inputs import drop_missing, is_partial
+from .manifest import broken_seal
+from .moved import follow
 from .selection import Control
 from .targets import resized
 
@@ -28,6 +31,7 @@ Word = Literal[
     "inputs changed",
     "never made",
     "not recorded",
+    "not verified",
     "interrupted",
     "failed",
 ]
@@ -40,9 +44,9 @@ class Found:
     Attributes
     ----------
     task : str
-        The task that makes it.
+        The task that makes it; empty for what doit itself writes.
     word : str
-        ``whole``, or what is wrong.
+        ``whole``, what is wrong, or ``not verified``.
     detail : str
         In words; empty for ``whole``.
     paths : tuple of str
@@ -80,7 +84,7 @@ class Verifier:
         for name in dict.fromkeys(self._control.members(self._control.selected_tasks)):
             task = self._control.tasks[name]
             if task.targets:
-                yield from self._task(task, self._state.row(name))
+                yield from self._task(task, follow(self._state.row(name), task, self._is))
 
     def _task(self, task: Any, row: Row) -> Iterator[Found]:
         targets = tuple(task.targets)
@@ -88,6 +92,11 @@ class Verifier:
             yield Found(task.name, *unknown, targets)
             return
         made = row[TARGETS]
+        log = (task.meta or {}).get("log")
+        if log in made:
+            targets += (log,)
+        elif log and os.path.lexists(log):
+            yield Found(task.name, "not verified", f"{log}: no digest of it is recorded", (log,))
         sound = []
         for path in targets:
             problem = self._target(path, made.get(path), recorded=path in made)
@@ -103,10 +112,24 @@ class Verifier:
         if sound and not settings and not inputs:
             yield Found(task.name, "whole", "", tuple(sound))
 
+    def manifest(self, files: Iterable[Path]) -> Iterator[Found]:
+        """Yield what is found of files that doit wrote about the tasks, not by one of them."""
+        for path in files:
+            problem: tuple[Word, str] | None
+            try:
+                problem = broken_seal(path)
+            except FileNotFoundError:
+                ran = next(self._state.rows(), None)
+                problem = ("missing" if ran else "never made", str(path) if ran else "")
+            except OSError as error:
+                problem = "unreadable", f"{path}: {(error.strerror or str(error)).lower()}"
+            word, detail = problem or ("whole", "")
+            yield Found("", word, detail, (str(path),))
+
     def _unknown(self, targets: Iterable[str], row: Row) -> tuple[Word, str] | None:
         """Why nothing is known of what a task makes; None where it is."""
         if row.get(CHECKER) == INTERRUPTED:
-            holder = self._state.holder()
+            holder = self._state.at_it(row)
             return "interrupted", f"running now: {holder}" if holder else "cut off while it ran"
         if row.get(CHECKER) == FAILED:
             return "failed", row[ATTEMPT]["message"]
@@ -162,6 +185,10 @@ class Verifier:
                 yield f"{path}: changed while the task read it{theirs}"
             elif isinstance(recorded, list) and found != (recorded[1], recorded[2]):
                 yield f"{path}: not what the task read{theirs}"
+
+    def _is(self, path: str, md5: str) -> bool:
+        found = self._content(path)
+        return isinstance(found, tuple) and found[1] == md5
 
     def _content(self, path: str) -> tuple[int, str] | OSError | None:
         """Size and MD5 as they are now, None for a folder, or why it can not be read."""

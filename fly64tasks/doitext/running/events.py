@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
+import select
 import socket
 import stat
 import sys
@@ -20,10 +22,12 @@ from doit.exceptions import BaseFail, InvalidCommand, UnmetDependency
 
 from .. import progress
 from ..errors import printable
-from .reporter import to_come
+from .reporter import ToCome
 from .runner import reason_of
 
 _EVERY_S = 1.0
+_FULL_S = 5.0
+_HOW = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class EventLog:
@@ -50,13 +54,15 @@ class EventLog:
         self._begun: dict[str, float] = {}
         self._said: dict[str, float] = {}
         self._counts: dict[str, int] = {}
-        self._total = 0
+        self._to_come = ToCome({}, [])
         self._started: float | None = None
         self._complained = False
         try:
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._file = os.open(path, _HOW, 0o666)
         except OSError as error:
             said = f"{path}: {error.strerror}; --events takes a file that can be written"
+            if error.errno == errno.ENXIO:
+                said = f"{path}: a pipe that nobody reads; start its reader first"
             raise InvalidCommand(printable(said)) from None
         self._regular = stat.S_ISREG(os.fstat(self._file).st_mode)
 
@@ -66,7 +72,7 @@ class EventLog:
         if self._started is not None:
             for name in list(self._begun):
                 self._ended(name, "interrupted")
-            self._count("not reached", self._total - sum(self._counts.values()))
+            self._count("not reached", self._to_come.count - sum(self._counts.values()))
             self._write(
                 "run_end",
                 seconds=round(time.monotonic() - self._started, 3),
@@ -75,16 +81,16 @@ class EventLog:
                 counts={word: count for word, count in self._counts.items() if count},
             )
         with self._guard:
-            os.close(self._file)
-            self._file = -1
+            self._file = _closed(self._file)
 
     # ---- called by doit, in the main thread unless said otherwise
 
     def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
         """Say that the run begins."""
         self._started = time.monotonic()
-        self._total = len(to_come(tasks, selected))
-        self._write("run_begin", pid=os.getpid(), host=socket.gethostname(), tasks=self._total)
+        self._to_come = ToCome(tasks, selected)
+        count = self._to_come.count
+        self._write("run_begin", pid=os.getpid(), host=socket.gethostname(), tasks=count)
         progress.tell(self._progress)
 
     def get_status(self, task: Any) -> None:
@@ -114,6 +120,10 @@ class EventLog:
     def skip_ignore(self, task: Any) -> None:
         """Say that the user told doit to ignore a task."""
         self._finished(task, "ignored")
+
+    def skip_missing(self, task: Any, reason: str) -> None:
+        """Say that a task is skipped, as what it takes may be missing and is."""
+        self._finished(task, "skipped", reason)
 
     def cleanup_error(self, exception: BaseFail) -> None:
         """Nothing: the other reporter says it."""
@@ -162,16 +172,28 @@ class EventLog:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"event": event, "time": now, **keys}, allow_nan=False).encode() + b"\n"
         with self._guard:
-            if self._file < 0:  # a thread that could not be stopped reports after the end
+            if self._file < 0:  # a pipe without reader, or a thread that reports after the end
                 return
             try:
-                written = os.write(self._file, line)
+                written = self._written(line)
                 if written < len(line):
                     if self._regular:
                         os.ftruncate(self._file, os.fstat(self._file).st_size - written)
                     raise OSError("the disk is full")
             except OSError as error:
                 self._complain(error)
+                if not self._regular:  # what was cut off would stand before the next line
+                    self._file = _closed(self._file)
+
+    def _written(self, line: bytes) -> int:
+        if self._regular:
+            return os.write(self._file, line)
+        left = line
+        while left:  # a pipe takes what there is room for
+            if not select.select([], [self._file], [], _FULL_S)[1]:
+                raise TimeoutError(errno.ETIMEDOUT, f"its reader took nothing in {_FULL_S:g} s")
+            left = left[os.write(self._file, left) :]
+        return len(line)
 
     def _complain(self, error: OSError) -> None:
         if not self._complained:
@@ -179,6 +201,13 @@ class EventLog:
             said = f"{self._path}: an event is not written: {error.strerror or error}; going on"
             with contextlib.suppress(OSError):
                 self._stderr.write(f"{printable(said)}\n")
+
+
+def _closed(file: int) -> int:
+    """-1, after closing a file that is open."""
+    if file >= 0:
+        os.close(file)
+    return -1
 
 
 class Both:
@@ -225,6 +254,14 @@ class Both:
     def skip_ignore(self, task: Any) -> None:
         """Tell."""
         self._tell("skip_ignore", task)
+
+    def skip_missing(self, task: Any, reason: str) -> None:
+        """Tell; those of doit know of tasks that are ignored."""
+        for reporter in self._reporters:
+            if hasattr(reporter, "skip_missing"):
+                reporter.skip_missing(task, reason)
+            else:
+                reporter.skip_ignore(task)
 
     def cleanup_error(self, exception: BaseFail) -> None:
         """Tell."""

@@ -54,9 +54,11 @@ class LineReporter:
         self._guard = threading.Lock()
         self._begun: dict[str, float] = {}
         self._failures: list[tuple[Any, BaseFail]] = []
-        self._counts = dict.fromkeys(("done", "up to date", "failed", "not run", "ignored"), 0)
+        words = ("done", "up to date", "failed", "not run", "skipped", "ignored")
+        self._counts = dict.fromkeys(words, 0)
         self._errors: list[str] = []
-        self._total = self._seen = 0
+        self._to_come = ToCome({}, [])
+        self._seen = 0
         self._width = 0
         self._display: Display | None = None
         self._started = time.monotonic()
@@ -65,9 +67,10 @@ class LineReporter:
 
     def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
         """Count the tasks to come; doit calls this once, first."""
-        names = to_come(tasks, selected)
-        self._total = len(names)
-        self._width = min(_NAME_WIDTH, max((len(printable(name)) for name in names), default=0))
+        self._to_come = ToCome(tasks, selected)
+        self._width = min(
+            _NAME_WIDTH, max((len(printable(name)) for name in self._to_come.names), default=0)
+        )
         if self._out.isatty():
             from .live import LiveDisplay
 
@@ -110,6 +113,11 @@ class LineReporter:
         """Count a task that the user told doit to ignore."""
         self._count(task, "ignored")
 
+    def skip_missing(self, task: Any, reason: str) -> None:
+        """Print the line of a task that is skipped, as what it takes may be missing and is."""
+        if task.actions:
+            self._finished(task, "skipped", f"SKIPPED  {reason}")
+
     def cleanup_error(self, exception: BaseFail) -> None:
         """Print the failure of a teardown."""
         sys.stderr.write(printable_lines(exception.get_msg()))
@@ -131,7 +139,8 @@ class LineReporter:
         for message in self._errors:
             self._print(f"stopped: {printable_lines(message)}")
         cut_off = len(self._begun)
-        rest = {"interrupted": cut_off, "not reached": self._total - self._seen - cut_off}
+        left = self._to_come.count - self._seen - cut_off
+        rest = {"interrupted": cut_off, "not reached": left}
         counts = [f"{n} {word}" for word, n in {**self._counts, **rest}.items() if n > 0]
         taken = duration(time.monotonic() - self._started)
         self._print(f"{', '.join(counts) or 'nothing to do'} in {taken}")
@@ -148,7 +157,8 @@ class LineReporter:
         with self._guard:
             begun = self._begun.pop(task.name, None)
         taken = duration(time.monotonic() - begun) if begun is not None else "-"
-        head = f"[{self._seen:{len(str(self._total))}}/{self._total}]"
+        total = self._to_come.count
+        head = f"[{self._seen:{len(str(total))}}/{total}]"
         if self._display:
             self._display.end(task.name)
         name = printable(task.name)
@@ -175,16 +185,41 @@ class LineReporter:
             self._out.flush()
 
 
-def to_come(tasks: dict[str, Any], selected: list[str]) -> list[str]:
-    """The names of the selected tasks and of all that feeds them; groups do nothing and are out."""
-    todo, found = list(selected), set(selected)
-    while todo:
-        task = tasks[todo.pop()]
-        for dep in (*task.task_dep, *task.setup_tasks, *task.calc_dep):
-            if dep not in found:
-                found.add(dep)
-                todo.append(dep)
-    return [name for name in found if tasks[name].actions]
+class ToCome:
+    """The selected tasks and all that feeds them; groups do nothing and are out.
+
+    Parameters
+    ----------
+    tasks : dict
+        By name; a run may add some, by doit's ``create_after``.
+    selected : list of str
+        Names.
+    """
+
+    def __init__(self, tasks: dict[str, Any], selected: list[str]) -> None:
+        self._tasks, self._selected = tasks, selected
+        self._delayed = [name for name, task in tasks.items() if task.loader]
+        self._count = len(self.names)
+
+    @property
+    def names(self) -> list[str]:
+        """Their names."""
+        todo, found = list(self._selected), set(self._selected)
+        while todo:
+            task = self._tasks[todo.pop()]
+            for dep in (*task.task_dep, *task.setup_tasks, *task.calc_dep):
+                if dep not in found:
+                    found.add(dep)
+                    todo.append(dep)
+        return [name for name in found if self._tasks[name].actions]
+
+    @property
+    def count(self) -> int:
+        """How many there are now."""
+        waiting = [name for name in self._delayed if self._tasks[name].loader]
+        if waiting != self._delayed:
+            self._delayed, self._count = waiting, len(self.names)
+        return self._count
 
 
 def duration(seconds: float) -> str:

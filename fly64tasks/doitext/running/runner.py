@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import heapq
 import itertools
+import multiprocessing
 import os
 import re
-from collections.abc import Callable, Generator
+import signal
+from collections.abc import Callable, Collection, Generator
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from doit.action import CmdAction, PythonAction
-from doit.exceptions import BaseFail, DependencyError, TaskFailed, UnmetDependency
+from doit.exceptions import BaseFail, DependencyError, TaskError, TaskFailed, UnmetDependency
 from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
-from ..errors import is_task_error, machine_fault, printable
-from ..graph.inputs import do_without, drop_missing, is_partial
+from ..atomic import sweep
+from ..errors import exited, in_one_line, is_task_error, machine_fault, printable
+from ..graph.inputs import do_without, drop_missing, for_want_of, is_partial
 from ..graph.targets import watch
 from ..processes import die_with_parent
 from ..state.journal import Journal
 from ..state.record import ATTEMPT
 
+_FORK = multiprocessing.get_context("fork")
+MADE = "made"
+"""Key of ``task.meta``: what the task has made before, whatever was done to these files since."""
 _RETURNED = re.compile(r"returned (-?\d+)$")
 
 
@@ -31,15 +40,19 @@ def reason_of(task: Any, fail: BaseFail) -> str:
 
 
 def _reason_of(task: Any, fail: BaseFail) -> str:
-    if fail.traceback:
-        lines = "".join(fail.traceback).strip().splitlines()
-        return lines[-1].strip()
     returned = _RETURNED.search(fail.message.strip())
     if returned and task.actions and isinstance(task.actions[-1], CmdAction):
         said = [line for action in task.actions for line in (action.err or "").splitlines()]
         last = [line.strip() for line in said if line.strip()][-1:]
         return ": ".join([f"exit code {returned[1]}", *last])
-    return " ".join(fail.message.split())
+    words = " ".join(fail.message.split())
+    if fail.traceback and not isinstance(fail, _Raised):  # doit's own, such as of a bad command
+        return f"{words}: {fail.traceback[-1].strip().splitlines()[0]}"
+    return words
+
+
+class _Raised(TaskError):
+    """What an action raised; its message is one line of it."""
 
 
 class _Journaled(Runner):
@@ -48,9 +61,15 @@ class _Journaled(Runner):
     final_result: int
     _stop_running: bool
 
+    may_skip: Collection[str] = ()
+    """What failures may lack, in words of ``meta["optional"]``, to be skips."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._inputs: dict[str, dict[str, object]] = {}
+        self._made: dict[str, list[str]] = {}
+        self.skipped: dict[str, list[str]] = {}
+        self._origin: dict[str, str] = {}
 
     @property
     def _state(self) -> Journal:
@@ -60,8 +79,15 @@ class _Journaled(Runner):
     def select_task(self, node: Any, tasks_dict: Any) -> bool:
         """Whether to execute the task now; then it is marked as running."""
         if node.run_status is None:
+            self._made[node.task.name] = self._state.made(node.task.name)  # doit may drop its row
+            gone = [other for other in node.ignored_deps if other.task.name in self.skipped]
             if is_partial(node.task):
-                self._go_on_without(node)
+                self._go_on_without(node, gone)
+            if is_partial(node.task) or node.task.has_subtask:
+                node.ignored_deps = [other for other in node.ignored_deps if other not in gone]
+            elif gone:
+                self._skip(node, self._origin[gone[0].task.name])
+                return False
             watch(node.task, self._state)
         try:
             if not super().select_task(node, tasks_dict):
@@ -80,31 +106,43 @@ class _Journaled(Runner):
             return False
         if task.actions:
             self._inputs[task.name] = {path: _marks(path) for path in task.file_dep}
-            self._state.begin(task.name, task.targets)
+            made = self._made.pop(task.name)
+            task.meta = {**(task.meta or {}), MADE: made}
+            self._state.begin(task.name, task.targets, made)
         return True
 
-    def _go_on_without(self, node: Any) -> None:
+    def _skip(self, node: Any, origin: str, reason: str | None = None) -> None:
+        """Leave a task out: for a reason, or as it needs `origin`, which is."""
+        name = node.task.name
+        node.run_status = "ignore"
+        self._origin[name] = origin
+        self.skipped[name] = [reason or for_want_of(origin, self.skipped[origin])]
+        if hasattr(self.reporter, "skip_missing"):
+            self.reporter.skip_missing(node.task, reason or f"after {origin}")
+        else:
+            self.reporter.skip_ignore(node.task)
+
+    def _go_on_without(self, node: Any, gone: list[Any]) -> None:
         """Let a partial task run with the inputs that are left, and again as long as some fail."""
+        for other in gone:
+            do_without(node.task, other.task, "; ".join(self.skipped[other.task.name]))
         for bad in node.bad_deps:
-            do_without(node.task, bad.task, self._why_failed(bad))
+            do_without(node.task, bad.task, why_failed(bad, self._state))
         if node.bad_deps:
             node.task.uptodate.append((False, (), {}))
         node.bad_deps = []
         drop_missing(node.task)
 
-    def _why_failed(self, node: Any) -> str:
-        if node.bad_deps:
-            first = node.bad_deps[0]
-            return f"{first.task.name}: {self._why_failed(first)}"
-        attempt = self._state.row(node.task.name).get(ATTEMPT) or {}
-        return attempt.get("message") or "an input is missing"
-
     def execute_task(self, task: Any) -> BaseFail | None:
-        """Run the actions; an error that is not the program's becomes a plain failure."""
+        """Run the actions."""
+        self._prepare(task)
+        return super().execute_task(task)
+
+    def _prepare(self, task: Any) -> None:
+        """Have what its actions raise become a failure that one line says."""
         for action in task.actions:
             if isinstance(action, PythonAction):
-                action.py_callable = _plainly_failing(action.py_callable)
-        return super().execute_task(task)
+                action.py_callable = failing_in_words(action.py_callable)
 
     def process_task_result(self, node: Any, base_fail: BaseFail | None) -> None:
         """Record how the task ended."""
@@ -125,7 +163,9 @@ class _Journaled(Runner):
         try:
             self.dep_manager.save_success(task)
             if task.actions:
-                self._state.record_targets(task.name, task.targets)
+                log = (task.meta or {}).get("log")
+                logs = [log] if log and Path(log).exists() else []
+                self._state.record_targets(task.name, [*task.targets, *logs])
         except FileNotFoundError as error:
             return DependencyError(f"gone after the task has run: {error.filename}")
         except OSError as error:
@@ -151,17 +191,30 @@ class _Journaled(Runner):
         return self.final_result
 
     def _handle_task_error(self, node: Any, fail: BaseFail) -> None:
-        """Report a failure; a task that did not start keeps the record it has."""
-        task = node.task
-        node.run_status = "failure"
+        """Report a failure or skip; a task that did not start keeps the record it has."""
+        task, reason = node.task, reason_of(node.task, fail)
+        optional = getattr(fail, "optional", None)
         if self._state.is_running(task.name):
-            self._state.end(task.name, reason_of(task, fail))
+            self._state.end(task.name, reason, optional)
+        if optional in self.may_skip:
+            self._skip(node, task.name, reason)
+            return
+        node.run_status = "failure"
         self.reporter.add_failure(task, fail)
         if isinstance(fail, (TaskFailed, UnmetDependency)):
             self.final_result = self.final_result or FAILURE
         else:
             self.final_result = ERROR
         self._stop_running = self._stop_running or not self.continue_
+
+
+def why_failed(node: Any, state: Journal) -> str:
+    """Why the task of a node failed, or what it needs did."""
+    if node.bad_deps:
+        first = node.bad_deps[0]
+        return f"{first.task.name}: {why_failed(first, state)}"
+    attempt = state.row(node.task.name).get(ATTEMPT) or {}
+    return attempt.get("message") or "an input is missing"
 
 
 class SerialRunner(_Journaled, Runner):
@@ -181,16 +234,77 @@ class ThreadRunner(_Journaled, _LargestFirst, MThreadRunner):
 
 
 class ProcessRunner(_Journaled, _LargestFirst, MRunner):
-    """Tasks in forked processes, which end with this one."""
+    """Each task in a forked process of its own, which ends with this one."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._pid = os.getpid()
+    def run_tasks(self, task_dispatcher: Any) -> None:
+        """Run tasks, so many at once; one whose process dies has failed."""
+        self._run_tasks_init(task_dispatcher)
+        running: dict[Connection, tuple[Any, BaseProcess]] = {}
+        node, more = None, True
+        while more or running:
+            while more and len(running) < self.num_process and not self._stop_running:
+                try:
+                    node = task_dispatcher.generator.send(node)
+                except StopIteration:
+                    more = False
+                    break
+                if node == "hold on":
+                    assert running, "a task waits for one that does not run"
+                    node = None
+                    break
+                if self.select_task(node, task_dispatcher.tasks):
+                    receiver, process = self._forked(node.task)
+                    running[receiver] = node, process
+                    node = None
+            if not running:
+                break
+            receiver = wait(running)[0]  # type: ignore[assignment]
+            node, process = running.pop(receiver)
+            self._process_result(node, node.task, _result(receiver, process))
 
-    def execute_task_subprocess(self, *args: Any, **kwargs: Any) -> None:
-        """Run tasks as they come; called in a forked process."""
-        die_with_parent(self._pid)
-        super().execute_task_subprocess(*args, **kwargs)
+    def _forked(self, task: Any) -> tuple[Connection, BaseProcess]:
+        """Start a task; return where its result will come from, and its process."""
+        self._prepare(task)
+        if task.teardown:
+            self.teardown_list.append(task)
+        self.reporter.execute_task(task)
+        receiver, sender = _FORK.Pipe(duplex=False)
+        process = _FORK.Process(target=self._execute_forked, args=(task, sender, os.getpid()))
+        process.start()
+        sender.close()  # so that the death of the process is the end of its pipe
+        return receiver, process
+
+    def _execute_forked(self, task: Any, sender: Connection, parent: int) -> None:
+        die_with_parent(parent)
+        with contextlib.suppress(KeyboardInterrupt):  # doit's own end says it
+            result = {"failure": task.execute(self.stream), "task": task.pickle_safe_dict()}
+            for stream in ("out", "err"):
+                result[stream] = [getattr(action, stream) for action in task.actions]
+            try:
+                sender.send(result)
+            except Exception as error:  # a value that can not be pickled
+                sender.send({"failure": TaskError("its result can not be sent to doit", error)})
+
+    def _process_result(self, node: Any, task: Any, result: dict[str, Any]) -> None:
+        if "task" in result:
+            super()._process_result(node, task, result)
+        else:
+            sweep(task.targets)
+            self.process_task_result(node, result["failure"])
+
+
+def _result(receiver: Connection, process: BaseProcess) -> dict[str, Any]:
+    """What the process of a task sends; a failure where it has died before."""
+    with receiver:
+        try:
+            return dict(receiver.recv())
+        except EOFError:
+            pass
+        finally:
+            process.join()
+    code = process.exitcode or 0
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+    return {"failure": TaskFailed(f"its process {how}, and no result")}
 
 
 def largest_first(dispatched: Generator[Any, Any, None]) -> Generator[Any, Any, None]:
@@ -227,15 +341,21 @@ def _marks(path: str) -> object:
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
-def _plainly_failing(action: Callable[..., Any]) -> Callable[..., Any]:
+def failing_in_words(action: Callable[..., Any]) -> Callable[..., Any]:
+    """An action for which what it raises is a failure that one line says."""
+
     @functools.wraps(action)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return action(*args, **kwargs)
+        except SystemExit as error:  # would end doit, with whatever is not yet run
+            return TaskFailed(exited(error))
         except Exception as error:
             said = str(error) if is_task_error(error) else machine_fault(error)
             if said is None:
-                raise
-            return TaskFailed(" ".join(said.split()))
+                return _Raised(in_one_line(error), error)
+            failed = TaskFailed(" ".join(said.split()))
+            failed.optional = getattr(error, "optional", None)
+            return failed
 
     return run

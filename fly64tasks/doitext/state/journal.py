@@ -15,8 +15,8 @@ from doit.exceptions import InvalidCommand
 from ..errors import printable
 from .digests import Digest, DigestCache
 from .lock import Lock
-from .readonly import BUSY_S, named_errors, reading
-from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row, flaw
+from .readonly import BUSY_S, named_errors, reading, tables_of
+from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, OURS, TARGETS, Row, flaw
 
 _SCHEMA = """
 create table if not exists doit (task_id text not null primary key, task_data json);
@@ -142,6 +142,12 @@ class Journal:
             row = self._rows[task_id] = self._decoded(task_id, text) if text else {}
         return row
 
+    def rows(self) -> Iterator[tuple[str, Row]]:
+        """Yield every task of which anything is stored, with all that is, in the file's order."""
+        self.load()
+        for task_id in list(self._text):
+            yield task_id, self.row(task_id)
+
     def _decoded(self, task_id: str, text: str) -> Row:
         try:
             row = self._codec.decode(text)
@@ -172,14 +178,34 @@ class Journal:
         """The other process that writes the state file at the moment, in words."""
         return None if self._lock.held else self._lock.holder()
 
-    def begin(self, task_id: str, targets: Iterable[str]) -> None:
-        """Mark a task as running, on disk, before its first action."""
+    def made(self, task_id: str) -> list[str]:
+        """The files that the task made the last time that it succeeded, whatever it did since."""
+        row = self.row(task_id)
+        return sorted(row.get(TARGETS) or row.get(OURS) or ())
+
+    def at_it(self, row: Row) -> str | None:
+        """The process that runs, at the moment, the task of a row; None where it was cut off."""
+        holder = self.holder() if row.get(CHECKER) == INTERRUPTED else None
+        pid = (row.get(ATTEMPT) or {}).get("pid")
+        return holder if holder and (pid is None or holder.startswith(f"pid {pid} ")) else None
+
+    def begin(self, task_id: str, targets: Iterable[str], made: Iterable[str] = ()) -> None:
+        """Mark a task as running, on disk, before its first action.
+
+        Until it succeeds, `made` are the files of the last time that it did.
+        """
         started, since = time.time(), time.monotonic()
-        attempt = {"status": "running", "started": started, "targets": list(targets)}
-        self._rows[task_id] = {CHECKER: INTERRUPTED, ATTEMPT: attempt}
+        attempt = {"status": "running", "started": started, "pid": os.getpid()}
+        attempt["targets"] = list(targets)
+        self._rows[task_id] = {CHECKER: INTERRUPTED, ATTEMPT: attempt, OURS: list(made)}
         self._running[task_id] = started, since
         self._store([task_id])
         self.began = True
+
+    def replace(self, task_id: str, row: Row) -> None:
+        """Have another record of the task, stored as `set` stores."""
+        self._rows[task_id] = row
+        self._changed.add(task_id)
 
     def put_back(self, task_id: str, row: Row) -> None:
         """Undo what doit forgets of a task when it only asks for its status.
@@ -202,13 +228,19 @@ class Journal:
             made[path] = (status.st_size, digest) if regular else None
         self.set(task_id, TARGETS, made)
 
-    def end(self, task_id: str, failure: str | None = None) -> None:
-        """Store how a running task ended, on disk, before anything else happens."""
+    def end(self, task_id: str, failure: str | None = None, optional: str | None = None) -> None:
+        """Store how a running task ended, on disk, before anything else happens.
+
+        ``optional`` is the option's word by which the failure may be a skip.
+        """
         started, since = self._running[task_id]
         attempt = {"status": "done", "started": started, "seconds": time.monotonic() - since}
+        ours = self._rows[task_id].pop(OURS, [])
         if failure is not None:
             attempt |= {"status": "failed", "message": failure}
-            self._rows[task_id] = {CHECKER: FAILED}
+            if optional:
+                attempt["optional"] = optional
+            self._rows[task_id] = {CHECKER: FAILED, OURS: ours}
         self._rows[task_id][ATTEMPT] = attempt
         self._store([task_id])
         del self._running[task_id]
@@ -243,7 +275,7 @@ class Journal:
         if self._seen is None:
             return
         with reading(self.name) as connection:
-            tables = {name for (name,) in connection.execute("select name from sqlite_master")}
+            tables = tables_of(self.name, connection)
             if not tables:  # killed before the first commit
                 return
             self._text = dict(

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from doit.exceptions import InvalidCommand
 
-from ..atomic import alive
+from ..errors import printable
 
 _POLL_S = 0.2
+_LONGEST = 4096
 
 
 class LockError(InvalidCommand):
@@ -80,7 +81,11 @@ class Lock:
                 file.close()  # its holder removed it; the lock of that name is another file
                 continue
             except (BlockingIOError, PermissionError):
-                message = f"{self._guarded}: in use by {self.holder() or 'another doit'}"
+                holder = self.holder()
+                if holder is None:  # it has just ended, or only looked
+                    file.close()
+                    continue
+                message = f"{self._guarded}: in use by {holder}"
                 if not wait:
                     file.close()
                     raise InvalidCommand(f"{message}; wait for it to end, or use --wait") from None
@@ -118,19 +123,35 @@ class Lock:
             self.release()
 
     def holder(self) -> str | None:
-        """``pid 123 on host since 2026-01-31 12:00:00``, or None when nobody living is named."""
+        """``pid 123 on host since 2026-01-31 12:00:00``, or None when nobody holds the lock.
+
+        The lock itself is asked: the text of a killed process stays, and its number may be taken
+        by another.
+        """
+        if self._file is not None:  # and not opened anew: closing that would free the lock
+            return _named(os.pread(self._file.fileno(), _LONGEST, 0))
         try:
-            entry = json.loads(self._path.read_text(encoding="utf-8"))
-            if entry["host"] == socket.gethostname() and not alive(entry["pid"]):
-                return None
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            with open(self._path, "rb", opener=_no_link) as file:
+                try:
+                    fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except (BlockingIOError, PermissionError):
+                    return _named(file.read(_LONGEST)) or "another doit"
+        except OSError:  # not there, not ours to read, or on a disk without locks
             return None
-        return f"pid {entry['pid']} on {entry['host']} since {entry['since']}"
+        return None
+
+
+def _named(entry: bytes) -> str | None:
+    """The holder in words; None where it has not written them yet."""
+    try:
+        return printable("pid {pid} on {host} since {since}".format_map(json.loads(entry)))
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _no_link(path: str, flags: int) -> int:
-    """Open for `open`, but never through a symbolic link: what it leads to would be emptied."""
-    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+    """Open for `open`, but never through a symbolic link, and without waiting for a pipe's end."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 def _is_at(file: io.FileIO, path: Path) -> bool:

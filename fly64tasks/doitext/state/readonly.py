@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISREG
 
 from doit.exceptions import InvalidCommand
+
+from ..errors import printable
 
 BUSY_S = 30.0
 
@@ -30,6 +34,8 @@ def reading(name: str) -> Iterator[sqlite3.Connection]:
     A process killed while it commits leaves a rollback journal, which the next reader has to
     apply: here that is done to a copy. Nobody writes the file at that time.
     """
+    if not S_ISREG(os.stat(name).st_mode):  # noqa: PTH116
+        raise _not_ours(name, "no file")  # and a pipe would be waited for
     with contextlib.ExitStack() as stack, named_errors(name):
         uri = f"{Path(name).absolute().as_uri()}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S)
@@ -58,7 +64,30 @@ def named_errors(name: str) -> Iterator[None]:
             raise InvalidCommand(
                 f"{name}: {error}; {_TO_DO[code]}, and doit goes on from what is recorded there"
             ) from error
-        raise InvalidCommand(
-            f"{name}: not a readable doit state ({error}), expected a sqlite3 file with a table "
+        raise _not_ours(name, str(error)) from error
+
+
+def tables_of(name: str, connection: sqlite3.Connection) -> set[str]:
+    """Return the tables of a state file, which holds nothing else.
+
+    Raises
+    ------
+    InvalidCommand
+        It holds what runs when it is read or written: a view, which need never end, a trigger, or a
+        table that is made up by a module of sqlite3.
+    """
+    items = connection.execute("select type, name, sql from sqlite_master").fetchall()
+    for kind, item, sql in items:
+        made_up = str(sql).lower().startswith("create virtual")
+        if kind not in ("table", "index") or made_up:
+            raise _not_ours(name, f"{'virtual ' if made_up else ''}{kind} {item}")
+    return {item for kind, item, _ in items if kind == "table"}
+
+
+def _not_ours(name: str, found: str) -> InvalidCommand:
+    return InvalidCommand(
+        printable(
+            f"{name}: not a readable doit state ({found}), expected a sqlite3 file with a table "
             "'doit'; move it away and doit starts afresh"
-        ) from error
+        )
+    )

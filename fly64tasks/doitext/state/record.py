@@ -10,6 +10,7 @@ Row = dict[str, Any]
 ATTEMPT = "attempt:"
 CHECKER = "checker:"
 TARGETS = "targets:"
+OURS = "ours:"
 INTERRUPTED = "interrupted"
 FAILED = "failed"
 
@@ -86,6 +87,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     CHECKER: _is_text,
     ATTEMPT: _is_attempt,
     TARGETS: _are_targets,
+    OURS: _are_texts,
     "deps:": _are_texts,
     "_values_:": _is_object,
 }
@@ -94,5 +96,6 @@ _FITS_ATTEMPT: dict[str, Callable[[Any], bool]] = {
     "started": _is_number,
     "seconds": _is_number,
     "message": _is_text,
+    "optional": _is_text,
     "targets": _are_texts,
 }

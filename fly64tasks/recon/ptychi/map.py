@@ -29,6 +29,8 @@ from fly64tasks.recon.ptychi.windows import Windows
 
 STOP_EPOCHS = 5
 """Epochs over which the fall of the objective is judged: single ones vary."""
+LONGEST_STEP = 0.5
+"""Of any pixel of an object of about 1, in an epoch: a longer one leaps into wrapped phase."""
 _CHUNK_PIXELS = {"cpu": 2**18, "cuda": 2**25}
 """Pixels of frames at a time: on a CPU what its cache holds, elsewhere what keeps it busy."""
 
@@ -43,7 +45,8 @@ class MAPReconstructorOptions(base.ReconstructorOptions):
         Converged once `STOP_EPOCHS` together bring less than this per lit pixel of the object.
     """
 
-    prior: float = Field(default=25.0, ge=0)
+    prior: float = Field(default=70.0, ge=0)
+    edge: float = Field(default=0.05, gt=0)
     probe_trust: float = Field(default=0.1, gt=0)
     low_frequency: float = Field(default=0.04, ge=0)
     tolerance_nats: float = Field(default=5e-3, ge=0)
@@ -109,6 +112,8 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         options, group = self.options, self.parameter_group
         corners, shifts = self._grid(size)
         valid = self.dataset.valid_pixel_mask
+        if options.exclude_measured_pixels_below is not None:
+            valid = valid & (self.dataset.patterns > options.exclude_measured_pixels_below)
         pixels = _CHUNK_PIXELS.get(device.type, _CHUNK_PIXELS["cuda"])
         with torch.no_grad():
             likelihood = PoissonLikelihood(
@@ -122,6 +127,7 @@ class MAPReconstructor(IterativePtychographyReconstructor):
                 likelihood,
                 self._probe_guess,
                 prior=options.prior,
+                edge=options.edge,
                 probe_trust=options.probe_trust if group.probe.optimizable else None,
                 low_frequency=options.low_frequency,
             )
@@ -167,6 +173,9 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         direction = lbfgs.descent(
             gradient, self.steps, self.changes, lambda g: self.posterior.metric(g, point)
         )
+        longest = float(self.posterior.split(direction)[0].abs().max())
+        if longest > LONGEST_STEP:
+            direction *= LONGEST_STEP / longest
         found = lbfgs.step(self.posterior, point, nats, gradient, direction)
         if found is None:
             self.is_stuck = not self.steps

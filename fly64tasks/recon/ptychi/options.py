@@ -24,6 +24,11 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
+LEAST_INTENSITY = 1e-12
+"""What pixels that count hold at least where others do not: these hold 0, by which pty-chi tells
+them apart, frame by frame."""
+
+
 def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
     """Return pty-chi's options for a start and a resolved spec.
 
@@ -43,6 +48,9 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
     reconstructor.batching_mode = api.BatchingModes[spec.batching or "RANDOM"]
     reconstructor.random_seed = spec.seed
     reconstructor.default_device = api.Devices.GPU if device.startswith("cuda") else api.Devices.CPU
+
+    if start.mask is not None and start.mask.ndim == 3:
+        reconstructor.exclude_measured_pixels_below = 0.0
 
     options.data_options.wavelength_m = start.geometry.wavelength_m
     options.data_options.fft_shift = False
@@ -72,7 +80,7 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
         scaled = start.scale.to_ptychi(start.probe)
         probe.step_size = 0.1 * float(np.sqrt(np.mean(np.abs(scaled) ** 2)))
     elif spec.algorithm == "MAP":
-        reconstructor.prior = spec.prior
+        reconstructor.prior, reconstructor.edge = spec.prior, spec.edge
         reconstructor.probe_trust = spec.probe_trust
         reconstructor.low_frequency = spec.low_frequency
         reconstructor.tolerance_nats = spec.tolerance_nats

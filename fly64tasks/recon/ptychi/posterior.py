@@ -1,11 +1,15 @@
 """What MAP minimises: the counts' likelihood, a smooth object, a probe near its guess; in nats.
 
-    f(o, p) = sum(P - n log P) + prior sum |grad o|^2 + sum |p - p0|^2 / (trust^2 mean |p0|^2)
+    f(o, p) = sum(P - n log P) + prior sum h(|grad o|) + sum |p - p0|^2 / (trust^2 mean |p0|^2)
+    h(m) = 2 edge^2 (sqrt(1 + m^2 / edge^2) - 1)
 
-The smoothness term is P. Thibault and M. Guizar-Sicairos, New J. Phys. 14, 063004 (2012), section
-3.3, with a weight in nats rather than one tuned to each set: nats of the counts grow with dose and
-overlap, so that data that say much outweigh the prior. The last term is a normal distribution of
-the probe about its guess, in each pixel of ``trust`` times its root mean square.
+The smoothness term is that of P. Thibault and M. Guizar-Sicairos, New J. Phys. 14, 063004 (2012),
+section 3.3, with a weight in nats rather than one tuned to each set: nats of the counts grow with
+dose and overlap, so that data that say much outweigh the prior. Where they take m^2, h is m^2 below
+``edge`` and 2 edge m above, so that an edge of the object costs no more than a slope of its height
+(P. Charbonnier, L. Blanc-Feraud, G. Aubert and M. Barlaud, IEEE Trans. Image Process. 6, 298,
+1997). The last term is a normal distribution of the probe about its guess, in each pixel of
+``trust`` times its root mean square.
 """
 
 from __future__ import annotations
@@ -32,6 +36,8 @@ class Posterior:
         The guess p0, in pty-chi's scale.
     prior : float
         Weight of the squared differences of neighbouring pixels; 0 is maximum likelihood.
+    edge : float
+        Difference of neighbouring pixels, of an object of about 1, above which it is an edge.
     probe_trust : float or None
         How far the probe may be off, as a share of its root mean square; None holds it.
     low_frequency : float
@@ -49,10 +55,12 @@ class Posterior:
         probe: Tensor,
         *,
         prior: float,
+        edge: float,
         probe_trust: float | None,
         low_frequency: float,
     ) -> None:
-        self._likelihood, self._probe, self._prior = likelihood, probe, prior
+        self._likelihood, self._probe = likelihood, probe
+        self._prior, self._edge = prior, edge
         self._shape = height, width = likelihood.windows.shape
         illumination = likelihood.illumination(probe)
         peak = float(illumination.max())
@@ -89,8 +97,8 @@ class Posterior:
         obj, probe = self.split(vector)
         nats, obj_gradient, probe_gradient = self._likelihood(obj, probe)
         if self._prior:
-            squares, rough = roughness(obj)
-            nats += self._prior * squares
+            cost, rough = roughness(obj, self._edge)
+            nats += self._prior * cost
             obj_gradient += self._prior * rough
         if not self._holds_probe:
             off = probe - self._probe
@@ -126,18 +134,22 @@ class Posterior:
         return filtered
 
 
-def roughness(obj: Tensor) -> tuple[float, Tensor]:
-    """Return sum |grad o|^2 by forward differences, and its gradient with respect to o*.
+def roughness(obj: Tensor, edge: float) -> tuple[float, Tensor]:
+    """Return sum h(|grad o|) by forward differences, and its gradient with respect to o*.
 
-    The edges are free: what lies outside of the object pulls at nothing.
+    The borders are free: what lies outside of the object pulls at nothing.
     """
-    down, right = obj[1:] - obj[:-1], obj[:, 1:] - obj[:, :-1]
-    gradient = torch.zeros_like(obj)
-    gradient[1:] += down
-    gradient[:-1] -= down
-    gradient[:, 1:] += right
-    gradient[:, :-1] -= right
-    return _squares(down) + _squares(right), gradient
+    down, right = torch.zeros_like(obj), torch.zeros_like(obj)
+    torch.sub(obj[1:], obj[:-1], out=down[:-1])
+    torch.sub(obj[:, 1:], obj[:, :-1], out=right[:, :-1])
+    squares = (down * down.conj() + right * right.conj()).real
+    root = torch.sqrt(1 + squares / edge**2)
+    cost = 2 * (squares / (1 + root)).sum(dtype=torch.float64)  # h, where root - 1 would cancel
+    down, right = down / root, right / root
+    gradient = -down - right
+    gradient[1:] += down[:-1]
+    gradient[:, 1:] += right[:, :-1]
+    return float(cost), gradient
 
 
 def _squares(values: Tensor) -> float:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
+from torch import Tensor
 
-from fly64tasks.errors import failed_reconstruction
+from fly64tasks.errors import Fly64Error, ReconstructionError, failed_reconstruction
+from fly64tasks.recon.ptychi import memory
 from fly64tasks.recon.ptychi.map import MAPOptions, MAPTask
+from fly64tasks.recon.ptychi.options import LEAST_INTENSITY
 from fly64tasks.recon.start import Start
+
+logger = logging.getLogger(__name__)
 
 
 def new_task(
@@ -33,15 +40,25 @@ def new_task(
         scale = start.scale
         _, guess, _ = scale.to_known(start.obj, scale.to_ptychi(start.probe))
         kind = partial(MAPTask, probe_guess=guess)
-    return kind(
-        options,
-        # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
-        diffraction_data=np.fft.ifftshift(start.intensity, axes=(-2, -1)),
-        object_data=obj[None],
-        probe_data=probe[None],
-        probe_position_y_px=start.positions_px[:, 0].astype(np.float32),
-        probe_position_x_px=start.positions_px[:, 1].astype(np.float32),
-    )
+    # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
+    intensity = np.fft.ifftshift(start.intensity, axes=(-2, -1))
+    valid = None if start.mask is None else np.fft.ifftshift(start.mask, axes=(-2, -1))
+    if valid is not None and valid.ndim == 3:  # pty-chi's own is of all frames alike
+        intensity[valid] = np.maximum(intensity[valid], LEAST_INTENSITY)
+        valid = None
+    with _named_failures("before epoch 1"):
+        task = kind(
+            options,
+            diffraction_data=intensity,
+            object_data=obj[None],
+            probe_data=probe[None],
+            probe_position_y_px=start.positions_px[:, 0].astype(np.float32),
+            probe_position_x_px=start.positions_px[:, 1].astype(np.float32),
+            valid_pixel_mask=valid,
+        )
+    if start.mask is not None:
+        _mask_losses(task.reconstructor)
+    return task
 
 
 def run_epoch(task: Any, epoch: int) -> float:
@@ -50,15 +67,46 @@ def run_epoch(task: Any, epoch: int) -> float:
     Raises
     ------
     ReconstructionError
-        pty-chi met a singular system.
+        pty-chi failed.
     """
-    try:
+    with _named_failures(f"in epoch {epoch}"):
         task.run(1)
-    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-        raise failed_reconstruction(
-            f"pty-chi failed in epoch {epoch}: {error}", algorithm="LSQML"
-        ) from None
     return float(task.reconstructor.loss_tracker.table["loss"].iloc[-1])
+
+
+@contextlib.contextmanager
+def _named_failures(when: str) -> Iterator[None]:
+    """Make one line of whatever pty-chi raises; its traceback goes to the log."""
+    try:
+        yield
+    except (Fly64Error, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if memory.is_short(error):
+            raise
+        logger.info("pty-chi failed %s", when, exc_info=True)
+        said = (str(error).splitlines() or [""])[0]
+        if isinstance(error, NotImplementedError):
+            raise ReconstructionError(f"pty-chi refuses: {said}") from None
+        raise failed_reconstruction(
+            f"pty-chi failed {when}: {type(error).__name__}: {said}", algorithm="LSQML"
+        ) from None
+
+
+def _mask_losses(reconstructor: Any) -> None:
+    """Have a reconstructor's loss count the pixels that count; AD's and MAP's do."""
+    tracker = reconstructor.loss_tracker
+    over_all = tracker.metric_function
+
+    def over_valid(y_pred: Tensor, y_true: Tensor) -> Tensor:
+        if y_true.ndim == 3:
+            valid = reconstructor.get_constrained_pixel_mask(y_true)
+            y_pred, y_true = y_pred[valid], y_true[valid]
+        loss: Tensor = over_all(y_pred, y_true)
+        return loss
+
+    if over_all is not None:
+        tracker.metric_function = over_valid
 
 
 def arrays_of(task: Any) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:

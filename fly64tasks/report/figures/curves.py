@@ -32,7 +32,7 @@ def against_dose(
     the scale of all panels of the score (`limits_of`).
     """
     axes.set_title(split)
-    assumed = metric.unit == "nm" and any(job.geometry_assumed for job in jobs)
+    assumed = metric.is_length and any(job.geometry_assumed for job in jobs)
     unit = f"{metric.unit}, assumed pixel size" if assumed else metric.unit
     axes.set_ylabel(f"{metric.label}\n({unit})" if unit else metric.label)
     axes.set_xlabel("dose (photons per frame)")

@@ -78,6 +78,8 @@ def grid_of_reconstructions(jobs: Sequence[Job]) -> Figure:
     note = f"Below each tile: {in_sentence(metric.label)}; photons per pixel of the region."
     if any(exposure_of(job).spacing_diameters is not None for job in jobs):
         note += " D: diameter of the probe."
+    if any(job.geometry_assumed for job in jobs):
+        note += " Lengths are of an assumed pixel size."
     place = (_LEFT_IN / plotstyle.PAGE_IN, 0.04 / height_in)
     figure.text(*place, note, fontsize=7, color=LIGHT["muted"], va="bottom")
     return figure

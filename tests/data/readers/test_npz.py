@@ -85,6 +85,16 @@ def through(key: str, function: Callable[[Any], Any]) -> Callable[[Arrays], None
     return edit
 
 
+def in_simulated(edit: Callable[[Arrays], None]) -> Callable[[Arrays], None]:
+    """Break a set whose object is the truth: of others it is not looked at."""
+
+    def both(arrays: Arrays) -> None:
+        arrays["_metadata"] = np.array(json.dumps({"simulated": True}))
+        edit(arrays)
+
+    return both
+
+
 ACCEPTED = {
     "double precision": lambda a: a.update(
         diffraction=a["diffraction"].astype(np.float64),
@@ -99,6 +109,14 @@ ACCEPTED = {
     "no names": drop("filenames"),
     "no metadata": drop("_metadata"),
     "patches of another size": change(Y=np.ones((12, 20, 20), np.complex64)),
+    "names, an object array": through("filenames", lambda f: f.astype(object)),
+    "an object of one slice": through("objectGuess", lambda o: o[None]),
+    "a probe of one OPR mode": through("probeGuess", lambda p: p[None, None]),
+    "positions in two dimensions": through("xcoords", lambda x: x[:, None]),
+    "a channel axis": through("diffraction", lambda d: d[..., None]),
+    "measured, no object": drop("objectGuess"),
+    "counts": through("diffraction", lambda d: np.round(d**2).astype(np.uint16)),
+    "counts as floats": through("diffraction", lambda d: np.round(d.astype(float) ** 2)),
     "other keys, pickled too": change(extra=np.array([None], dtype=object)),
 }
 
@@ -110,18 +128,15 @@ def test_what_real_files_hold_is_accepted(tmp_path: Path, edit: Callable[[Arrays
     edit(arrays)
     dataset = read_dataset(save(tmp_path / "set.npz", arrays))
     assert np.array_equal(dataset.diffraction_amplitude, expected)
+    assert dataset.mask is None
 
 
 BROKEN = {
     "no diffraction": (drop("diffraction"), "diffraction or diff3d is missing, found objectGuess"),
-    "no object": (drop("objectGuess"), "objectGuess is missing"),
+    "no object": (in_simulated(drop("objectGuess")), "objectGuess is missing"),
     "no probe": (drop("probeGuess"), "probeGuess is missing"),
     "no xcoords": (drop("xcoords"), "xcoords is missing"),
     "no ycoords": (drop("ycoords"), "ycoords is missing"),
-    "integer diffraction": (
-        through("diffraction", lambda d: np.round(d).astype(np.int32)),
-        "diffraction has dtype int32, expected float amplitude",
-    ),
     "complex diffraction": (
         through("diffraction", lambda d: d.astype(np.complex64)),
         "diffraction has dtype complex64, expected float amplitude",
@@ -138,25 +153,9 @@ BROKEN = {
         change(probeGuess=np.full((16, 16), 1e60 + 0j)),
         "probeGuess holds magnitudes up to 1e\\+60",
     ),
-    "negative amplitude": (
-        at("diffraction", (3, 4, 5), -1.0),
-        "diffraction holds -1, expected amplitudes, 0 or more",
-    ),
-    "one NaN pixel": (
-        at("diffraction", (3, 4, 5), np.nan),
-        "diffraction holds 1 NaN or infinite values",
-    ),
-    "one infinite pixel": (
-        at("diffraction", (3, 4, 5), np.inf),
-        "diffraction holds 1 NaN or infinite values",
-    ),
     "dark": (
         through("diffraction", np.zeros_like),
         "diffraction is zero everywhere, expected measured amplitudes",
-    ),
-    "intensity for amplitude": (
-        through("diffraction", lambda d: np.round(d**2)),
-        "diffraction holds whole numbers only, as photon counts do; expected amplitude",
     ),
     "no frames": (
         lambda a: a.update(
@@ -184,10 +183,6 @@ BROKEN = {
         through("xcoords", lambda x: x[:11]),
         r"xcoords has shape \(11,\), expected \(12,\) to match ycoords",
     ),
-    "positions in two dimensions": (
-        through("xcoords", lambda x: x[:, None]),
-        r"xcoords has shape \(12, 1\), expected \(n,\)",
-    ),
     "complex positions": (
         through("ycoords", lambda y: y + 0j),
         "ycoords has dtype complex128, expected float positions",
@@ -208,36 +203,13 @@ BROKEN = {
     "zero probe": (through("probeGuess", np.zeros_like), "probeGuess is zero everywhere"),
     "NaN probe": (at("probeGuess", (1, 1), np.nan), "probeGuess holds 1 NaN"),
     "real object": (
-        through("objectGuess", np.abs),
+        in_simulated(through("objectGuess", np.abs)),
         "objectGuess has dtype float32, expected complex",
     ),
-    "object in three dimensions": (
-        through("objectGuess", lambda o: o[None]),
-        r"objectGuess has shape \(1, 40, 44\), expected \(H, W\)",
-    ),
-    "NaN object": (at("objectGuess", (1, 1), np.nan), "objectGuess holds 1 NaN"),
-    "patches of other frames": (
-        through("Y", lambda y: y[:5]),
-        r"Y has shape \(5, 16, 16\), expected \(12, M, M\)",
-    ),
-    "names of other frames": (through("filenames", lambda f: f[:5]), "filenames has dtype .*shape"),
-    "names not ASCII": (
-        change(filenames=np.array(["ä".encode()] * 12)),
-        "filenames is not ASCII text",
-    ),
-    "pickled names": (
-        through("filenames", lambda f: f.astype(object)),
-        "filenames is a pickled object array",
-    ),
+    "NaN object": (in_simulated(at("objectGuess", (1, 1), np.nan)), "objectGuess holds 1 NaN"),
     "pickled diffraction": (
         through("diffraction", lambda d: d.astype(object)),
         "diffraction is a pickled object array, expected plain numbers or text",
-    ),
-    "metadata not JSON": (change(_metadata=np.array("{")), "_metadata is not readable"),
-    "metadata a list": (change(_metadata=np.array("[1]")), "_metadata is not readable"),
-    "metadata pickled": (
-        change(_metadata=np.array({"a": 1}, dtype=object)),
-        "_metadata is a pickled object array",
     ),
     "metadata with a broken geometry": (
         change(_metadata=np.array('{"geometry": {"pixel_size_m": -1}}')),
@@ -248,10 +220,36 @@ BROKEN = {
         "1 scan position, expected at least 2",
     ),
     "position off the object": (
-        at("xcoords", 2, 40.0),
+        in_simulated(at("xcoords", 2, 40.0)),
         r"1 of 12 positions put their 16 px patch off the 40 x 44 object \(first: frame 2",
     ),
     "stray position": (at("ycoords", 7, 5000.0), "position 7 .* px from its nearest neighbour"),
+}
+BROKEN |= {
+    "both keys": (
+        lambda a: a.update(diff3d=np.round(a["diffraction"] ** 2)),
+        "diffraction and diff3d are both there, expected one of them: say which with --diffraction",
+    ),
+    "a gap without a mask": (
+        at("diffraction", np.s_[:, 3:5], np.nan),
+        "values that are no counts: 384 x NaN or infinite, 32 pixels in every frame",
+    ),
+    "a gap of marks": (
+        at("diffraction", np.s_[:, 3:5], np.sqrt(2**32 - 1)),
+        r"384 x 65536 = sqrt\(2\^32 - 1\) \(a detector's mark\), 32 pixels in every frame",
+    ),
+    "a mask of another detector": (
+        change(mask=np.ones((20, 20), bool)),
+        r"mask has shape \(20, 20\), expected \(16, 16\) or \(12, 16, 16\)",
+    ),
+    "a mask that leaves nothing": (
+        change(mask=np.zeros((16, 16), bool)),
+        "diffraction has no pixel left that its mask lets count",
+    ),
+    "three OPR modes": (
+        change(probeGuess=np.ones((3, 1, 16, 16), np.complex64)),
+        r"probeGuess has shape \(3, 1, 16, 16\)",
+    ),
 }
 BROKEN_BYTES = {
     "not a zip": (lambda content: b"hello, I am text", "not an NPZ"),
@@ -283,6 +281,99 @@ def test_damaged_file_exits_with_3_and_one_line_and_leaves_nothing(
     path = save(tmp_path / "set.npz", valid_arrays())
     path.write_bytes(damage(path.read_bytes()))
     expect_refusal(path, message, capsys)
+
+
+def test_pixels_that_measured_nothing_are_masked_and_counted(tmp_path: Path):
+    arrays = valid_arrays()
+    arrays["diffraction"][3, 4, 5] = np.nan
+    arrays["diffraction"][4, 5, 6] = -1
+    dataset = read_dataset(save(tmp_path / "set.npz", arrays))
+    assert dataset.mask is not None
+    assert np.argwhere(~dataset.mask).tolist() == [[3, 4, 5], [4, 5, 6]]
+    assert not dataset.diffraction_amplitude[~dataset.mask].any()
+    (said,) = dataset.warnings
+    assert "1 x NaN or infinite, 1 x negative (0.00065 of all); they are masked" in said
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.int32, np.float64])
+def test_marks_of_a_counter_are_masked(tmp_path: Path, dtype: type):
+    arrays = valid_arrays()
+    counts = np.round(arrays["diffraction"] ** 2).astype(dtype)
+    counts[:, 0, :2] = 65535 if dtype != np.int32 else -1
+    arrays["diffraction"] = counts
+    dataset = read_dataset(save(tmp_path / "set.npz", arrays))
+    assert dataset.mask is not None
+    assert np.argwhere(~dataset.mask).tolist() == [[0, 0], [0, 1]]
+    assert "2 pixels in every frame" in dataset.warnings[0]
+    assert dataset.diffraction_from == f"diffraction: {np.dtype(dtype)} counts, square root taken"
+
+
+def test_mask_and_bad_pixels_say_the_same_the_other_way_round(tmp_path: Path):
+    bad = np.zeros((16, 16), bool)
+    bad[3:5] = True
+    for keys in ({"mask": ~bad}, {"bad_pixels": bad.astype(np.uint8)}, {"mask": 1.0 - bad}):
+        arrays = valid_arrays()
+        arrays["diffraction"][:, bad] = np.nan
+        dataset = read_dataset(save(tmp_path / "set.npz", {**arrays, **keys}))
+        assert np.array_equal(dataset.mask, ~bad)
+        assert not dataset.diffraction_amplitude[:, bad].any()
+        assert dataset.warnings == ()
+
+
+def test_one_of_two_diffractions_is_taken_where_it_is_named(tmp_path: Path):
+    arrays = valid_arrays()
+    other = np.round(arrays["diffraction"] ** 2)[::-1]
+    path = save(tmp_path / "set.npz", {**arrays, "diff3d": other})
+    amplitude = read_dataset(path, diffraction="amplitude").diffraction_amplitude
+    assert np.array_equal(amplitude, arrays["diffraction"])
+    counts = read_dataset(path, diffraction="intensity")
+    assert np.array_equal(counts.diffraction_amplitude, np.sqrt(other).astype(np.float32))
+    assert counts.diffraction_from == "diff3d: float32 counts, square root taken"
+
+
+def test_optional_keys_of_ptychopinn_s_own_tools_are_left_out_with_two_warnings(tmp_path: Path):
+    arrays = valid_arrays()
+    arrays["_metadata"] = np.array({"a": 1}, dtype=object)
+    arrays["Y"] = arrays["Y"][None, ..., 0, None]
+    arrays["filenames"] = arrays["filenames"].astype(object)
+    path = save(tmp_path / "set.npz", arrays)
+    for read in (read_dataset, read_base):
+        first, second = read(path).warnings
+        assert first.startswith("_metadata is a pickled object array")
+        assert second.startswith("Y has dtype complex64, shape (1, 12, 16, 1), expected (12, M, M)")
+        assert "filenames is a pickled object array" in second
+    assert read_dataset(path).object_patches is None
+
+
+@pytest.mark.parametrize("text", ["{", "[1]"])
+def test_metadata_that_are_no_object_are_left_out_with_a_warning(tmp_path: Path, text: str):
+    arrays = {**valid_arrays(), "_metadata": np.array(text)}
+    dataset = read_dataset(save(tmp_path / "set.npz", arrays))
+    assert dataset.metadata == {}
+    assert dataset.warnings[0].startswith("_metadata is not readable")
+
+
+def test_object_of_a_measured_set_and_patches_are_not_read_where_nobody_wants_them(tmp_path: Path):
+    arrays = valid_arrays()
+    arrays["objectGuess"][0, 0] = np.nan
+    path = save(tmp_path / "set.npz", arrays)
+    dataset = read_dataset(path, obj=False, extras=False)
+    assert dataset.object_guess is None
+    assert dataset.object_patches is None
+    assert dataset.filenames is None
+    with pytest.raises(DatasetError, match="objectGuess holds 1 NaN"):
+        read_dataset(path)
+
+
+def test_set_with_a_mask_and_without_an_object_survives_writing(tmp_path: Path):
+    mask = np.ones((16, 16), bool)
+    mask[2] = False
+    arrays = {key: value for key, value in valid_arrays().items() if key != "objectGuess"}
+    dataset = read_dataset(save(tmp_path / "set.npz", {**arrays, "mask": mask}))
+    write_dataset(tmp_path / "again.npz", dataset)
+    again = read_dataset(tmp_path / "again.npz")
+    assert np.array_equal(again.mask, mask)
+    assert again.object_guess is None
 
 
 def test_zip_of_other_files_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -54,7 +54,8 @@ class Problem:
         )
 
     def posterior(self, **settings: float | None) -> Posterior:
-        chosen = {"prior": 25.0, "probe_trust": 0.1, "low_frequency": 0.04, **settings}
+        defaults = {"prior": 70.0, "edge": 0.05, "probe_trust": 0.1, "low_frequency": 0.04}
+        chosen = {**defaults, **settings}
         return Posterior(self.likelihood, torch.from_numpy(self.probe), **chosen)  # type: ignore[arg-type]
 
     def point(self, posterior: Posterior, seed: int = 0) -> Tensor:
@@ -91,10 +92,12 @@ def test_objective_is_the_formula(size: int, modes: int, mask: str):
     posterior = problem.posterior()
     vector = problem.point(posterior)
     obj, probe = (part.numpy() for part in posterior.split(vector))
-    rough = (np.abs(np.diff(obj, axis=0)) ** 2).sum() + (np.abs(np.diff(obj, axis=1)) ** 2).sum()
+    down, right = np.diff(obj, axis=0, append=obj[-1:]), np.diff(obj, axis=1, append=obj[:, -1:])
+    slope = np.hypot(np.abs(down), np.abs(right))
+    rough = (2 * 0.05**2 * (np.sqrt(1 + (slope / 0.05) ** 2) - 1)).sum()
     off = (np.abs(probe - problem.probe) ** 2).sum()
     stiffness = 1 / (0.1**2 * (np.abs(problem.probe) ** 2).mean())
-    expected = problem.nats(obj, probe) + 25 * rough + stiffness * off
+    expected = problem.nats(obj, probe) + 70 * rough + stiffness * off
     assert posterior(vector)[0] == pytest.approx(expected, rel=1e-12)
 
 
@@ -145,10 +148,12 @@ def test_metric_is_symmetric_and_positive(settings: dict[str, float]):
     assert float(a @ posterior.metric(a, point)) > 0
 
 
-def test_roughness_of_a_ramp_is_its_slope_squared_per_pair():
-    ramp = torch.arange(12.0).repeat(5, 1).to(torch.complex64)
-    assert roughness(ramp)[0] == 5 * 11
-    assert roughness(torch.ones(5, 12))[0] == 0
+def test_roughness_is_the_slope_squared_and_at_an_edge_its_height():
+    pairs = 5 * 11
+    ramp = torch.arange(12.0).repeat(5, 1).to(torch.complex128)
+    assert roughness(1e-4 * ramp, 0.05)[0] == pytest.approx(pairs * 1e-8, rel=1e-5)
+    assert roughness(100 * ramp, 0.05)[0] == pytest.approx(pairs * 2 * 0.05 * 100, rel=1e-3)
+    assert roughness(torch.ones(5, 12, dtype=torch.complex128), 0.05)[0] == 0
 
 
 def test_illumination_counts_every_photon():

@@ -1,0 +1,27 @@
+"""``doit dumpdb``: all that the journal holds, as JSON."""
+
+from __future__ import annotations
+
+import json
+
+from doit import cmd_dumpdb
+
+from ..state.journal import Journal
+from .base import GraphCommand
+
+
+class DumpDB(GraphCommand):
+    """Print what is recorded of each task."""
+
+    name = "dumpdb"
+    doc_purpose = "print what is recorded of each task, as JSON"
+    doc_usage = ""
+    doc_description = "One object a task, also of tasks that the graph has no more. Writes nothing."
+
+    def _execute(self) -> int:
+        state = self.dep_manager.backend
+        if not isinstance(state, Journal):
+            return int(cmd_dumpdb.DumpDB().execute(self.params, []) or 0)
+        json.dump(dict(state.rows()), self.outstream, indent=2)
+        self.outstream.write("\n")
+        return 0
