@@ -396,5 +396,5 @@ def load_study(path: AnyPath = "study.toml", *, folder: AnyPath | None = None) -
         file = file / "study.toml"
     project = file.parent if folder is None else Path(folder)
     study = read_study(file)
-    layout = Layout.of(study, study_folder=file.parent, project=project)
+    layout = Layout.of(study, study_folder=file.parent, project=project, study_file=file)
     return StudyProject(file, project, study, layout)

@@ -10,7 +10,9 @@ from doit.cmd_base import Command
 from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
+from .doitext.commands import records
 from .doitext.commands.base import AllowMissing, GraphCommand
+from .doitext.commands.clean import Clean as PlainClean
 from .doitext.commands.dumpdb import DumpDB as PlainDumpDB
 from .doitext.commands.forget import Forget as PlainForget
 from .doitext.commands.list import List as PlainList
@@ -72,6 +74,18 @@ class Manifest(_Study, PlainManifest):
 
 class Verify(_Study, PlainVerify):
     """``doit verify``."""
+
+
+class Clean(_Study, PlainClean):
+    """``doit clean``."""
+
+
+class Ignore(records.Ignore):
+    """``doit ignore``."""
+
+
+class ResetDep(records.ResetDep):
+    """``doit reset-dep``."""
 
 
 class Forget(_Study, PlainForget):

@@ -16,7 +16,7 @@ from small_study import PROJECT
 
 from fly64tasks import doit_commands
 
-COMMANDS = ("run", "list", "manifest", "verify")
+COMMANDS = ("run", "list", "manifest", "verify", "clean", "forget", "ignore")
 CASES = [(dose, view) for dose in (1000.0, 1e4) for view in ("baseline", "dense")]
 
 
@@ -52,7 +52,7 @@ def test_entry_points_are_these_commands() -> None:
         module, attribute = place.split(":")
         assert module == doit_commands.__name__
         assert getattr(doit_commands, attribute).get_name() == name
-    assert {*COMMANDS, "engine"} == set(declared["doit.COMMAND"])
+    assert {*COMMANDS, "engine", "reset-dep", "dumpdb"} == set(declared["doit.COMMAND"])
     assert {point.name for point in entry_points(group="doit.COMMAND")} >= {*COMMANDS, "engine"}
 
 

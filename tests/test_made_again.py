@@ -49,6 +49,14 @@ def test_every_kind_of_file_that_was_cut_is_made_again(done_project: Path):
     )
 
 
+def test_report_that_was_cut_is_cleaned(done_project: Path):
+    for name in REPORT_FILES:
+        os.truncate(done_project / "reports" / name, 1)
+    said = doit(done_project, "clean", "report")
+    assert said.count("report: removed reports/") == len(REPORT_FILES)
+    assert "kept" not in said
+
+
 def test_report_that_was_cut_is_made_again_after_it_failed(done_project: Path):
     """What was made is known also of a task that did not succeed since."""
     summary = done_project / "reports/summary.md"

@@ -440,17 +440,3 @@ def test_clean_removes_what_was_made_and_nothing_else(project: Path):
     (project / "data" / "mine.txt").touch()
     doit(project, "clean", "views", "simulate", "base")
     assert [path.name for path in (project / "data").rglob("*")] == ["mine.txt"]
-
-
-def test_study_on_the_data_of_another_makes_them_anew(project: Path):
-    """Two studies, one data_root, two artifact roots: neither takes the other's for its own."""
-    selected = ("run", "views:dose_1000_dense")
-    made = ["base", "simulate:dose_1000", "views:dose_1000_dense"]
-    assert executed(project, *selected) == made
-    other = SMALL_STUDY.replace("scan_jitter_px = 0.8", "scan_jitter_px = 0.7")
-    (project / "other.toml").write_text(other, "utf-8")
-    assert executed(project, *selected, "study=other.toml", "artifact_root=other") == made
-    printed = doit(project, "-n", *selected[1:])
-    assert "made by another study: data/base.npz" in printed
-    assert executed(project, *selected) == made
-    assert executed(project, *selected) == []

@@ -8,16 +8,19 @@ files say themselves what they come from. The metadata is read here without nump
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fly64tasks.data.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
-from fly64tasks.doitext.spec import ITEM_SIGNATURE
+from fly64tasks.doitext.spec import ITEM_SIGNATURE, differences
+from fly64tasks.errors import DatasetError
 from fly64tasks.study.stages import BaseSpec, Geometry, SimulationSpec, ViewSpec
 
 KEY = "lineage"
@@ -49,6 +52,102 @@ def digest(path: Path) -> str:
     """Return the SHA-256 of a file, read once for each content that it has."""
     stat = path.stat()
     return _digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@contextlib.contextmanager
+def unchanged(path: Path) -> Iterator[None]:
+    """Read a file in this block: all that is read, its digest too, is then of one content.
+
+    Raises
+    ------
+    DatasetError
+        The file was replaced or written to meanwhile.
+    """
+    before = _state_of(path)
+    yield
+    if _state_of(path) != before:
+        raise DatasetError(f"{path}: changed while it was read; run it again")
+
+
+def refuse_other_base(metadata: Mapping[str, Any], asked: dict[str, Any], name: object) -> None:
+    """Refuse a base that says that it was made from anything else.
+
+    Raises
+    ------
+    DatasetError
+        It does; the message names the settings, with what it says and what is asked for.
+    """
+    _refuse_other(metadata.get(KEY), asked, name)
+
+
+@dataclass(frozen=True)
+class AskedSet:
+    """What a set is to be made from, to hold it against what is read from its file.
+
+    Attributes
+    ----------
+    base : Path
+    base_lineage : dict or None
+        What the base is made from; None for a base of the user's, which is known by its digest.
+    dose, simulation, geometry, view
+        As `lineage_of_set` has them.
+    own_source : bool
+        Whether it is thinned from a set of the user's: then its view alone is asked for.
+    """
+
+    base: Path
+    base_lineage: dict[str, Any] | None
+    dose: float
+    simulation: SimulationSpec
+    geometry: Geometry
+    view: ViewSpec | None = None
+    own_source: bool = False
+
+    def refuse_other(self, metadata: Mapping[str, Any], name: object) -> None:
+        """Refuse a set whose metadata say that it was made from anything else.
+
+        One that says nothing (a user's own edit) is taken as it is.
+
+        Raises
+        ------
+        DatasetError
+            As `refuse_other_base`; also where the base is not the one that it was made from.
+        """
+        said = metadata.get(KEY)
+        if said is None:
+            return
+        if self.own_source:
+            _refuse_other({"view": said.get("view")}, {"view": self._view}, name)
+            return
+        asked: dict[str, Any] = {
+            "dose": self.dose,
+            "simulation": self.simulation.to_dict(),
+            "geometry": self.geometry.to_dict(),
+        }
+        if self.view is not None:
+            asked["view"] = self._view
+        if self.base_lineage is None:
+            asked["base_sha256"] = digest(self.base)
+        else:
+            base = metadata.get("base")
+            made = base.get(KEY) if isinstance(base, dict) else None
+            refuse_other_base({KEY: made}, self.base_lineage, f"{name}: its base")
+            said = {key: value for key, value in said.items() if key != "base_sha256"}
+        _refuse_other(said, asked, name)
+
+    @property
+    def _view(self) -> dict[str, Any] | None:
+        return None if self.view is None else self.view.to_dict()
+
+
+def _refuse_other(said: Any, asked: dict[str, Any], name: object) -> None:
+    if said in (None, asked):
+        return
+    changes = "; ".join(differences(said, asked, KEY))
+    raise DatasetError(
+        f"{name}: was made by another study ({changes}); run doit again to have it made as this "
+        "study asks"
+    )
 
 
 class MadeAsAsked:
@@ -99,6 +198,14 @@ def metadata_of(path: Path) -> dict[str, Any]:
         return parse_metadata(text)
     except (OSError, KeyError, ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile):
         return {}  # damaged or encrypted, too
+
+
+def _state_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:  # what reads it says so
+        return None
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 @functools.lru_cache(maxsize=8)

@@ -36,6 +36,11 @@ def printable(text: object) -> str:
     )
 
 
+def printable_lines(text: object) -> str:
+    """`text` as `printable` has it, with its line breaks."""
+    return "\n".join(map(printable, str(text).split("\n")))
+
+
 class TaskError(Exception):
     """A failure whose message says it all: reported in one line, without a traceback.
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from fly64tasks.data import lineage
 from fly64tasks.data.frames import Kind
+from fly64tasks.data.lineage import AskedSet
 from fly64tasks.errors import ReconstructionError, failure_of
 from fly64tasks.recon import doubts, files, fit, record
 from fly64tasks.recon.epochs import EpochCallback
@@ -44,6 +46,7 @@ def run(
     other_checkpoint: Literal["refuse", "discard"] = "refuse",
     fresh: bool = False,
     why_stop: Callable[[], str | None] = lambda: None,
+    asked: AskedSet | None = None,
 ) -> dict[str, Any]:
     """Reconstruct one set and write its results; return the run's record.
 
@@ -75,11 +78,14 @@ def run(
         Start anew, whatever checkpoint there is.
     why_stop : callable
         Asked after each epoch; words end the run there, with a checkpoint.
+    asked : AskedSet, optional
+        What the set is to be made from.
 
     Raises
     ------
     DatasetError
-        The input breaks the contract, before anything is written.
+        The input breaks the contract or was made from anything else, or a file in the folder is
+        not ours; before anything is written.
     StudyError
         There is no such device.
     ReconstructionError
@@ -92,7 +98,9 @@ def run(
         The disk or the memory failed it; the next run goes on.
     """
     spec = spec.resolved()
-    start = read_start(input_npz, spec, geometry, given, diffraction)
+    with lineage.unchanged(input_npz):
+        start = read_start(input_npz, spec, geometry, given, diffraction, asked)
+        sha256 = lineage.digest(input_npz)
     files.refuse_foreign_files(output_dir)
 
     # These cost seconds: only for inputs that can be reconstructed.
@@ -103,7 +111,7 @@ def run(
     files.load_writers()
     where = devices.resolve(device)
     hardware = devices.hardware_name(where)
-    of_run = record.begun(input_npz, start, spec, where, hardware, diffraction)
+    of_run = record.begun(input_npz, sha256, start, spec, where, hardware, diffraction)
     checkpoints = Checkpoints.of_run(
         of_run, output_dir / files.CHECKPOINT, checkpoint or CheckpointSpec(), why_stop
     )

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fly64tasks.data.ownership import refuse_foreign
+from fly64tasks.data.ownership import Mark, is_ours, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
+from fly64tasks.recon.runlog import LOG_MARK
 
 if TYPE_CHECKING:
     from fly64tasks.recon.stages import Reconstruction
@@ -51,14 +52,14 @@ class ResultFile:
     name : str
     write : callable
         Writes a `Finished` to a path, whole or not at all; the same one gives the same bytes.
-    mark : bytes, optional
+    mark : bytes or pattern, optional
         What it holds by which we know it for ours, where `fly64tasks.data.ownership` has none for
         its suffix and it does not hold our name.
     """
 
     name: str
     write: Callable[[Path, Finished], None]
-    mark: bytes | None = None
+    mark: Mark | None = None
 
 
 def _write_reconstruction(path: Path, finished: Finished) -> None:
@@ -97,29 +98,40 @@ _RECORDS = {LOSSES: b"epoch,loss", RUN_RECORD: None}
 TARGETS = (*(file.name for file in RESULTS), *_RECORDS)
 """What there is after a run that succeeded; a task's targets."""
 
-BESIDE = (LOG, OLDER_LOG, CHECKPOINT)
-"""What else a run may leave."""
+_LOGS = {LOG: LOG_MARK, OLDER_LOG: LOG_MARK}
+
+MARKS: Mapping[str, Mark | None] = {
+    **{file.name: file.mark for file in RESULTS},
+    **_RECORDS,
+    **_LOGS,
+    CHECKPOINT: b"losses_before_stage",
+}
+"""All that a run may leave, with the marks by which it is known for ours."""
 
 SHOWN = (*(file.name for file in RESULTS), RUN_RECORD, LOSSES, LOG)
 """What the report links to."""
 
 
 def refuse_foreign_files(folder: Path) -> None:
-    """Refuse a folder where one of `TARGETS` is somebody else's file.
+    """Refuse a folder where a file that a run writes or removes is somebody else's.
+
+    A log that is a link is none of them: the link is replaced, and where it leads is left alone.
 
     Raises
     ------
     DatasetError
         It was not written by this project.
     """
-    for name, mark in {**{file.name: file.mark for file in RESULTS}, **_RECORDS}.items():
-        refuse_foreign(folder / name, mark)
+    for name, mark in MARKS.items():
+        if not (name in _LOGS and (folder / name).is_symlink()):
+            refuse_foreign(folder / name, mark)
 
 
 def remove_results(folder: Path) -> None:
     """Remove `RESULTS`: another run begins, or this one failed."""
     for file in RESULTS:
-        (folder / file.name).unlink(missing_ok=True)
+        if is_ours(folder / file.name, file.mark):
+            (folder / file.name).unlink()
 
 
 def load_writers() -> None:

@@ -24,13 +24,17 @@ PACKAGES = ("fly64tasks", "ptychi", "torch", "numpy")
 
 def begun(
     input_npz: Path,
+    sha256: str,
     start: Start,
     spec: ReconSpec,
     device: str,
     hardware: str,
     diffraction: Kind = "auto",
 ) -> dict[str, Any]:
-    """Return what is known of a run before it starts; what the file was said to hold, if it was."""
+    """Return what is known of a run before it starts.
+
+    ``sha256`` is that of its input; ``diffraction`` what that was said to hold, if it was.
+    """
     return {
         "writer": WRITER,
         "stage": "recon",
@@ -46,7 +50,7 @@ def begun(
         },
         "input": {
             "path": str(input_npz),
-            "sha256": lineage.digest(input_npz),
+            "sha256": sha256,
             **({"with": _digests(start.files)} if start.files else {}),
         },
         "start": {

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.frames import Kind
+from fly64tasks.data.lineage import AskedSet
 from fly64tasks.data.metadata import geometry_of
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.errors import DatasetError
@@ -95,10 +96,19 @@ def read_start(
     geometry: Geometry = ASSUMED,
     given: Collection[str] = (),
     diffraction: Kind = "auto",
+    asked: AskedSet | None = None,
 ) -> Start:
-    """Read a set and return the start of its reconstruction; raises as reading and `start_of`."""
+    """Read a set and return the start of its reconstruction; raises as reading and `start_of`.
+
+    Parameters
+    ----------
+    asked : AskedSet, optional
+        What it is to be made from; a set that says anything else is refused.
+    """
     guess = spec.object_init == "guess"
     dataset = read_dataset(path, diffraction=diffraction, obj=guess, extras=False)
+    if asked is not None:
+        asked.refuse_other(dataset.metadata, path)
     return start_of(dataset, spec, str(path), geometry, given)
 
 

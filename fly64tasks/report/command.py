@@ -9,16 +9,10 @@ from fly64tasks.data.ownership import refuse_foreign
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.report import page, summary
 from fly64tasks.report.figures import drawings
-from fly64tasks.report.files import FIGURES, REPORT, REPORT_FILES, SUMMARY_CSV, SUMMARY_MD
+from fly64tasks.report.files import FIGURES, MARKS, REPORT, SUMMARY_CSV, SUMMARY_MD
 from fly64tasks.report.results import read_jobs
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Study
-
-_MARKS = {
-    REPORT: page.MARK,
-    SUMMARY_CSV: summary.CSV_MARK,
-    SUMMARY_MD: summary.MARKDOWN_MARK,
-}
 
 
 def write_report(
@@ -45,8 +39,8 @@ def write_report(
         A job's file is damaged, or a file that is not ours lies in the way; nothing was written.
     """
     root = layout.artifact_root
-    for name in REPORT_FILES:
-        refuse_foreign(root / name, _MARKS.get(name))
+    for name, mark in MARKS.items():
+        refuse_foreign(root / name, mark)
     jobs = read_jobs(study, layout, available, without)
     html = page.render(study, layout, jobs, drawings.panels(jobs))
     drawings.write_figures(jobs, root / FIGURES)

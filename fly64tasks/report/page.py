@@ -19,10 +19,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fly64tasks import plotstyle
-from fly64tasks.data.ownership import WRITER
 from fly64tasks.physics.frc import MIN_RING_PIXELS
 from fly64tasks.report import exposure, pictures
-from fly64tasks.report.files import FIGURE_NAMES, FIGURES
+from fly64tasks.report.files import FIGURE_NAMES, FIGURES, PAGE_MARK
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.page_job import (
     best_of,
@@ -54,9 +53,6 @@ from fly64tasks.study.study import Study
 EMBED_LIMIT = 60
 """Above so many jobs the page links to their pictures and does not hold them."""
 
-MARK = f'<meta name="generator" content="{WRITER}">'.encode()
-"""What a page of ours holds."""
-
 _THUMBNAIL_PX = 240
 _COMPARISON_PX = 1400
 
@@ -85,7 +81,7 @@ def render(
     best = best_of(jobs)
     views = list(dict.fromkeys(job.case.view for job in jobs))
     page = environment.get_template("report.html.j2").render(
-        mark=Markup(MARK.decode()),
+        mark=Markup(PAGE_MARK),
         style=Markup(_variables() + _text("report.css")),
         script=Markup(script),
         script_digest=digest,

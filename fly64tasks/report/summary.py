@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 
-from fly64tasks.data.ownership import WRITER
+from fly64tasks.report.files import CSV_COLUMNS, MARKDOWN_MARK
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.wording import ASSUMED, dose_text
@@ -15,53 +15,43 @@ from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.cases import SPLITS
 from fly64tasks.study.study import Study
 
-COLUMNS = (
-    "case",
-    "dose",
-    "view",
-    "split",
-    "gridsize",
-    "metric",
-    "value",
-    "unit",
-    "is_bound",
-    "note",
-    "bound",
-)
-CSV_MARK = ",".join(COLUMNS[:10]).encode()
-"""What a ``summary.csv`` of ours begins with, older ones too: columns are added at the end."""
-MARKDOWN_MARK = f"<!-- {WRITER} -->".encode()
-"""What a ``summary.md`` of ours begins with; Markdown does not show it."""
+_RUN_BY_SPREADSHEETS = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")
+"""How a cell begins that a spreadsheet takes for a formula; the last four are full-width."""
 
 
 def csv_text(jobs: Sequence[Job]) -> str:
-    """Return one row per job and metric, with the header `COLUMNS`.
+    """Return one row per job and metric, with the header `CSV_COLUMNS`.
 
-    An absent value is empty, and the note says why it is.
+    An absent value is empty, and the note says why it is. Text that a spreadsheet would take for a
+    formula begins with an apostrophe.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(CSV_COLUMNS)
     for job in jobs:
         case = job.case
         for metric in METRICS:
             value = job.limit(metric) if job.is_unresolved(metric) else job.value(metric)
             writer.writerow(
                 [
-                    case.name,
+                    _as_text(case.name),
                     f"{case.dose:.0f}",
-                    case.view,
+                    _as_text(case.view),
                     case.split,
                     case.gridsize,
                     metric.key,
                     "" if value is None else repr(float(value)),
                     metric.unit,
                     "true" if job.is_bound(metric) else "false",
-                    _note(job, metric),
+                    _as_text(_note(job, metric)),
                     _side(job, metric),
                 ]
             )
     return buffer.getvalue()
+
+
+def _as_text(text: str) -> str:
+    return f"'{text}" if _RUN_BY_SPREADSHEETS.match(text) else text
 
 
 def _note(job: Job, metric: Metric) -> str:
@@ -81,7 +71,7 @@ def _side(job: Job, metric: Metric) -> str:
 
 def markdown_text(study: Study, jobs: Sequence[Job]) -> str:
     """Return the summary's sentences, a table of the main scores and what is missing."""
-    parts = [MARKDOWN_MARK.decode(), f"# {_plain(study.name)}", " ".join(headline(jobs))]
+    parts = [MARKDOWN_MARK, f"# {_plain(study.name)}", " ".join(headline(jobs))]
     shown = [metric for metric in (main_metric(jobs), RESOLUTION) if _any_has(jobs, metric)]
     parts += [_table(jobs, metric) for metric in shown]
     missing = [f"- {job.case.name}: {job.state}: {_plain(job.why)}" for job in jobs if job.why]

@@ -18,19 +18,30 @@ from scipy.ndimage import label
 from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.data import lineage
 from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.lineage import AskedSet
 from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.doitext.atomic import replaced
+from fly64tasks.doitext.spec import differences
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics import alignment
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import Reconstructed, read_reconstruction
 from fly64tasks.score.compare import Comparison, Fitted, compare, refuse_another, why_no_truth
 from fly64tasks.score.exposure import exposure_of
-from fly64tasks.score.files import COMPARISON, FRC, SCORE_FILES, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
+from fly64tasks.score.files import (
+    COMPARISON,
+    FRC,
+    FRC_COLUMNS,
+    MARKS,
+    SCORES,
+    THUMBNAIL,
+    TRUTH_THUMBNAIL,
+)
 from fly64tasks.score.picture import draw_comparison, draw_thumbnails
 from fly64tasks.score.scorecard import METRICS, Metric, scores_of
 from fly64tasks.study.cases import Case
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import ScoreSpec
 
 PROG = "python -m fly64tasks.score"
@@ -52,14 +63,6 @@ _SET_KEYS = (
     "overlap_groups",
     "overlap_notes",
 )
-_FRC_COLUMNS = (
-    "spatial_frequency_cycles_per_px",
-    "frc",
-    "threshold_1bit",
-    "threshold_halfbit",
-    "n_pixels",
-)
-_MARKS = {FRC: ",".join(_FRC_COLUMNS).encode()}
 
 
 def score(
@@ -69,6 +72,8 @@ def score(
     case: Case | None = None,
     *,
     truth: Truth | None = None,
+    asked: AskedSet | None = None,
+    recon: ReconSpec | None = None,
 ) -> dict[str, Any]:
     """Score the reconstruction in a folder; return what ``scores.json`` holds.
 
@@ -82,25 +87,37 @@ def score(
         The folder with ``reconstruction.npz``.
     truth : str, optional
         ``objectGuess``: the set's object is the truth, though the set does not say so.
+    asked : AskedSet, optional
+        What the set is to be made from.
+    recon : ReconSpec, optional
+        What it is to be reconstructed with.
 
     Raises
     ------
     DatasetError
-        A file breaks its contract, or the reconstruction is of another set.
+        A file breaks its contract or was made from or with anything else, or the reconstruction is
+        of another set.
     """
-    for name in SCORE_FILES:
-        refuse_foreign(output_dir / name, _MARKS.get(name))
+    for name, mark in MARKS.items():
+        refuse_foreign(output_dir / name, mark)
     path = output_dir / RECONSTRUCTION
-    found = read_reconstruction(path)
-    dataset = read_dataset(
-        input_npz, diffraction=found.diffraction, obj=truth is not None, extras=False
-    )
-    _refuse_another_content(found, input_npz)
+    with lineage.unchanged(path):
+        found = read_reconstruction(path)
+        sha256 = lineage.digest(path)
+    with lineage.unchanged(input_npz):
+        dataset = read_dataset(
+            input_npz, diffraction=found.diffraction, obj=truth is not None, extras=False
+        )
+        _refuse_another_content(found, input_npz)
+    if asked is not None:
+        asked.refuse_other(dataset.metadata, input_npz)
+    if recon is not None:
+        _refuse_other_settings(found, recon)
     scores, comparison = assess(found, dataset, spec, case, truth=truth)
     scores["set"] = {"path": str(input_npz), **scores["set"]}
     scores["reconstruction"] = {
         "path": str(path),
-        "sha256": lineage.digest(path),
+        "sha256": sha256,
         **scores["reconstruction"],
     }
     obj = found.obj if comparison is None else comparison.aligned.obj
@@ -189,6 +206,15 @@ def _refuse_another_content(found: Reconstructed, input_npz: Path) -> None:
         )
 
 
+def _refuse_other_settings(found: Reconstructed, recon: ReconSpec) -> None:
+    changes = "; ".join(differences(found.metadata["spec"], recon.resolved().to_dict()))
+    if changes:
+        raise DatasetError(
+            f"{found.name}: was made with other settings ({changes}); run doit again to have it "
+            "made as this study asks"
+        )
+
+
 def _region_of(comparison: Comparison, spec: ScoreSpec) -> dict[str, Any]:
     region = comparison.region
     rows, columns = alignment.bounding_box(region)
@@ -221,7 +247,7 @@ def _write_frc(path: Path, comparison: Comparison | None) -> None:
     """Write the ring correlation, a header alone where there is none."""
     with replaced(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(_FRC_COLUMNS)
+        writer.writerow(FRC_COLUMNS)
         if comparison is not None:
             rings = comparison.rings
             columns = (

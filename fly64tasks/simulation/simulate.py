@@ -48,6 +48,7 @@ def simulate(
     dose: float,
     spec: SimulationSpec,
     geometry: Geometry,
+    base_lineage: dict[str, Any] | None = None,
 ) -> None:
     """Write the simulated train and test sets of one dose.
 
@@ -61,8 +62,20 @@ def simulate(
         Incident photons per frame: a frame sums to the dose times the object's transmission.
     geometry : Geometry
         Physical sizes where the base says none.
+    base_lineage : dict, optional
+        What the base is to be made from.
+
+    Raises
+    ------
+    DatasetError
+        The base breaks the contract or was made from anything else, or its scan lies off its
+        object.
     """
-    base = read_base(base_path)
+    with lineage.unchanged(base_path):
+        base = read_base(base_path)
+        made_from = lineage.lineage_of_set(base_path, dose, spec, geometry)
+    if base_lineage is not None:
+        lineage.refuse_other_base(base.metadata, base_lineage, base_path)
     for doubt in base.warnings:
         logger.warning("%s: %s", base_path, doubt)
     sizes = geometry_of(base.metadata, geometry, str(base_path))
@@ -87,7 +100,6 @@ def simulate(
             edge,
             optics.EDGE_ENERGY_LIMIT,
         )
-    made_from = lineage.lineage_of_set(base_path, dose, spec, geometry)
     frames = scan.split_at_median(base.positions_px, spec.split_axis)
     for index, split in enumerate(SPLITS):
         rng = np.random.default_rng([spec.seed, int(dose), index])

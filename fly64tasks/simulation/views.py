@@ -25,6 +25,7 @@ def make_view(
     *,
     spec: ViewSpec,
     diffraction: Kind = "auto",
+    asked: lineage.AskedSet | None = None,
 ) -> None:
     """Write the view's sets; nothing is written unless every split keeps enough frames.
 
@@ -34,17 +35,21 @@ def make_view(
         Path to read and path to write for each split.
     diffraction : str
         Whether the sources hold ``amplitude`` or ``intensity``; ``auto`` finds out.
+    asked : AskedSet, optional
+        What the sources are to be made from.
 
     Raises
     ------
     DatasetError
-        A source breaks the contract.
+        A source breaks the contract or was made from anything else.
     TooFewFrames
         The view keeps fewer than ``min_positions`` of some splits; each is named.
     """
     made, few = {}, []
     for split, source in sources.items():
         dataset = read_dataset(source, diffraction=diffraction)
+        if asked is not None:
+            asked.refuse_other(dataset.metadata, source)
         for doubt in dataset.warnings:
             logger.warning("%s: %s", source, doubt)
         size = dataset.frame_size_px

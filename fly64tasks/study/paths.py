@@ -20,15 +20,18 @@ class Layout:
 
     ``makes_base``, ``makes_phase_c`` and ``makes_phase_d`` say whether a stage's files are ours to
     write; where one is False the files are the user's, and nothing ever writes to them.
+    ``data_root`` and ``artifact_root`` are written by one study alone, known by its ``study_file``.
     """
 
     base: Path
     phase_c_root: Path
     phase_d_root: Path
     artifact_root: Path
+    data_root: Path
     makes_base: bool = True
     makes_phase_c: bool = True
     makes_phase_d: bool = True
+    study_file: Path | None = None
 
     @classmethod
     def of(
@@ -37,6 +40,7 @@ class Layout:
         *,
         study_folder: Path,
         project: Path,
+        study_file: Path | None = None,
         base_npz: Path | None = None,
         phase_c_root: Path | None = None,
         phase_d_root: Path | None = None,
@@ -61,6 +65,8 @@ class Layout:
             phase_c_root=own_c or data / "phase_c",
             phase_d_root=own_d or data / "phase_d",
             artifact_root=artifact_root or project / paths.artifact_root,
+            data_root=data,
+            study_file=study_file,
             makes_base=not (base_npz or study.base_npz or own_c),
             makes_phase_c=own_c is None,
             makes_phase_d=own_d is None,

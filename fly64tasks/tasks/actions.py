@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from doit import get_var
 
 from fly64tasks import engine
 from fly64tasks.data import ownership
+from fly64tasks.data.lineage import AskedSet
+from fly64tasks.data.ownership import Mark
 from fly64tasks.doitext import progress
 from fly64tasks.doitext.running import signals
 from fly64tasks.doitext.running.runner import MADE
@@ -32,7 +35,12 @@ def on_worker(
 
 def _through_the_engine(fn: Callable[..., None], *arguments: Any, task: Any, **named: Any) -> None:
     """Call a function where the engine does, once it knows what its task has made before."""
-    engine.run(_owning, fn, (task.meta or {}).get(MADE, []), *arguments, **named)
+    engine.run(_owning, fn, _made_by(task), *arguments, **named)
+
+
+def _made_by(task: Any) -> list[str]:
+    made: list[str] = (task.meta or {}).get(MADE, [])
+    return made
 
 
 def _owning(fn: Callable[..., None], made: list[str], *arguments: Any, **named: Any) -> None:
@@ -46,18 +54,31 @@ def make_base(target: Path, study: Study) -> None:
     command.make_base(target, spec=study.base, geometry=study.geometry)
 
 
-def simulate(base: Path, outputs: dict[str, Path], dose: float, study: Study) -> None:
+def simulate(
+    base: Path,
+    outputs: dict[str, Path],
+    dose: float,
+    study: Study,
+    base_lineage: dict[str, Any] | None,
+) -> None:
     from fly64tasks.simulation import simulate as command
 
-    command.simulate(base, outputs, dose=dose, spec=study.simulation, geometry=study.geometry)
+    spec, geometry = study.simulation, study.geometry
+    command.simulate(
+        base, outputs, dose=dose, spec=spec, geometry=geometry, base_lineage=base_lineage
+    )
 
 
 def make_view(
-    sources: dict[str, Path], outputs: dict[str, Path], spec: ViewSpec, data: DataSpec
+    sources: dict[str, Path],
+    outputs: dict[str, Path],
+    spec: ViewSpec,
+    data: DataSpec,
+    asked: AskedSet | None,
 ) -> None:
     from fly64tasks.simulation import views as command
 
-    command.make_view(sources, outputs, spec=spec, diffraction=data.diffraction)
+    command.make_view(sources, outputs, spec=spec, diffraction=data.diffraction, asked=asked)
 
 
 def reconstruct(
@@ -67,6 +88,7 @@ def reconstruct(
     geometry: Geometry,
     data: DataSpec,
     checkpoint: CheckpointSpec,
+    asked: AskedSet | None,
     writes: list[str],
     task: Any,
 ) -> None:
@@ -74,7 +96,7 @@ def reconstruct(
         progress.report(task.name, epoch, num_epochs, loss=loss)
 
     device = get_var("device", "auto")
-    arguments = (source, folder, spec, geometry, data, device, checkpoint)
+    arguments = (source, folder, spec, geometry, data, device, checkpoint, asked)
     _through_the_engine(_ptychi, *arguments, task=task, writes=writes, on_event=on_event)
 
 
@@ -86,6 +108,7 @@ def _ptychi(
     data: DataSpec,
     device: str,
     checkpoint: CheckpointSpec,
+    asked: AskedSet | None,
     on_event: EpochCallback,
 ) -> None:
     from fly64tasks.recon import command
@@ -102,13 +125,22 @@ def _ptychi(
             checkpoint=checkpoint,
             other_checkpoint="discard",  # what to make is the study's to say
             why_stop=signals.why_stop,
+            asked=asked,
         )
 
 
-def score(source: Path, folder: Path, spec: ScoreSpec, case: Case, data: DataSpec) -> None:
+def score(
+    source: Path,
+    folder: Path,
+    spec: ScoreSpec,
+    case: Case,
+    data: DataSpec,
+    asked: AskedSet | None,
+    recon: ReconSpec,
+) -> None:
     from fly64tasks.score import command
 
-    command.score(source, folder, spec, case, truth=data.truth)
+    command.score(source, folder, spec, case, truth=data.truth, asked=asked, recon=recon)
 
 
 def report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> None:
@@ -137,9 +169,30 @@ def problems(source: Path, spec: ReconSpec, geometry: Geometry, data: DataSpec) 
     return []
 
 
-def remove(targets: Iterable[str | Path]) -> None:
-    """Remove files and the folders that this empties."""
-    paths = [Path(target) for target in targets]
+def remove(marks: Mapping[str, Mark | None], task: Any, dryrun: bool = False) -> None:
+    """Remove files that are ours, and the folders that this empties; print what is removed.
+
+    Parameters
+    ----------
+    marks : mapping of str to mark
+        The paths, with what `fly64tasks.data.ownership` knows each by.
+    task : doit.task.Task
+        What it has made before is ours too.
+    dryrun : bool
+        Print what would be removed, and remove nothing.
+    """
+    word = "would remove" if dryrun else "removed"
+    paths = []
+    with ownership.recorded(_made_by(task)):
+        for name, mark in marks.items():
+            path = Path(name)
+            if ownership.is_ours(path, mark):
+                print(f"{word} {path}")
+                paths.append(path)
+            elif os.path.lexists(path):
+                print(f"kept {path}: was not written by {ownership.WRITER}")
+    if dryrun:
+        return
     for path in paths:
         path.unlink(missing_ok=True)
     for folder in {path.parent for path in paths}:

@@ -8,16 +8,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from fly64tasks.data.lineage import MadeAsAsked, lineage_of_base, lineage_of_set
+from fly64tasks.data.lineage import AskedSet, MadeAsAsked, lineage_of_base, lineage_of_set
 from fly64tasks.doitext.spec import SpecUnchanged
 from fly64tasks.recon import files
+from fly64tasks.report.files import MARKS as REPORT_MARKS
 from fly64tasks.report.files import REPORT_FILES
+from fly64tasks.score.files import MARKS as SCORE_MARKS
 from fly64tasks.score.files import SCORE_FILES
 from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.stages import ASSUMED, DataSpec
 from fly64tasks.study.study import Study
-from fly64tasks.tasks import actions
+from fly64tasks.tasks import actions, roots
 
 TaskDict = dict[str, Any]
 
@@ -35,7 +37,8 @@ def base(study: Study, layout: Layout) -> TaskDict:
             SpecUnchanged({**spec.to_dict(), "geometry": geometry.to_dict()}),
             MadeAsAsked([layout.base], lambda: made_from),
         ],
-        "clean": [(actions.remove, [[layout.base]])],
+        "clean": [(actions.remove, [{str(layout.base): None}])],
+        "meta": {"claim": roots.data(layout)},
         "doc": (
             f"Write the built-in base: {spec.probe_size_px} px zone-plate probe, "
             f"{spec.object_size_px} px object, scan"
@@ -58,6 +61,7 @@ def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
                 outputs=targets,
                 dose=dose,
                 study=study,
+                base_lineage=_base_lineage(study, layout),
             )
         ],
         "file_dep": [str(layout.base)],
@@ -68,7 +72,8 @@ def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
                 targets.values(), partial(lineage_of_set, layout.base, dose, spec, geometry)
             ),
         ],
-        "clean": [(actions.remove, [targets.values()])],
+        "clean": [(actions.remove, [{str(path): None for path in targets.values()}])],
+        "meta": {"claim": roots.data(layout)},
         "doc": f"Simulate diffraction at {dose:g} photons per frame, train and test",
     }
 
@@ -79,8 +84,9 @@ def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
     data = _data_of(study, made_by_us=layout.makes_phase_c)
     sources = {split: layout.phase_c(dose, split) for split in SPLITS}
     targets = {split: layout.phase_d(dose, view, split) for split in SPLITS}
-    made_as_asked = []
+    made_as_asked, asked = [], None
     if layout.makes_phase_c:  # else the sources are the user's, and say what they like
+        asked = _asked(study, layout, dose, BASELINE)
         made_from = (layout.base, dose, study.simulation, study.geometry, spec)
         made_as_asked.append(MadeAsAsked(targets.values(), partial(lineage_of_set, *made_from)))
     return {
@@ -93,6 +99,7 @@ def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
                 outputs=targets,
                 spec=spec,
                 data=data,
+                asked=asked,
             )
         ],
         "file_dep": [str(path) for path in sources.values()],
@@ -101,7 +108,8 @@ def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
             SpecUnchanged({**spec.to_dict(), **_diffraction_of(data)}),
             *made_as_asked,
         ],
-        "clean": [(actions.remove, [targets.values()])],
+        "clean": [(actions.remove, [{str(path): None for path in targets.values()}])],
+        "meta": {"claim": roots.data(layout)},
         "doc": f"Thin {dose:g} photons per frame to the {view} view, overlap {spec.overlap:g}",
     }
 
@@ -121,7 +129,6 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     source, folder = layout.dataset(case), layout.recon_dir(case)
     # Strings, as joining a hundred thousand paths takes longer than all the rest of `doit list`.
     targets = [f"{folder}/{name}" for name in files.TARGETS]
-    beside = [f"{folder}/{name}" for name in files.BESIDE]
     spec = study.recon.resolved()
     simulated = layout.makes_phase_c and (case.view == BASELINE or layout.makes_phase_d)
     # What we simulate says its sizes itself: where they change, the set does.
@@ -141,11 +148,13 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         "log": f"{folder}/{files.LOG}",
         "source": str(source),
         "output_dir": str(folder),
+        "claim": roots.results(layout),
         "spec": spec,
         "geometry": geometry,
         "diffraction": data.diffraction,
     }
-    if not made_by_us:
+    asked = _asked(study, layout, case.dose, case.view)
+    if asked is None:
         meta["check_inputs"] = partial(actions.problems, source, spec, geometry, data)
         if case.view != BASELINE:
             meta["optional"] = "phase_d"
@@ -156,6 +165,7 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         "geometry": geometry,
         "data": data,
         "checkpoint": study.checkpoint,
+        "asked": asked,
         "writes": [*targets, f"{folder}/{files.CHECKPOINT}"],
     }
     return {
@@ -164,7 +174,9 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         "file_dep": [str(source)],
         "targets": targets,
         "uptodate": [SpecUnchanged(settings)],
-        "clean": [(actions.remove, [[*targets, *beside]])],
+        "clean": [
+            (actions.remove, [{f"{folder}/{name}": mark for name, mark in files.MARKS.items()}])
+        ],
         "meta": meta,
         "doc": (
             f"Reconstruct {case.dose:g} photons per frame, {case.view}, {case.split}: "
@@ -191,13 +203,20 @@ def score(study: Study, layout: Layout, case: Case) -> TaskDict:
                 spec=study.score,
                 case=case,
                 data=study.data,
+                asked=_asked(study, layout, case.dose, case.view),
+                recon=study.recon,
             )
         ],
         "file_dep": [str(source), f"{folder}/{files.RECONSTRUCTION}"],
         "targets": targets,
         "uptodate": [SpecUnchanged(settings)],
-        "clean": [(actions.remove, [targets])],
-        "meta": {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")},
+        "clean": [
+            (actions.remove, [{f"{folder}/{name}": mark for name, mark in SCORE_MARKS.items()}])
+        ],
+        "meta": {
+            "claim": roots.results(layout),
+            **{key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")},
+        },
         "doc": (
             f"Score {case.dose:g} photons per frame, {case.view}, {case.split} against the truth"
         ),
@@ -216,7 +235,30 @@ def report(study: Study, layout: Layout) -> TaskDict:
         "file_dep": [f"{folder}/{name}" for folder in folders for name in parts],
         "targets": targets,
         "uptodate": [SpecUnchanged({**study.to_dict(), "recon": study.recon.resolved().to_dict()})],
-        "clean": [(actions.remove, [targets])],
-        "meta": {"partial": True},
+        "clean": [
+            (actions.remove, [{f"{root}/{name}": mark for name, mark in REPORT_MARKS.items()}])
+        ],
+        "meta": {"partial": True, "claim": roots.results(layout)},
         "doc": "Write the report: a page, tables and figures of every score",
     }
+
+
+def _base_lineage(study: Study, layout: Layout) -> dict[str, Any] | None:
+    """Return what the base is made from, None for one of the user's."""
+    return lineage_of_base(study.base, study.geometry) if layout.makes_base else None
+
+
+def _asked(study: Study, layout: Layout, dose: float, view: str) -> AskedSet | None:
+    """Return what a set is to be made from, None for one of the user's."""
+    thinned = view != BASELINE
+    if not (layout.makes_phase_d if thinned else layout.makes_phase_c):
+        return None
+    return AskedSet(
+        base=layout.base,
+        base_lineage=_base_lineage(study, layout),
+        dose=dose,
+        simulation=study.simulation,
+        geometry=study.geometry,
+        view=study.view_spec(view) if thinned else None,
+        own_source=not layout.makes_phase_c,
+    )

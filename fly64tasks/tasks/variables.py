@@ -51,6 +51,7 @@ def load_study() -> tuple[Study, Layout]:
             study,
             study_folder=study_path.parent,
             project=Path(),
+            study_file=study_path,
             base_npz=base,
             phase_c_root=_path_variable("phase_c_root"),
             phase_d_root=_path_variable("phase_d_root"),

@@ -65,6 +65,25 @@ def test_renamed_folder_makes_nothing_stale(study: Project, keys: list[str], to:
     assert study.executed == ["join:b", "sum"]
 
 
+@pytest.mark.parametrize("keys", [["data"], ["out"], ["data", "out"]])
+def test_task_with_a_log_follows_its_folders(project: Project, keys: list[str]) -> None:
+    project.config = {"data": "data", "out": "out"}
+    project.write("data/set", "a set")
+    project.write("out/log", "a log")
+
+    def tasks() -> list[dict[str, Any]]:
+        data, out = project.config["data"], project.config["out"]
+        made = {"file_dep": [f"{data}/set"], "targets": [f"{out}/made"]}
+        return [project.task("job", **made, meta={"log": f"{out}/log"})]
+
+    project.tasks = tasks
+    assert project.doit().code == 0
+    for key in keys:
+        move(project, key, f"other_{key}")
+    assert up_to_date(project.doit("-n", "--json"))
+    assert project.doit("verify").code == 0
+
+
 def test_files_that_changed_places_are_not_the_same(study: Project) -> None:
     move(study, "data", "other")
     (train, test) = (Path("other/a/train"), Path("other/a/test"))

@@ -46,6 +46,48 @@ def test_groups_and_up_to_date_tasks_have_no_line(project: Project) -> None:
     assert line.startswith("2 up to date in ")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *([], ["-c"], ["-n"], ["list"], ["list", "-s", "--deps"], ["verify"], ["clean"]),
+        *(
+            ["clean", "-n"],
+            ["manifest"],
+            ["--allow-missing-extra"],
+            ["absent\x1b[2J"],
+            ["-\x1b[2J"],
+        ),
+        *(["--dose", "7"], ["absent\x1b*"], ["series:\x1b"], ["forget", "absent\x1b[2J"]),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("failing", [False, True])
+def test_names_and_docs_that_steer_a_terminal_are_escaped_in_every_line(
+    project: Project, line: list[str], failing: bool
+) -> None:
+    evil = "\x1b[2J\u202e\n\x07"
+
+    def fail() -> None:
+        raise ValueError(f"failed {evil}")
+
+    def tasks() -> list[dict[str, Any]]:
+        made = project.task("series", name=f"a{evil}", targets=["made"], clean=True)
+        extra = project.task("extra", name=evil, file_dep=["absent"], meta={"optional": "extra"})
+        bad = project.task("bad", name=evil, doc=f"doc {evil}") | {"clean": [fail]}
+        found = [made | {"doc": f"doc {evil}", "meta": {"dose": 1, "record": f"{evil}.json"}}, bad]
+        if failing:
+            bad["actions"] = [fail]
+        return [*found, extra] if "--allow-missing-extra" in line else found
+
+    project.tasks = tasks
+    project.config = {"manifest_dir": "out"}
+    project.commands |= {"run": "doitext_project:Forgiving"}
+    for arguments in (line, line):  # never run, and then run
+        result = project.doit(*arguments)
+        for text in (*result.out.split("\n"), *result.err.split("\n")):
+            assert text.isprintable(), ascii(text)
+
+
 def test_failure_verbosity_repeats_what_the_task_said(project: Project) -> None:
     def fail() -> bool:
         print("to stdout")

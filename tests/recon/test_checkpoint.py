@@ -24,7 +24,7 @@ from small_study import SMALL_STUDY, doit
 from fly64tasks import runner
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.writers.npz import write_dataset
-from fly64tasks.errors import CheckpointError, ReconstructionError, StoppedEarly
+from fly64tasks.errors import CheckpointError, DatasetError, ReconstructionError, StoppedEarly
 from fly64tasks.recon import command as recon
 from fly64tasks.recon.files import CHECKPOINT, LOSSES, PRODUCT, RECONSTRUCTION, RUN_RECORD
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
@@ -145,7 +145,7 @@ def test_checkpoint_of_another_version_is_refused(small_sets: dict[str, Path], t
         recon.run(small_sets["train"], tmp_path, spec)
 
 
-@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", b"nothing of the kind" * 100])
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 losses_before_stage", b"losses_before_stage"])
 def test_damaged_checkpoint_is_refused(small_sets: dict[str, Path], tmp_path: Path, damage: bytes):
     (tmp_path / CHECKPOINT).write_bytes(damage)
     with pytest.raises(CheckpointError, match=r"is damaged \(.*\); --fresh starts anew"):
@@ -166,11 +166,42 @@ def test_checkpoint_from_a_stranger_executes_nothing(small_sets: dict[str, Path]
             return (os.mkdir, (str(tmp_path / "sprung"),))
 
     path = tmp_path / CHECKPOINT
+    mark = b"losses_before_stage"
     for write in (lambda: path.write_bytes(pickle.dumps(Trap())), lambda: torch.save(Trap(), path)):
         write()
+        with pytest.raises(DatasetError, match="was not written by fly64tasks"):
+            recon.run(small_sets["train"], tmp_path, ReconSpec(num_epochs=1))
+        path.write_bytes(mark + path.read_bytes())  # a zip's offsets are counted from its end
         with pytest.raises(CheckpointError, match="is damaged"):
             recon.run(small_sets["train"], tmp_path, ReconSpec(num_epochs=1))
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("how", [{}, {"fresh": True}, {"other_checkpoint": "discard"}], ids=str)
+@pytest.mark.parametrize("name", ["checkpoint.pt", "ptychi.log", "ptychi.log.1"])
+def test_checkpoint_and_log_of_another_are_refused_and_left_alone(
+    small_sets: dict[str, Path], tmp_path: Path, name: str, how: dict[str, Any]
+):
+    (tmp_path / name).write_bytes(b"precious")
+    with pytest.raises(DatasetError, match=rf"{name}: exists and was not written by fly64tasks"):
+        recon.run(small_sets["train"], tmp_path, ReconSpec(num_epochs=1), **how)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == b"precious"
+
+
+def test_log_of_an_earlier_version_is_written_on_and_one_of_ours_begun_anew(
+    small_sets: dict[str, Path], tmp_path: Path
+):
+    log = tmp_path / "ptychi.log"
+    former = "2026-01-31 12:00:00,123 INFO ptychi.api.task: former\n"
+    log.write_text(former)
+    spec = ReconSpec(num_epochs=1)
+    recon.run(small_sets["train"], tmp_path, spec)
+    assert log.read_text().startswith(former)
+    log.unlink()
+    for _ in range(2):
+        recon.run(small_sets["train"], tmp_path, spec)
+        assert log.read_text().count("INFO fly64tasks: log of a reconstruction\n") == 1
 
 
 def test_fresh_and_discard_start_anew(small_sets: dict[str, Path], tmp_path: Path):

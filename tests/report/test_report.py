@@ -46,6 +46,22 @@ def rows_of(layout: Layout) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(summary.csv_text(read_jobs(ONE_DOSE, layout)))))
 
 
+SPREADSHEETS_RUN = ("=1+1", "+1", "-1", "@SUM(A1)", " =1", "＝1", "\t=1", "\r=1", "\n=1")
+
+
+def test_text_that_a_spreadsheet_would_run_is_written_as_text(tmp_path: Path):
+    layout = write_study(tmp_path, ONE_DOSE)
+    for case, text in zip(CASES * 2, SPREADSHEETS_RUN, strict=False):
+        write_scores(layout, case, metrics={}, notes={"complex_nrmse": text})
+        notes = [row["note"] for row in rows_of(layout) if row["case"] == case.name]
+        escaped = text.encode("unicode_escape").decode()  # control characters are anyway
+        assert (f"'{text}" if text.isprintable() else escaped) in notes
+        assert not any(note[:1] in ("=", "+", "-", "@", "\t", "\r") for note in notes)
+    write_scores(layout, CASES[0], metrics={"complex_nrmse": -0.5}, notes={"complex_nrmse": "a=1"})
+    row = next(row for row in rows_of(layout) if row["metric"] == "complex_nrmse")
+    assert (row["value"], row["note"]) == ("-0.5", "a=1")
+
+
 def markdown_of(layout: Layout, study: Study = ONE_DOSE) -> str:
     return summary.markdown_text(study, read_jobs(study, layout))
 

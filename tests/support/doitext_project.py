@@ -26,6 +26,9 @@ COMMANDS = {
     "list": "fly64tasks.doitext.commands.list:List",
     "manifest": "fly64tasks.doitext.commands.manifest:Manifest",
     "verify": "fly64tasks.doitext.commands.verify:Verify",
+    "clean": "fly64tasks.doitext.commands.clean:Clean",
+    "ignore": "fly64tasks.doitext.commands.records:Ignore",
+    "reset-dep": "fly64tasks.doitext.commands.records:ResetDep",
     "forget": "fly64tasks.doitext.commands.forget:Forget",
     "dumpdb": "fly64tasks.doitext.commands.dumpdb:DumpDB",
 }

@@ -13,13 +13,14 @@ from typing import Any, ClassVar
 
 from doit.cmd_base import DoitCmdBase
 from doit.cmdparse import CmdOption, CmdParseError
-from doit.exceptions import InvalidCommand
+from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 
-from ..errors import reader_gone
+from ..errors import printable, printable_lines, reader_gone
 from ..graph import inputs
 from ..graph.manifest import FileNames, Manifest
 from ..graph.plan import create_known
 from ..graph.selection import Control, MetaFilter, Wanted, declared
+from ..state.claims import Claims
 from ..state.digests import MD5Checker
 from ..state.journal import Journal
 
@@ -99,9 +100,15 @@ class GraphCommand(DoitCmdBase):
         try:
             return super().parse_execute(ours_first(in_args, self._ours()))
         except CmdParseError as error:
+            error.args = tuple(map(printable_lines, error.args))
             if isinstance(error.__context__, getopt.GetoptError):  # doit would dump every option
-                said = f"{error.__context__}; see `{self.bin_name} help {self.name}`"
+                said = f"{printable(error.__context__)}; see `{self.bin_name} help {self.name}`"
                 raise CmdParseError(said) from None
+            raise
+        except (InvalidCommand, InvalidDodoFile, InvalidTask) as error:  # names are anybody's
+            error.args = tuple(map(printable_lines, error.args))
+            if getattr(error, "not_found", None):
+                error.not_found = printable(error.not_found)
             raise
         except BrokenPipeError:
             return reader_gone()
@@ -139,6 +146,10 @@ class GraphCommand(DoitCmdBase):
         self.control = control
         if control.delayed:
             create_known(control, self.dep_manager, bool(self.params.get("always")))
+
+    def claims(self) -> Claims:
+        """The folders that the tasks of the graph write."""
+        return Claims(self.control.tasks, self.state)
 
     def prepare(
         self, named: list[str], control: Control, single: bool = False

@@ -26,6 +26,8 @@ class Forget(GraphCommand, cmd_forget.Forget):
         pos_args: list[str],
     ) -> int:
         control = Control(self.task_list)
+        self.connect(control)
+        self.claims().refuse_marked()
         default = None if forget_disable_default else self.params.get("default_tasks")
         if not (forget_all or pos_args or self.wanted or default):
             raise InvalidCommand(

@@ -6,6 +6,7 @@ from typing import Any
 
 from doit import cmd_list
 
+from ..errors import printable
 from ..graph.plan import Planner
 from ..graph.selection import Control
 from .base import GraphCommand
@@ -60,10 +61,16 @@ class List(GraphCommand, cmd_list.List):
         letters = self._letters(control) if status else {}
         line = template or self._template(tasks, quiet, status)
         for task in tasks:
-            data = {"name": task.name, "doc": task.doc, "status": letters.get(task.name, "")}
+            data = {
+                "name": printable(task.name),
+                "doc": printable(task.doc),
+                "status": letters.get(task.name, ""),
+            }
             self.outstream.write(f"{line.format(**data).rstrip()}\n")
             if list_deps:
-                self.outstream.writelines(f" -  {path}\n" for path in sorted(task.file_dep))
+                self.outstream.writelines(
+                    f" -  {printable(path)}\n" for path in sorted(task.file_dep)
+                )
         return 0
 
     def _listed(self, control: Control, named: list[str], subtasks: bool) -> list[str]:
@@ -78,7 +85,7 @@ class List(GraphCommand, cmd_list.List):
 
     @staticmethod
     def _template(tasks: list[Any], quiet: bool, status: bool) -> str:
-        width = max((len(task.name) for task in tasks), default=0) + 3
+        width = max((len(printable(task.name)) for task in tasks), default=0) + 3
         doc = "" if quiet else "{doc}"
         return f"{'{status} ' if status else ''}{{name:<{width}}}{doc}"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from doit.exceptions import InvalidCommand
 
+from ..errors import printable
 from ..graph import inputs
-from ..graph.manifest import write
+from ..graph.manifest import refuse_foreign, write
 from ..graph.plan import Planner
 from ..graph.selection import Control
 from ..state.record import ATTEMPT
@@ -27,6 +28,8 @@ class Manifest(GraphCommand):
         if folder is None:
             raise InvalidCommand("no folder for the manifest: set DOIT_CONFIG['manifest_dir']")
         skipped = self.prepare(pos_args, Control(self.task_list))
+        self.claims().refuse_marked()
+        refuse_foreign(folder, self.manifest_names)
         skipped |= inputs.skip(self.control, self._skipped_last_time())
         verdicts = Planner(self.control, self.dep_manager, broken=self.broken).verdicts()
         manifest, skips = self.manifest().build(self.wanted, verdicts, skipped)
@@ -36,7 +39,7 @@ class Manifest(GraphCommand):
         totals = manifest["totals"]
         path = folder / self.manifest_names.manifest
         left_out = totals["filtered"] + totals["skipped"]
-        self.outstream.write(f"{path}: {jobs}, {left_out} skipped\n")
+        self.outstream.write(f"{printable(path)}: {jobs}, {left_out} skipped\n")
         return 0
 
     def _skipped_last_time(self) -> dict[str, list[str]]:

@@ -24,7 +24,7 @@ from .. import parallel
 from ..atomic import sweep
 from ..errors import exited, machine_fault, printable
 from ..graph import inputs
-from ..graph.manifest import write
+from ..graph.manifest import refuse_foreign, write
 from ..graph.plan import Planner, Verdict, merged
 from ..graph.selection import Control
 from ..processes import end_descendants
@@ -64,6 +64,7 @@ class Run(GraphCommand, cmd_run.Run):
         flag("dry_run", "dry-run", "say what would run and why; run and write nothing", "n"),
         flag("as_json", "json", "print the dry run as JSON"),
         flag("wait", "wait", "wait while another doit uses the state file"),
+        flag("take_over", "take-over", "write over what others have made in the same folders"),
         CmdOption(
             {
                 "name": "events",
@@ -120,6 +121,10 @@ class Run(GraphCommand, cmd_run.Run):
                 "the other"
             )
         skipped = self.prepare(pos_args, control, single)
+        if not self.params["take_over"]:
+            self.claims().refuse_others()
+        if folder := self.manifest_folder():
+            refuse_foreign(folder, self.manifest_names)
         if dry_run:
             return self._dry_run(skipped, always, as_json)
         inputs.refuse(self.broken, self.helpful_options())
@@ -178,10 +183,11 @@ class Run(GraphCommand, cmd_run.Run):
         with contextlib.ExitStack() as stack:
             self.state.lock(wait)
             stack.callback(self.state.unlock)
+            stack.enter_context(self.claims().held(wait, self.params["take_over"]))
             sweep(target for _, targets in self.state.cut_off() for target in targets)
             out = stack.enter_context(_writing_to(outfile))
             for name, reasons in skipped.items():
-                out.write(f"skipped {name}: {'; '.join(reasons)}\n")
+                out.write(f"{printable(f'skipped {name}: ' + '; '.join(reasons))}\n")
             dispatcher = self.control.task_dispatcher()
             runner = make_runner(out)
             gc.freeze()

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from doit.exceptions import InvalidCommand
+
 from ..atomic import replaced
 from ..bounded import text_of
 from ..state.journal import Journal
@@ -156,6 +158,32 @@ class Manifest:
         if row.get(CHECKER) == INTERRUPTED:
             return "running" if self._state.at_it(row) else "interrupted"
         return "stale" if row else "never run"
+
+
+_BEGINNINGS = (b'{\n  "written": "', b'{\n  "schema": ')
+"""Of files of ours, the second of earlier versions."""
+
+
+def refuse_foreign(folder: Path, names: FileNames) -> None:
+    """Refuse to write over files that no doit has written; one cut short is known by what is left.
+
+    Raises
+    ------
+    InvalidCommand
+        One is there, and is named.
+    """
+    for path in (folder / names.manifest, folder / names.skips):
+        if not path.exists():
+            continue
+        content = path.read_bytes() if path.is_file() else b"a folder"
+        nothing = content.split() in ([], [b"{", b"}"])
+        if not nothing and not any(
+            content.startswith(beginning) or beginning.startswith(content)
+            for beginning in _BEGINNINGS
+        ):
+            raise InvalidCommand(
+                f"{path}: exists and was not written by doit; expected a free name: move it away"
+            )
 
 
 def write(

@@ -36,13 +36,18 @@ def follow(row: Row, task: Any, same: Same) -> Row:
     """`row` as it would be, had the files of `task` always had the paths that they have now.
 
     Where a folder was renamed, each path that is new ends as one that is gone does. All of them,
-    inputs and targets, have to be the same files, by ``same(path, md5)``; else it is `row` itself.
+    inputs, targets and log, have to be the same files, by ``same(path, md5)``; else it is `row`
+    itself.
     """
     read, made = row.get("deps:"), row.get(TARGETS)
     if read is None or made is None:
         return row
     inputs = _renamed(set(read) - task.file_dep, task.file_dep - set(read))
-    targets = _renamed(made.keys() - set(task.targets), set(task.targets) - made.keys())
+    now = set(task.targets)
+    log = (task.meta or {}).get("log")
+    if log and len(made) > len(now):  # of a run that recorded its log too
+        now.add(log)
+    targets = _renamed(made.keys() - now, now - made.keys())
     if not (inputs or targets) or inputs is None or targets is None:
         return row
     states = {new: row.get(old) for new, old in inputs.items()}

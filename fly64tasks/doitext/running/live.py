@@ -7,9 +7,11 @@ from typing import IO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from .. import progress
+from ..errors import printable
 
 
 class LiveDisplay:
@@ -46,7 +48,9 @@ class LiveDisplay:
     def begin(self, name: str) -> None:
         """Show a task as running."""
         with self._guard:
-            self._ids[name] = self._bars.add_task(name, total=None, steps="", numbers="")
+            self._ids[name] = self._bars.add_task(
+                escape(printable(name)), total=None, steps="", numbers=""
+            )
 
     def end(self, name: str) -> None:
         """Show it no longer."""

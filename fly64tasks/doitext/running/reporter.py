@@ -11,6 +11,7 @@ from typing import IO, Any, Protocol
 from doit.exceptions import BaseFail, UnmetDependency
 
 from .. import progress
+from ..errors import printable, printable_lines
 from .runner import reason_of
 
 _NAME_WIDTH = 40
@@ -67,7 +68,9 @@ class LineReporter:
     def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
         """Count the tasks to come; doit calls this once, first."""
         self._to_come = ToCome(tasks, selected)
-        self._width = min(_NAME_WIDTH, max(map(len, self._to_come.names), default=0))
+        self._width = min(
+            _NAME_WIDTH, max((len(printable(name)) for name in self._to_come.names), default=0)
+        )
         if self._out.isatty():
             from .live import LiveDisplay
 
@@ -117,7 +120,7 @@ class LineReporter:
 
     def cleanup_error(self, exception: BaseFail) -> None:
         """Print the failure of a teardown."""
-        sys.stderr.write(exception.get_msg())
+        sys.stderr.write(printable_lines(exception.get_msg()))
 
     def runtime_error(self, msg: str) -> None:
         """Keep an error of doit itself for the end."""
@@ -134,7 +137,7 @@ class LineReporter:
         for task, fail in self._failures:
             self._describe(task, fail)
         for message in self._errors:
-            self._print(f"stopped: {message}")
+            self._print(f"stopped: {printable_lines(message)}")
         cut_off = len(self._begun)
         left = self._to_come.count - self._seen - cut_off
         rest = {"interrupted": cut_off, "not reached": left}
@@ -158,15 +161,16 @@ class LineReporter:
         head = f"[{self._seen:{len(str(total))}}/{total}]"
         if self._display:
             self._display.end(task.name)
-        self._print(f"{head} {task.name:{self._width}}  {taken:>7}  {text}".rstrip())
+        name = printable(task.name)
+        self._print(f"{head} {name:{self._width}}  {taken:>7}  {printable(text)}".rstrip())
 
     def _describe(self, task: Any, fail: BaseFail) -> None:
-        self._print(f"\n{task.name}: {reason_of(task, fail)}")
+        self._print(f"\n{printable(task.name)}: {reason_of(task, fail)}")
         if fail.traceback:
-            self._print("".join(fail.traceback).rstrip())
+            self._print(printable_lines("".join(fail.traceback).rstrip()))
         log = (task.meta or {}).get("log")
         if log and Path(log).exists():
-            self._print(f"  log: {log}")
+            self._print(f"  log: {printable(log)}")
         streams = {"stderr": "err", "stdout": "out"}
         for stream, attribute in list(streams.items())[: self._verbosity]:
             said = "".join(getattr(action, attribute) or "" for action in task.actions)

@@ -142,7 +142,7 @@ class _Journaled(Runner):
         """Have what its actions raise become a failure that one line says."""
         for action in task.actions:
             if isinstance(action, PythonAction):
-                action.py_callable = _failing_in_words(action.py_callable)
+                action.py_callable = failing_in_words(action.py_callable)
 
     def process_task_result(self, node: Any, base_fail: BaseFail | None) -> None:
         """Record how the task ended."""
@@ -341,7 +341,9 @@ def _marks(path: str) -> object:
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
-def _failing_in_words(action: Callable[..., Any]) -> Callable[..., Any]:
+def failing_in_words(action: Callable[..., Any]) -> Callable[..., Any]:
+    """An action for which what it raises is a failure that one line says."""
+
     @functools.wraps(action)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:

@@ -23,6 +23,7 @@ create table if not exists doit (task_id text not null primary key, task_data js
 create table if not exists digest (
     path text not null primary key, size integer, mtime_ns integer, inode integer, md5 text
 );
+create table if not exists owner (file text, folder text);
 """
 
 
@@ -50,6 +51,8 @@ class Journal:
     ----------
     began : bool
         Whether this process has begun a task.
+    owner : tuple of str or None
+        Whose state it is, as `doitext.state.claims` keeps it; None while nobody has said so.
     """
 
     desc = "sqlite3 file, committed after each task"
@@ -108,6 +111,27 @@ class Journal:
                 self._lock.release()
 
     # ---- beyond doit's protocol
+
+    @property
+    def owner(self) -> tuple[str, str] | None:
+        """Whose state it is."""
+        self.load()
+        return self._owner
+
+    def belong_to(self, owner: tuple[str, str]) -> None:
+        """Store whose state it is."""
+        with self._writing() as connection:
+            connection.execute("delete from owner")
+            connection.execute("insert into owner values (?, ?)", owner)
+        self._owner: tuple[str, str] | None = owner
+
+    def recorded(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield each task of which anything is recorded, with the targets that are named there."""
+        self.load()
+        for task_id in self._text:
+            row = self.row(task_id)
+            attempt = row.get(ATTEMPT) or {}
+            yield task_id, [*(row.get(TARGETS) or ()), *(attempt.get("targets") or ())]
 
     def row(self, task_id: str) -> Row:
         """All that is stored for a task; empty when it never ran."""
@@ -240,6 +264,7 @@ class Journal:
         self._seen: object = None
         self._text: dict[str, str] = {}
         self._rows: dict[str, Row] = {}
+        self._owner = None
 
     def load(self) -> None:
         """Read the file, once."""
@@ -265,6 +290,11 @@ class Journal:
                     " where typeof(path) = 'text' and typeof(md5) = 'text'"
                 )
                 self.digests.known.update((path, Digest(*rest)) for path, *rest in rows)
+            if "owner" in tables:
+                self._owner = connection.execute(
+                    "select cast(file as text), cast(folder as text) from owner"
+                    " where file not null and folder not null limit 1"
+                ).fetchone()
 
     def _marks(self) -> object:
         try:

@@ -20,22 +20,32 @@ _POLL_S = 0.2
 _LONGEST = 4096
 
 
+class LockError(InvalidCommand):
+    """There is no place for a lock: ``fault`` is what the system said."""
+
+    def __init__(self, message: str, fault: OSError) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
 class Lock:
     """An exclusive lock that names its holder and ends with the holder's process.
 
     The kernel holds the lock (`lockf`), so one left by a killed process is free at once; the
-    file's text only says who holds it. The file itself stays: removing it would let two
-    processes lock two different files of one name.
+    file's text only says who holds it. The file itself stays, until its holder removes it.
 
     Parameters
     ----------
     guarded : str
         Path of the file that is locked; the lock lies beside it as ``<guarded>.lock``.
+    path : Path, optional
+        Where the lock lies, if elsewhere.
     """
 
-    def __init__(self, guarded: str) -> None:
+    def __init__(self, guarded: str, path: Path | None = None) -> None:
         self._guarded = guarded
-        self._path = Path(f"{guarded}.lock")
+        self._path = path or Path(f"{guarded}.lock")
+        self._what = "the lock" if path else "the state file"
         self._file: io.FileIO | None = None
 
     @property
@@ -54,22 +64,26 @@ class Lock:
         Raises
         ------
         InvalidCommand
-            Another process holds the lock, and the message names it; or the folder cannot be
-            written to.
+            Another process holds the lock, and the message names it; as `LockError`, the folder
+            cannot be written to.
         """
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = open(self._path, "a+b", buffering=0, opener=_no_link)  # noqa: SIM115
-        except OSError as error:
-            raise self._refusal(error) from None
         announced = False
         while True:
             try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                file = open(self._path, "a+b", buffering=0, opener=_no_link)  # noqa: SIM115
+            except OSError as error:
+                raise self._refusal(error) from None
+            try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
+                if _is_at(file, self._path):
+                    break
+                file.close()  # its holder removed it; the lock of that name is another file
+                continue
             except (BlockingIOError, PermissionError):
                 holder = self.holder()
                 if holder is None:  # it has just ended, or only looked
+                    file.close()
                     continue
                 message = f"{self._guarded}: in use by {holder}"
                 if not wait:
@@ -78,6 +92,7 @@ class Lock:
             if not announced:
                 print(f"{message}; waiting", file=sys.stderr)
                 announced = True
+            file.close()
             time.sleep(_POLL_S)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         entry = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
@@ -89,10 +104,9 @@ class Lock:
             raise self._refusal(error) from None
         self._file = file
 
-    def _refusal(self, error: OSError) -> InvalidCommand:
-        return InvalidCommand(
-            f"{self._path}: {error.strerror}; the state file needs a folder to write to"
-        )
+    def _refusal(self, error: OSError) -> LockError:
+        said = f"{self._path}: {error.strerror}; {self._what} needs a folder to write to"
+        return LockError(said, error)
 
     def release(self) -> None:
         """Give the lock up; nothing happens when it is not held."""
@@ -101,6 +115,12 @@ class Lock:
                 self._file.truncate(0)
             self._file.close()
             self._file = None
+
+    def remove(self) -> None:
+        """Remove the lock's file, which this process holds, and give the lock up."""
+        if self._file is not None:
+            self._path.unlink(missing_ok=True)
+            self.release()
 
     def holder(self) -> str | None:
         """``pid 123 on host since 2026-01-31 12:00:00``, or None when nobody holds the lock.
@@ -132,3 +152,11 @@ def _named(entry: bytes) -> str | None:
 def _no_link(path: str, flags: int) -> int:
     """Open for `open`, but never through a symbolic link, and without waiting for a pipe's end."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+
+def _is_at(file: io.FileIO, path: Path) -> bool:
+    """Whether an open file still has its name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
+    except FileNotFoundError:
+        return False
