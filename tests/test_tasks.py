@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from doit.task import Task
 
 from fly64tasks import tasks
 from fly64tasks.doitext.spec import SpecUnchanged
@@ -144,5 +145,5 @@ def test_clean_removes_what_we_wrote_and_the_folders_that_it_empties(tmp_path: P
         Path(target).touch()
     (tmp_path / "reports" / "mine.txt").touch()
     for action, arguments in task["clean"]:
-        action(*arguments)
+        action(*arguments, Task("recon", None))
     assert [path.name for path in (tmp_path / "reports").iterdir()] == ["mine.txt"]
