@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,7 +100,10 @@ def test_an_exit_outside_of_the_actions_is_no_success(project: Project, where: s
         {"basename": "leaves", "actions": [lambda: None], where: [leave]},
         project.task("other", targets=["other"]),
     ]
+    ended = threading.Event()
+    threading.Thread(target=ended.wait).start()  # of the program that calls doit: no task of ours
     result = project.doit()
+    ended.set()
     assert result.code == 2
     assert "stopped: called sys.exit(0) outside of a task's actions" in result.err
 

@@ -146,6 +146,7 @@ class Run(GraphCommand, cmd_run.Run):
             return runner
 
         result, signal = 3, None  # what is not foreseen here, doit itself reports
+        others = set(threading.enumerate())
         with stoppable():
             try:
                 threads = num_process if par_type == "thread" else 0
@@ -165,7 +166,7 @@ class Run(GraphCommand, cmd_run.Run):
             finally:
                 if log:
                     log.end(result, signal)
-            return _leave(result)
+            return _leave(result, others)
 
     def jobs(self, asked: int) -> int:
         """How many tasks to run at once, 0 for one after the other; a project may decide."""
@@ -274,12 +275,12 @@ class Run(GraphCommand, cmd_run.Run):
                 yield Verdict(name, "run", ("not reached",))
 
 
-def _leave(exit_code: int) -> int:
-    """Return the exit code, or leave at once where tasks still run in threads.
+def _leave(exit_code: int, others: set[threading.Thread]) -> int:
+    """Return the exit code, or leave at once where tasks still run in threads, `others` aside.
 
     They cannot be stopped, and an interpreter that shuts down under their native code aborts.
     """
-    if threading.active_count() > 1:
+    if set(threading.enumerate()) - others:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(exit_code)
