@@ -93,7 +93,11 @@ def score(
     path = output_dir / RECONSTRUCTION
     found = read_reconstruction(path)
     dataset = read_dataset(
-        input_npz, diffraction=found.diffraction, obj=truth is not None, extras=False
+        input_npz,
+        diffraction=found.diffraction,
+        orientation=found.orientation,
+        obj=truth is not None,
+        extras=False,
     )
     _refuse_another_content(found, input_npz)
     scores, comparison = assess(found, dataset, spec, case, truth=truth)

@@ -14,7 +14,7 @@ from fly64tasks.errors import TooFewFrames
 from fly64tasks.physics.optics import probe_diameter_px
 from fly64tasks.physics.overlap import overlap_metrics
 from fly64tasks.physics.thinning import select_view
-from fly64tasks.study.stages import ViewSpec
+from fly64tasks.study.stages import AS_STORED, Orientation, ViewSpec
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ def make_view(
     *,
     spec: ViewSpec,
     diffraction: Kind = "auto",
+    orientation: Orientation = AS_STORED,
 ) -> None:
     """Write the view's sets; nothing is written unless every split keeps enough frames.
 
@@ -34,6 +35,8 @@ def make_view(
         Path to read and path to write for each split.
     diffraction : str
         Whether the sources hold ``amplitude`` or ``intensity``; ``auto`` finds out.
+    orientation : Orientation
+        How the sources are turned first.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def make_view(
     """
     made, few = {}, []
     for split, source in sources.items():
-        dataset = read_dataset(source, diffraction=diffraction)
+        dataset = read_dataset(source, diffraction=diffraction, orientation=orientation)
         for doubt in dataset.warnings:
             logger.warning("%s: %s", source, doubt)
         size = dataset.frame_size_px
