@@ -330,7 +330,7 @@ def of_result(
     if fit["fits"] is False:
         yield (
             f"{words}: chi2 is {chi2:.3g}, photon noise makes 1: look at the scan's orientation "
-            "(an axis flipped, x and y swapped) and positions, at probeGuess (its size, the sign "
+            "(fly64tasks inspect --orientations tries them) and positions, at probeGuess (its size, the sign "
             "of its defocus), at the centre of the frames, at hot pixels, and whether the beam has "
             "several modes or moved within a frame, or the detector a background"
         )
