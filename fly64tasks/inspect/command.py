@@ -159,7 +159,7 @@ def _lines(said: dict[str, Any], found: Inspection) -> Iterator[str]:
     if said["refusal"] is None or said["doubts"]:
         yield from _labelled(("doubts" if not row else "", text) for row, text in enumerate(doubts))
     if said["refusal"] is None:
-        drawn = [f"  {line}" for line in in_characters(found)]
+        drawn = [f"  {line}".rstrip() for line in in_characters(found)]
         yield from ["", *drawn] if drawn else []
     if said["orientations"]:
         yield ""

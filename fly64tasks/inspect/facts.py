@@ -23,9 +23,6 @@ from fly64tasks.recon.start import start_of
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import AS_STORED, ASSUMED, Geometry, Orientation
 
-LEAST_DIAMETER_PX = 1e-3
-"""Of a probe that is one pixel."""
-
 
 @dataclass(frozen=True)
 class Inspection:
@@ -67,7 +64,7 @@ class Inspection:
     @cached_property
     def probe_diameter_px(self) -> float:
         """Return the second-moment diameter of the probe."""
-        return max(probe_diameter_px(self.dataset.probe_guess.astype(complex)), LEAST_DIAMETER_PX)
+        return probe_diameter_px(self.dataset.probe_guess.astype(complex))
 
     def said(self) -> dict[str, Any]:
         """Return all of it, JSON-ready; a number that does not exist is None."""

@@ -139,11 +139,11 @@ def in_characters(found: Inspection) -> list[str]:
     y = low[0] + (np.arange(rows) + 0.5) * height / rows
     x = low[1] + (np.arange(columns) + 0.5) * width / columns
     places = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
-    seen = KDTree(positions).query_ball_point(places, radius, return_length=True)
+    drawn = max(radius, step * float(np.hypot(1, _CELL)) / 2)  # else discs fall between places
+    seen = KDTree(positions).query_ball_point(places, drawn, return_length=True)
     most = int(seen.max())
-    if most == 0:
-        return ["the discs are too small to be shown beside the scan"]
     last = len(_SHADES) - 1
     shade = np.ceil(seen / most * last).astype(int).reshape(rows, columns)
     lines = ["".join(_SHADES[level] for level in row).rstrip() for row in shade]
-    return [*lines, f"frames that see a place: {_SHADES[1]} few, {_SHADES[-1]} {most}"]
+    what = "frames that see a place" if drawn == radius else "frames near a place"
+    return [*lines, f"{what}: {_SHADES[1]} few, {_SHADES[-1]} {most}"]

@@ -118,6 +118,19 @@ def test_a_set_that_a_run_refuses_is_described_and_ends_with_3(
     assert as_json(capsys, path, code=3)["refusal"] in shown.err
 
 
+def test_probe_of_one_pixel_is_one_wide_and_no_crash(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    probe = np.zeros((32, 32), complex)
+    probe[16, 16] = 300
+    path = save(tmp_path / "a.npz", {**good_set(simulated=False), "probeGuess": probe})
+    found = as_json(capsys, path)
+    assert found["probe"]["diameter_px"] == 1
+    assert any("overlap by 0% of the probe" in doubt for doubt in found["doubts"])
+    arguments = ["--input", str(path), "--output-dir", str(tmp_path / "out"), "--num-epochs", "2"]
+    assert runner.main(arguments) == 0
+
+
 def test_command_to_run_next_repeats_how_the_file_was_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
