@@ -19,7 +19,7 @@ from fly64tasks.errors import StudyError
 from fly64tasks.inspect.facts import Inspection
 
 SUFFIXES = (".png", ".svg", ".pdf")
-MOST_DISCS = 4000
+MOST_DISCS = 20_000
 _SHADES = " .:-=+*#@"
 _COLUMNS, _ROWS = 56, 16
 _CELL = 2.0  # a character's height over its width
@@ -55,7 +55,9 @@ def _draw_scan(axes: Axes, found: Inspection) -> None:
     unit, per_px = _unit(found)
     positions = found.dataset.positions_px * per_px
     n, diameter = len(positions), found.probe_diameter_px * per_px
-    shown = positions[:: max(-(-n // MOST_DISCS), 1)]
+    shown = positions
+    if n > MOST_DISCS:  # at random: every so-manieth would draw a raster that there is not
+        shown = positions[np.random.default_rng(0).choice(n, MOST_DISCS, replace=False)]
     sizes = np.full(len(shown), diameter)
     axes.add_collection(
         EllipseCollection(
@@ -70,7 +72,8 @@ def _draw_scan(axes: Axes, found: Inspection) -> None:
             alpha=max(0.25 / max(_discs_over_a_place(found), 1), 0.02),
         )
     )
-    axes.plot(shown[:, 1], shown[:, 0], ".", color=plotstyle.LIGHT["ink"], markersize=2)
+    size = min(2.0, 60 / np.sqrt(len(shown)))
+    axes.plot(shown[:, 1], shown[:, 0], ".", color=plotstyle.LIGHT["ink"], markersize=size)
     first = positions[0]
     axes.add_patch(
         Circle(
@@ -88,7 +91,7 @@ def _draw_scan(axes: Axes, found: Inspection) -> None:
     )
     axes.set_anchor("NW")
     some = "" if len(shown) == n else f" ({len(shown):,} drawn)"
-    axes.set_title(f"{n:,} frames{some}, a disc as wide as the probe at each")
+    axes.set_title(f"{n:,} frames{some}, discs as wide as the probe")
 
 
 def _draw_probe(axes: Axes, probe: NDArray[np.floating], found: Inspection) -> None:
