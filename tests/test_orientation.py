@@ -12,11 +12,13 @@ import written
 from broken_sets import save
 from doubtful_sets import Arrays, good_set
 from measured import known_of
+from small_study import doit, new_project
 
 from fly64tasks import runner, score_reconstruction
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.score import command as scores
 from fly64tasks.simulation.views import make_view
+from fly64tasks.study.cases import SPLITS
 from fly64tasks.study.stages import DataSpec, Orientation
 from fly64tasks.study.study import Study
 
@@ -123,3 +125,37 @@ def test_scans_of_other_formats_are_turned_too(tmp_path: Path, name: str):
         assert np.array_equal(found.mask, as_stored.mask.T)
     else:
         assert found.probe_guess == pytest.approx(stored.probe_guess, rel=1e-4, abs=1e-3)
+
+
+STUDY = """
+doses = [1e5]
+
+[views]
+overlap = {}
+
+[paths]
+phase_c_root = "mine"
+
+[data]
+"""
+
+
+def test_study_turns_sets_of_ones_own_and_says_so(tmp_path: Path):
+    project = new_project(tmp_path / "project", STUDY)
+    for split in SPLITS:
+        path = project / f"mine/dose_100000/patched_{split}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(path, otherwise(Orientation(flip_y=True)))
+    doit(project, "recon")
+    study, record = project / "study.toml", "reports/dose_100000/baseline/train/run.json"
+    assert json.loads((project / record).read_text())["fit"]["fits"] is False
+    study.write_text(STUDY + "flip_y = true\n")
+    assert "flip_y" in doit(project, "-n", "recon")
+    doit(project)
+    found = json.loads((project / record).read_text())
+    assert found["fit"]["chi2"] < 1.04
+    assert found["data"] == {"flip_y": True}
+    manifest = (project / "reports/reconstruction_manifest.json").read_text()
+    assert '"--flip-y"' in manifest
+    study.write_text(STUDY + "flip_y = true\nflip_x = false\n")
+    assert doit(project, "-n").endswith("5 up to date. Nothing was run.\n")
