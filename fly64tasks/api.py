@@ -266,7 +266,11 @@ def score_reconstruction(
     if not isinstance(reconstruction, Reconstructed):
         reconstruction = read_reconstruction(reconstruction)
     if not isinstance(data, PtychoDataset):
-        data = read_dataset(Path(data), diffraction=reconstruction.diffraction)
+        data = read_dataset(
+            Path(data),
+            diffraction=reconstruction.diffraction,
+            orientation=reconstruction.orientation,
+        )
     return command.assess(reconstruction, data, spec or ScoreSpec(), truth=truth)[0]
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "new": ("start a study in a folder of its own", "fly64tasks.setup.new"),
     "recon": ("reconstruct one scan with pty-chi", "fly64tasks.runner"),
     "convert": ("convert a scan from one format into another", "fly64tasks.convert"),
+    "inspect": ("say what a scan holds and what to doubt of it", "fly64tasks.inspect.command"),
     "score": ("score one reconstruction", "fly64tasks.score.command"),
     "doctor": ("say what is installed, what is missing, how fast it is", "fly64tasks.setup.doctor"),
 }

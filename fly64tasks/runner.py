@@ -11,7 +11,7 @@ import argparse
 import sys
 import time
 from argparse import SUPPRESS
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.fit import in_short
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import parse_spec, settings_of
-from fly64tasks.study.stages import Geometry
+from fly64tasks.study.stages import Geometry, Orientation
 
 PROG = "python -m fly64tasks.runner"
 
@@ -36,6 +36,14 @@ _SIZES = {
     "detector_pixel_size_m": "pixel of the detector: sets the distance in product.h5",
 }
 """The fields of `Geometry` that may be given, and what they are."""
+
+_TURNS = {
+    "swap_xy": "swap the axes of the positions",
+    "flip_y": "turn the positions' y round (after a swap)",
+    "flip_x": "turn the positions' x round (after a swap)",
+    "detector_transpose": "transpose the frames",
+}
+"""The fields of `Orientation`, and what they do."""
 
 _OFTEN_SET = ("algorithm", "num_epochs", "prior", "n_images", "seed")
 _GROUPS = {
@@ -48,6 +56,7 @@ _GROUPS = {
     "early end": ("plateau_epochs", "plateau_tolerance"),
     "start": ("object_init", "n_images", "subsampling_seed"),
     "physical sizes": tuple(_SIZES),
+    "orientation of the scan to its detector": tuple(_TURNS),
 }
 """The settings as ``--help-all`` groups them; one in no group is a "more setting"."""
 
@@ -67,11 +76,7 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
         if getattr(options, field.name) is not None
     }
     spec = parse_spec(ReconSpec, table, "command line", as_text=True)
-    sizes = _sizes_table(options)
-    # Lengths in nm rest on the first, the wavelength on the second.
-    known = {"pixel_size_m", "energy_ev"} <= sizes.keys()
-    table = {**sizes, "assumed": not known}
-    geometry = parse_spec(Geometry, table, "command line", as_text=True)
+    geometry, sizes = sizes_of(options)
     checkpoint = parse_spec(CheckpointSpec, _checkpoint_table(options), "command line")
 
     def why_stop() -> str | None:
@@ -85,6 +90,7 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
             options.output_dir,
             spec,
             diffraction=options.diffraction,
+            orientation=orientation_of(options),
             device=options.device,
             geometry=geometry,
             given=sizes,
@@ -102,9 +108,47 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
     return 0
 
 
-def _sizes_table(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the physical sizes that were given."""
-    return {name: size for name in _SIZES if (size := getattr(options, name)) is not None}
+def sizes_of(options: argparse.Namespace) -> tuple[Geometry, dict[str, Any]]:
+    """Return the physical sizes of a command line, and those of them that were given.
+
+    Raises
+    ------
+    StudyError
+        One is no size.
+    """
+    sizes = {name: size for name in _SIZES if (size := getattr(options, name)) is not None}
+    # Lengths in nm rest on the first, the wavelength on the second.
+    known = {"pixel_size_m", "energy_ev"} <= sizes.keys()
+    table = {**sizes, "assumed": not known}
+    return parse_spec(Geometry, table, "command line", as_text=True), sizes
+
+
+def orientation_of(options: argparse.Namespace) -> Orientation:
+    """Return how a command line wants the set turned."""
+    return Orientation(**{name: getattr(options, name) for name in _TURNS})
+
+
+def add_reading_options(parser: argparse._ActionsContainer) -> None:
+    """Add the options that say how a set is read; `add_sizes_and_turns` adds the others."""
+    parser.add_argument(
+        "--diffraction",
+        choices=("auto", "amplitude", "intensity"),
+        default="auto",
+        metavar="KIND",
+        help="amplitude, intensity, or auto (default: auto)",
+    )
+
+
+def add_sizes_and_turns(add: Callable[..., object]) -> None:
+    """Add an option for each size and turn, by a function that takes field, flag and more."""
+    for name, meaning in _SIZES.items():
+        add(name, _flag(name), help=meaning, metavar="VALUE")
+    for name, meaning in _TURNS.items():
+        add(name, _flag(name), help=meaning, action="store_true")
+
+
+def _flag(field: str) -> str:
+    return "--" + field.replace("_", "-")
 
 
 def _checkpoint_table(options: argparse.Namespace) -> dict[str, Any]:
@@ -138,19 +182,12 @@ def make_parser(prog: str = PROG, *, everything: bool = True) -> Parser:
         metavar="PATH",
     )
     parser.add_argument("--output-dir", type=Path, required=True, metavar="DIR")
-    parser.add_argument(
-        "--diffraction",
-        choices=("auto", "amplitude", "intensity"),
-        default="auto",
-        metavar="KIND",
-        help="amplitude, intensity, or auto (default: auto)",
-    )
+    add_reading_options(parser)
     settings = _Settings(parser, everything)
     for setting in settings_of(ReconSpec):
-        flag = "--" + setting.name.replace("_", "-")
-        settings.add(setting.name, flag, f"{setting.meaning} (default: {setting.default})")
-    for name, meaning in _SIZES.items():
-        settings.add(name, "--" + name.replace("_", "-"), meaning)
+        said = f"{setting.meaning} (default: {setting.default})"
+        settings.add(setting.name, _flag(setting.name), help=said, metavar="VALUE")
+    add_sizes_and_turns(settings.add)
     settings.name_the_others()
     parser.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:i (default: auto)"
@@ -199,16 +236,16 @@ class _Settings:
         self._groups = {title: parser.add_argument_group(title) for title in titles}
         self._others: list[str] = []
 
-    def add(self, field: str, flag: str, help_text: str) -> None:
-        """Add one option to its group."""
+    def add(self, field: str, flag: str, **option: Any) -> None:
+        """Add one option, as argparse takes it, to its group."""
         title = "settings"
         if self._everything:
             titles = (title for title, fields in _GROUPS.items() if field in fields)
             title = next(titles, "more settings")
         elif field not in _OFTEN_SET:
             self._others.append(flag)
-            help_text = SUPPRESS
-        self._groups[title].add_argument(flag, metavar="VALUE", help=help_text)
+            option["help"] = SUPPRESS
+        self._groups[title].add_argument(flag, **option)
 
     def name_the_others(self) -> None:
         """Name in help what it does not describe."""

@@ -87,6 +87,7 @@ def dependence(study: Study) -> dict[str, str]:
         ({"simulation": {"patches": True}}, {"simulate", "report"}),
         ({"data": {"truth": "objectGuess"}}, {"score", "report"}),
         ({"data": {"diffraction": "intensity"}}, {"report"}),  # no set is the user's
+        ({"data": {"flip_y": True}}, {"report"}),
         ({"base": {"seed": 7}}, {"base", "report"}),
         ({"name": "other"}, {"report"}),
     ],
@@ -110,23 +111,31 @@ def test_settings_that_came_later_make_nothing_stale():
     """What was made before they were there stays up to date, and says the same of itself."""
     before = " ".join(dependence(STUDY).values())
     assert not [
-        key for key in ("patches", '"data":', '"truth":', '"diffraction":') if key in before
+        key
+        for key in ("patches", '"data":', '"truth":', '"diffraction":', '"flip_y":')
+        if key in before
     ]
     assert "patches" not in STUDY.simulation.to_dict()
-    said = msgspec.convert({"simulation": {"patches": False}, "data": {}}, Study)
-    assert dependence(said) == dependence(STUDY)
+    for data in ({}, {"flip_y": False, "detector_transpose": False}):
+        said = msgspec.convert({"simulation": {"patches": False}, "data": data}, Study)
+        assert dependence(said) == dependence(STUDY)
+    truth = msgspec.convert({"data": {"truth": "objectGuess"}}, Study)
+    assert truth.to_dict()["data"] == {"diffraction": "auto", "truth": "objectGuess"}
 
 
 def test_what_the_user_s_sets_hold_is_said_to_what_reads_them(tmp_path: Path):
-    study = msgspec.convert({"data": {"diffraction": "intensity"}}, Study)
+    study = msgspec.convert({"data": {"diffraction": "intensity", "flip_y": True}}, Study)
     own = Layout.of(study, study_folder=tmp_path, project=tmp_path, phase_c_root=tmp_path / "c")
     found = {}
     for view in ("baseline", "dense"):
         case = next(case for case in study.cases() if case.view == view)
-        found[view] = tasks.recon(study, own, case)["uptodate"][0].spec.get("diffraction")
-    assert found == {"baseline": "intensity", "dense": None}  # the views are ours, and amplitudes
+        found[view] = tasks.recon(study, own, case)["uptodate"][0].spec
+    said = {view: (spec.get("diffraction"), spec.get("flip_y")) for view, spec in found.items()}
+    # the views are ours: amplitudes, and turned already
+    assert said == {"baseline": ("intensity", True), "dense": (None, None)}
     views = tasks.views(study, own, 1e3, "dense")
     assert views["uptodate"][0].spec["diffraction"] == "intensity"
+    assert views["uptodate"][0].spec["flip_y"] is True
 
 
 def test_making_tasks_touches_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

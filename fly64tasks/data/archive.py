@@ -158,6 +158,11 @@ class Archive:
     def __contains__(self, key: str) -> bool:
         return key in self._members
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the keys, in the order of the file."""
+        return tuple(self._members)
+
     def error(self, key: str, problem: str) -> DatasetError:
         return DatasetError(f"{self.path}: {shortened(key)} {problem}")
 

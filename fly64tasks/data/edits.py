@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.data.measurement import Measurement, bad_pixels
+from fly64tasks.study.stages import Orientation
+
+_LEFT_OUT = "the object is left out: the positions were turned out of its frame"
 
 
 def cropped(
@@ -131,6 +135,54 @@ def oriented(
         frames=measurement.frames.mapped(turned, size),
         mask=None if measurement.mask is None else turned(measurement.mask),
     )
+
+
+def turned(measurement: Measurement, orientation: Orientation) -> Measurement:
+    """Return the scan turned as asked; its object is left out where positions move."""
+    if orientation.detector_transpose:
+        measurement = oriented(measurement, transpose=True, flip_y=False, flip_x=False)
+    if not orientation.moves_positions:
+        return measurement
+    notes = () if measurement.obj is None else (_LEFT_OUT,)
+    return replace(
+        measurement,
+        positions_px=_turned_px(measurement.positions_px, orientation),
+        obj=None,
+        notes=measurement.notes + notes,
+    )
+
+
+def turned_set(dataset: PtychoDataset, orientation: Orientation) -> PtychoDataset:
+    """Return a set turned as asked; its object, and that it is the truth, are left out with it."""
+    if orientation.detector_transpose:
+        mask = dataset.mask
+        dataset = replace(
+            dataset,
+            diffraction_amplitude=np.ascontiguousarray(
+                dataset.diffraction_amplitude.swapaxes(1, 2)
+            ),
+            mask=None if mask is None else mask.swapaxes(-1, -2),
+        )
+    if not orientation.moves_positions:
+        return dataset
+    known = dataset.object_guess is not None
+    metadata = {key: said for key, said in dataset.metadata.items() if key != "simulated"}
+    return replace(
+        dataset,
+        positions_px=_turned_px(dataset.positions_px, orientation),
+        object_guess=None,
+        object_patches=None,
+        metadata=metadata,
+        warnings=dataset.warnings + ((_LEFT_OUT,) if known else ()),
+    )
+
+
+def _turned_px(positions_px: NDArray[np.float64], orientation: Orientation) -> NDArray[np.float64]:
+    """Return positions, (n, 2), about an origin of their own."""
+    if orientation.swap_xy:
+        positions_px = positions_px[:, ::-1]
+    signs = [-1.0 if flip else 1.0 for flip in (orientation.flip_y, orientation.flip_x)]
+    return np.asarray(positions_px * signs)
 
 
 def less_dark(frames: FrameStack, dark: NDArray[np.floating]) -> FrameStack:

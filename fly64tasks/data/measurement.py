@@ -121,6 +121,10 @@ class Measurement:
             raise self.error(
                 f"has a probe of {self.probe.shape[-2:]}, expected {(height, width)} as its frames"
             )
+        if self.probe is not None and not (self.probe.any() and np.isfinite(self.probe).all()):
+            raise self.error(
+                "has a probe that is zero everywhere or not finite, expected an illumination"
+            )
         return self
 
 

@@ -64,7 +64,8 @@ def probe_diameter_px(probe: ComplexArray) -> float:
     """Return the second-moment diameter of the probe, in px.
 
     2 sqrt(2) times the root mean square distance from the centre of mass: the D4sigma beam width
-    of ISO 11146-1 for a round beam, and exactly D for a uniform disc of diameter D.
+    of ISO 11146-1 for a round beam, and exactly D for a uniform disc of diameter D. A probe that is
+    one pixel is one wide.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def probe_diameter_px(probe: ComplexArray) -> float:
     y, x = np.indices(intensity.shape)
     centre_y, centre_x = (intensity * y).sum(), (intensity * x).sum()
     variance = (intensity * ((y - centre_y) ** 2 + (x - centre_x) ** 2)).sum()
-    return float(2 * np.sqrt(2 * variance))
+    return max(float(2 * np.sqrt(2 * variance)), 1.0)
 
 
 def synthetic_object(spec: BaseSpec) -> ComplexArray:

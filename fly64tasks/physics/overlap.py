@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from fly64tasks.physics.scan import nearest_px
+
 FloatArray = NDArray[np.float64]
 
 
@@ -23,6 +25,31 @@ def disc_overlap(distance_px: FloatArray, diameter_px: float) -> FloatArray:
     t = np.clip(np.asarray(distance_px, dtype=float) / diameter_px, 0, 1)
     overlap: FloatArray = 2 / np.pi * (np.arccos(t) - t * np.sqrt(1 - t**2))
     return overlap
+
+
+def nearest_overlap(positions_px: FloatArray, diameter_px: float) -> dict[str, float]:
+    """Return how far a scan's frames lie apart, and how far the discs of neighbours overlap.
+
+    Returns
+    -------
+    dict
+        ``probe_diameter_px``; ``nearest_spacing_px``, the mean distance of a frame to the nearest
+        other; ``nearest_spacing_diameters``, over the diameter; ``nearest_disc_overlap``, the mean
+        `disc_overlap` at that distance.
+
+    Examples
+    --------
+    >>> line = np.array([[0.0, 0], [0, 5], [0, 10]])
+    >>> nearest_overlap(line, 10.0)["nearest_spacing_diameters"]
+    0.5
+    """
+    nearest = nearest_px(positions_px)
+    return {
+        "probe_diameter_px": diameter_px,
+        "nearest_spacing_px": float(nearest.mean()),
+        "nearest_spacing_diameters": float(nearest.mean() / diameter_px),
+        "nearest_disc_overlap": float(disc_overlap(nearest, diameter_px).mean()),
+    }
 
 
 def overlap_metrics(

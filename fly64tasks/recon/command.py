@@ -24,7 +24,7 @@ from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.recon.runlog import logging_to
 from fly64tasks.recon.start import Start, read_start
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec, runner_command
-from fly64tasks.study.stages import ASSUMED, Geometry
+from fly64tasks.study.stages import AS_STORED, ASSUMED, Geometry, Orientation, said_of_reading
 
 if TYPE_CHECKING:
     from fly64tasks.recon.checkpoint import Checkpoints
@@ -38,6 +38,7 @@ def run(
     spec: ReconSpec,
     *,
     diffraction: Kind = "auto",
+    orientation: Orientation = AS_STORED,
     device: str = "auto",
     geometry: Geometry = ASSUMED,
     given: Collection[str] = (),
@@ -62,6 +63,8 @@ def run(
     ----------
     diffraction : str
         Whether the set holds ``amplitude`` or ``intensity``; ``auto`` finds out.
+    orientation : Orientation
+        How the set is turned first.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:i``; never part of what makes a result stale.
     geometry : Geometry
@@ -99,7 +102,7 @@ def run(
     """
     spec = spec.resolved()
     with lineage.unchanged(input_npz):
-        start = read_start(input_npz, spec, geometry, given, diffraction, asked)
+        start = read_start(input_npz, spec, geometry, given, diffraction, orientation, asked)
         sha256 = lineage.digest(input_npz)
     files.refuse_foreign_files(output_dir)
 
@@ -111,7 +114,8 @@ def run(
     files.load_writers()
     where = devices.resolve(device)
     hardware = devices.hardware_name(where)
-    of_run = record.begun(input_npz, sha256, start, spec, where, hardware, diffraction)
+    read_as = said_of_reading(diffraction, orientation)
+    of_run = record.begun(input_npz, sha256, start, spec, where, hardware, read_as)
     checkpoints = Checkpoints.of_run(
         of_run, output_dir / files.CHECKPOINT, checkpoint or CheckpointSpec(), why_stop
     )
@@ -124,7 +128,7 @@ def run(
         on_epoch(epoch, spec.most_epochs, loss)
 
     command = runner_command(
-        input_npz, output_dir, spec, device, diffraction=diffraction, geometry=geometry
+        input_npz, output_dir, spec, device, read_as=read_as, geometry=geometry
     )
     recorded = _recorded(input_npz, output_dir, of_run, losses, checkpoints, command)
     with stages.ONE_AT_A_TIME, recorded:

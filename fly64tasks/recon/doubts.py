@@ -330,9 +330,9 @@ def of_result(
     if fit["fits"] is False:
         yield (
             f"{words}: chi2 is {chi2:.3g}, photon noise makes 1: look at the scan's orientation "
-            "(an axis flipped, x and y swapped) and positions, at probeGuess (its size, the sign "
-            "of its defocus), at the centre of the frames, at hot pixels, and whether the beam has "
-            "several modes or moved within a frame, or the detector a background"
+            "(fly64tasks inspect --orientations tries all) and positions, at probeGuess (its size, "
+            "the sign of its defocus), at the centre of the frames, at hot pixels, and whether the "
+            "beam has several modes or moved within a frame, or the detector a background"
         )
     elif chi2 is not None and chi2 < SAYS_NOTHING_BELOW and not thinned:
         yield f"the fit {words}: chi2 is {chi2:.2g}, photon noise makes 1; any object fits them"

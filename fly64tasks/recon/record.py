@@ -6,13 +6,12 @@ import importlib.metadata
 import json
 import platform
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fly64tasks.data import lineage
-from fly64tasks.data.frames import Kind
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.doitext.errors import in_one_line, printable
 from fly64tasks.errors import Fly64Error, StoppedEarly
@@ -29,11 +28,11 @@ def begun(
     spec: ReconSpec,
     device: str,
     hardware: str,
-    diffraction: Kind = "auto",
+    read_as: Mapping[str, str | bool],
 ) -> dict[str, Any]:
     """Return what is known of a run before it starts.
 
-    ``sha256`` is that of its input; ``diffraction`` what that was said to hold, if it was.
+    ``sha256`` is that of its input; ``read_as`` how the file was read, if that was said.
     """
     return {
         "writer": WRITER,
@@ -43,7 +42,7 @@ def begun(
         "reason": None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "spec": spec.to_dict(),
-        **({} if diffraction == "auto" else {"data": {"diffraction": diffraction}}),
+        **({"data": dict(read_as)} if read_as else {}),
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},

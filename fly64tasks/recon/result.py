@@ -18,7 +18,7 @@ from fly64tasks.data.ownership import WRITER
 from fly64tasks.errors import DatasetError
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.spec import parse_spec
-from fly64tasks.study.stages import Geometry
+from fly64tasks.study.stages import TURNS, Geometry, Orientation
 
 _REPEATED = ("stage", "spec", "data", "versions", "input", "start", "set")
 """What its metadata repeat of ``run.json``, where it is there."""
@@ -38,6 +38,10 @@ class _Start(Struct):
 
 class _Data(Struct):
     diffraction: Kind = "auto"
+    swap_xy: bool = False
+    flip_y: bool = False
+    flip_x: bool = False
+    detector_transpose: bool = False
 
 
 class _Set(Struct):
@@ -93,6 +97,12 @@ class Reconstructed:
         """Return what the diffraction of its set was said to be."""
         said: Kind = self.metadata.get("data", {}).get("diffraction", "auto")
         return said
+
+    @property
+    def orientation(self) -> Orientation:
+        """Return how its set was turned."""
+        said = self.metadata.get("data", {})
+        return Orientation(**{name: said[name] for name in TURNS if name in said})
 
     @property
     def left_out_frames(self) -> tuple[int, ...]:

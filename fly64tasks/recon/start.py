@@ -24,7 +24,7 @@ from fly64tasks.physics.scan import Canvas, canvas_of
 from fly64tasks.recon import doubts
 from fly64tasks.recon.scale import Scale
 from fly64tasks.study.recon_settings import ReconSpec
-from fly64tasks.study.stages import ASSUMED, Geometry
+from fly64tasks.study.stages import AS_STORED, ASSUMED, Geometry, Orientation
 
 _SAID_OF_THE_SET = (
     "dose_photons_per_frame",
@@ -96,6 +96,7 @@ def read_start(
     geometry: Geometry = ASSUMED,
     given: Collection[str] = (),
     diffraction: Kind = "auto",
+    orientation: Orientation = AS_STORED,
     asked: AskedSet | None = None,
 ) -> Start:
     """Read a set and return the start of its reconstruction; raises as reading and `start_of`.
@@ -106,7 +107,9 @@ def read_start(
         What it is to be made from; a set that says anything else is refused.
     """
     guess = spec.object_init == "guess"
-    dataset = read_dataset(path, diffraction=diffraction, obj=guess, extras=False)
+    dataset = read_dataset(
+        path, diffraction=diffraction, orientation=orientation, obj=guess, extras=False
+    )
     if asked is not None:
         asked.refuse_other(dataset.metadata, path)
     return start_of(dataset, spec, str(path), geometry, given)

@@ -106,7 +106,11 @@ def score(
         sha256 = lineage.digest(path)
     with lineage.unchanged(input_npz):
         dataset = read_dataset(
-            input_npz, diffraction=found.diffraction, obj=truth is not None, extras=False
+            input_npz,
+            diffraction=found.diffraction,
+            orientation=found.orientation,
+            obj=truth is not None,
+            extras=False,
         )
         _refuse_another_content(found, input_npz)
     if asked is not None:

@@ -12,8 +12,7 @@ import numpy as np
 
 from fly64tasks.physics.alignment import illuminated_region
 from fly64tasks.physics.optics import probe_diameter_px
-from fly64tasks.physics.overlap import disc_overlap
-from fly64tasks.physics.scan import nearest_px
+from fly64tasks.physics.overlap import nearest_overlap
 from fly64tasks.recon.start import choose_frames
 from fly64tasks.score.compare import Comparison, Fitted
 
@@ -27,9 +26,7 @@ def exposure_of(fitted: Fitted) -> dict[str, Any]:
         ``photons_total``, of all frames, and ``photons_are``: ``incident`` where the dose is known,
         else ``detected`` where the diffraction is in whole photons, else both None;
         ``illuminated_px``, the pixels of the region; ``photons_per_px`` and ``photons_per_nm2``,
-        all of them over the region; ``probe_diameter_px``; ``nearest_spacing_px``, the mean
-        distance of a frame to the nearest other; ``nearest_spacing_diameters``, over the probe's
-        diameter; ``nearest_disc_overlap``, the mean `disc_overlap` at that distance.
+        all of them over the region; and what `nearest_overlap` returns.
     """
     dataset, found = fitted.dataset, fitted.found
     total, kind = _photons(fitted)
@@ -42,18 +39,13 @@ def exposure_of(fitted: Fitted) -> dict[str, Any]:
     )
     pixels = int(region.sum())
     pixel_nm = found.geometry.pixel_size_m * 1e9
-    diameter_px = probe_diameter_px(dataset.probe_guess)
-    nearest = nearest_px(found.positions_px)
     return {
         "photons_total": total,
         "photons_are": kind,
         "illuminated_px": pixels,
         "photons_per_px": None if total is None else total / pixels,
         "photons_per_nm2": None if total is None else total / (pixels * pixel_nm**2),
-        "probe_diameter_px": diameter_px,
-        "nearest_spacing_px": float(nearest.mean()),
-        "nearest_spacing_diameters": float(nearest.mean() / diameter_px),
-        "nearest_disc_overlap": float(disc_overlap(nearest, diameter_px).mean()),
+        **nearest_overlap(found.positions_px, probe_diameter_px(dataset.probe_guess)),
     }
 
 

@@ -14,7 +14,7 @@ from fly64tasks.errors import TooFewFrames
 from fly64tasks.physics.optics import probe_diameter_px
 from fly64tasks.physics.overlap import overlap_metrics
 from fly64tasks.physics.thinning import select_view
-from fly64tasks.study.stages import ViewSpec
+from fly64tasks.study.stages import AS_STORED, Orientation, ViewSpec
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ def make_view(
     *,
     spec: ViewSpec,
     diffraction: Kind = "auto",
+    orientation: Orientation = AS_STORED,
     asked: lineage.AskedSet | None = None,
 ) -> None:
     """Write the view's sets; nothing is written unless every split keeps enough frames.
@@ -35,6 +36,8 @@ def make_view(
         Path to read and path to write for each split.
     diffraction : str
         Whether the sources hold ``amplitude`` or ``intensity``; ``auto`` finds out.
+    orientation : Orientation
+        How the sources are turned first.
     asked : AskedSet, optional
         What the sources are to be made from.
 
@@ -47,7 +50,7 @@ def make_view(
     """
     made, few = {}, []
     for split, source in sources.items():
-        dataset = read_dataset(source, diffraction=diffraction)
+        dataset = read_dataset(source, diffraction=diffraction, orientation=orientation)
         if asked is not None:
             asked.refuse_other(dataset.metadata, source)
         for doubt in dataset.warnings:

@@ -7,14 +7,16 @@ study file, the option with its help, and the reason that a dry run gives follow
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
-from fly64tasks.study.stages import ASSUMED, Geometry
+from fly64tasks.study.stages import ASSUMED, TURNS, Geometry
 
 Algorithm = Literal["MAP", "LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
 Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
@@ -208,21 +210,24 @@ def runner_command(
     spec: ReconSpec,
     device: str = "auto",
     *,
-    diffraction: str = "auto",
+    read_as: Mapping[str, str | bool] = MappingProxyType({}),
     geometry: Geometry = ASSUMED,
 ) -> list[str]:
     """Return the command line of `fly64tasks.runner` that reconstructs one set in this way.
 
+    ``read_as`` says how the set is read, as `said_of_reading` returns it.
+
     >>> " ".join(runner_command("set.npz", "out", ReconSpec(num_epochs=20)))
     'python -m fly64tasks.runner --input-npz set.npz --output-dir out --num-epochs 20'
     >>> sizes = Geometry(pixel_size_m=7e-9, energy_ev=8e3, assumed=False)
-    >>> said = runner_command("a", "b", ReconSpec(), diffraction="intensity", geometry=sizes)
-    >>> " ".join(said[7:11])
-    '--diffraction intensity --pixel-size-m 7e-09'
+    >>> read_as = {"diffraction": "intensity", "flip_y": True}
+    >>> said = runner_command("a", "b", ReconSpec(), read_as=read_as, geometry=sizes)
+    >>> " ".join(said[7:12])
+    '--diffraction intensity --flip-y --pixel-size-m 7e-09'
     """
     fields = msgspec.structs.fields(ReconSpec)
     said = [(field.name, getattr(spec, field.name), field.default) for field in fields]
-    said += [("diffraction", diffraction, "auto"), ("device", device, "auto")]
+    said += [*((name, value, None) for name, value in read_as.items()), ("device", device, "auto")]
     if geometry != ASSUMED:
         sizes = ("pixel_size_m", "energy_ev", "detector_pixel_size_m")
         said += [(name, getattr(geometry, name), None) for name in sizes]
@@ -230,8 +235,9 @@ def runner_command(
     command += ["--input-npz", str(input_npz), "--output-dir", str(output_dir)]
     for name, value, default in said:
         if value != default:
-            text = value if isinstance(value, str) else json.dumps(value)
-            command += ["--" + name.replace("_", "-"), text]
+            command.append("--" + name.replace("_", "-"))
+            if name not in TURNS:
+                command.append(value if isinstance(value, str) else json.dumps(value))
     return command
 
 

@@ -63,16 +63,61 @@ class BaseSpec(Spec, frozen=True):
             )
 
 
-class DataSpec(Spec, frozen=True):
-    """Sets of your own: what their diffraction is, and whether their object is the truth.
+class Orientation(Spec, frozen=True):
+    """How a scan lies to its detector, where its file has it otherwise.
+
+    ``detector_transpose`` transposes the frames and their mask; ``swap_xy`` swaps the axes of the
+    positions, then ``flip_y`` and ``flip_x`` turn one round.
+    """
+
+    swap_xy: bool = False
+    flip_y: bool = False
+    flip_x: bool = False
+    detector_transpose: bool = False
+
+    @property
+    def turns(self) -> tuple[str, ...]:
+        """Return the names of those that are asked for.
+
+        >>> Orientation(flip_y=True).turns
+        ('flip_y',)
+        """
+        return tuple(name for name in TURNS if getattr(self, name))
+
+    @property
+    def moves_positions(self) -> bool:
+        """Return whether positions change."""
+        return self.swap_xy or self.flip_y or self.flip_x
+
+
+TURNS = ("swap_xy", "flip_y", "flip_x", "detector_transpose")
+AS_STORED = Orientation()
+
+
+class DataSpec(Orientation, frozen=True):
+    """Sets of your own: what their diffraction is, how they lie, whether their object is the truth.
 
     ``diffraction`` says whether they hold amplitudes or intensities (counts); auto finds out.
     ``truth = "objectGuess"`` has them scored against their object, as sets that were simulated and
     do not say so; no reconstruction sees it.
     """
 
+    added_later: ClassVar = TURNS
+
     diffraction: Literal["auto", "amplitude", "intensity"] = "auto"
     truth: Literal["objectGuess"] | None = None
+
+
+def said_of_reading(
+    diffraction: str = "auto", orientation: Orientation = AS_STORED
+) -> dict[str, str | bool]:
+    """Return how a set is read as tasks and records say it: nothing, where its file decides.
+
+    >>> said_of_reading("intensity", Orientation(flip_y=True))
+    {'diffraction': 'intensity', 'flip_y': True}
+    """
+    said: dict[str, str | bool] = {} if diffraction == "auto" else {"diffraction": diffraction}
+    return said | dict.fromkeys(orientation.turns, True)
 
 
 class SimulationSpec(Spec, frozen=True):

@@ -78,7 +78,14 @@ def make_view(
 ) -> None:
     from fly64tasks.simulation import views as command
 
-    command.make_view(sources, outputs, spec=spec, diffraction=data.diffraction, asked=asked)
+    command.make_view(
+        sources,
+        outputs,
+        spec=spec,
+        diffraction=data.diffraction,
+        orientation=data,
+        asked=asked,
+    )
 
 
 def reconstruct(
@@ -119,6 +126,7 @@ def _ptychi(
             folder,
             spec,
             diffraction=data.diffraction,
+            orientation=data,
             device=device,
             geometry=geometry,
             on_epoch=on_event,
@@ -163,7 +171,7 @@ def problems(source: Path, spec: ReconSpec, geometry: Geometry, data: DataSpec) 
     from fly64tasks.recon.start import read_start
 
     try:
-        read_start(source, spec, geometry, diffraction=data.diffraction)
+        read_start(source, spec, geometry, diffraction=data.diffraction, orientation=data)
     except DatasetError as error:
         return [str(error)]
     return []

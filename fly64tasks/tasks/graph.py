@@ -17,7 +17,7 @@ from fly64tasks.score.files import MARKS as SCORE_MARKS
 from fly64tasks.score.files import SCORE_FILES
 from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.stages import ASSUMED, DataSpec
+from fly64tasks.study.stages import ASSUMED, DataSpec, said_of_reading
 from fly64tasks.study.study import Study
 from fly64tasks.tasks import actions, roots
 
@@ -105,7 +105,7 @@ def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
         "file_dep": [str(path) for path in sources.values()],
         "targets": [str(path) for path in targets.values()],
         "uptodate": [
-            SpecUnchanged({**spec.to_dict(), **_diffraction_of(data)}),
+            SpecUnchanged({**spec.to_dict(), **said_of_reading(data.diffraction, data)}),
             *made_as_asked,
         ],
         "clean": [(actions.remove, [{str(path): None for path in targets.values()}])],
@@ -117,11 +117,6 @@ def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
 def _data_of(study: Study, *, made_by_us: bool) -> DataSpec:
     """Return what the study says of a set; of one of ours, which says it itself, nothing."""
     return DataSpec() if made_by_us else study.data
-
-
-def _diffraction_of(data: DataSpec) -> dict[str, Any]:
-    """Return what a task depends on besides: nothing where the file's own content decides."""
-    return {} if data.diffraction == "auto" else {"diffraction": data.diffraction}
 
 
 def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
@@ -138,7 +133,8 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         settings["geometry"] = geometry.to_dict()
     made_by_us = layout.makes_phase_c if case.view == BASELINE else layout.makes_phase_d
     data = _data_of(study, made_by_us=made_by_us)
-    settings |= _diffraction_of(data)
+    read_as = said_of_reading(data.diffraction, data)
+    settings |= read_as
     meta = {
         "dose": case.dose,
         "view": case.view,
@@ -151,7 +147,7 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         "claim": roots.results(layout),
         "spec": spec,
         "geometry": geometry,
-        "diffraction": data.diffraction,
+        "read_as": read_as,
     }
     asked = _asked(study, layout, case.dose, case.view)
     if asked is None:

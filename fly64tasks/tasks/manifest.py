@@ -71,7 +71,7 @@ def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
         meta["output_dir"],
         meta["spec"],
         get_var("device", "auto"),
-        diffraction=meta["diffraction"],
+        read_as=meta["read_as"],
         geometry=meta["geometry"],
     )
     return {

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fly64tasks.doitext.errors import machine_fault
 from fly64tasks.errors import DatasetError, machine_error, shortened
+from fly64tasks.study.stages import AS_STORED, Orientation
 
 if TYPE_CHECKING:
     from fly64tasks.data.dataset import PtychoDataset
@@ -38,7 +39,12 @@ READERS = {
 
 
 def read_dataset(
-    path: Path, *, diffraction: Kind = "auto", obj: bool = True, extras: bool = True
+    path: Path,
+    *,
+    diffraction: Kind = "auto",
+    orientation: Orientation = AS_STORED,
+    obj: bool = True,
+    extras: bool = True,
 ) -> PtychoDataset:
     """Read a set of any format and check it against the contract; what is not wanted is not read.
 
@@ -46,6 +52,8 @@ def read_dataset(
     ----------
     diffraction : str
         Whether its diffraction is ``amplitude`` or ``intensity``; ``auto`` finds out.
+    orientation : Orientation
+        How it is turned once it is read.
     obj : bool
         Read the object of a measured set too; that of a simulated one always is.
     extras : bool
@@ -56,14 +64,16 @@ def read_dataset(
     DatasetError
         One line: the file, what was found, what was expected.
     """
-    if _is_contract(path):
+    from fly64tasks.data import edits
+    from fly64tasks.data.readers.in_memory import dataset_of
+
+    if is_contract(path):
         found: PtychoDataset = _module("npz").read_dataset(
             path, diffraction=diffraction, obj=obj, extras=extras
         )
-        return found
-    from fly64tasks.data.readers.in_memory import dataset_of
-
+        return edits.turned_set(found, orientation)
     with open_measurement(path) as measurement:
+        measurement = edits.turned(measurement, orientation)
         return dataset_of(measurement, diffraction=diffraction, obj=obj)
 
 
@@ -97,14 +107,14 @@ def _read(path: Path, stack: ExitStack, opened: list[Path]) -> Measurement:
     if _is_hdf5(path):
         return _of_hdf5(_module("hdf5").Hdf5(path, stack, opened))
     found: Measurement
-    if _is_contract(path):
+    if is_contract(path):
         found = _module("npz").read_measurement(path)
     else:
         found = _module("tike").read(path)
     return found
 
 
-def _is_contract(path: Path) -> bool:
+def is_contract(path: Path) -> bool:
     """Return whether a file is to be read as one of the NPZ contract, which says what it lacks."""
     if path.suffix.lower() == ".toml" or _is_hdf5(path):
         return False

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from fly64tasks.data.edits import cropped, oriented, rebinned
+from fly64tasks.data.edits import cropped, oriented, rebinned, turned
 from fly64tasks.data.measurement import Measurement
 from fly64tasks.data.readers.keymap import METRES, KeyMap
+from fly64tasks.study.stages import Orientation
 
 
 def edited(measurement: Measurement, keymap: KeyMap) -> Measurement:
@@ -33,10 +34,10 @@ def edited(measurement: Measurement, keymap: KeyMap) -> Measurement:
             frames=measurement.frames.kept(kept),
             positions_px=measurement.positions_px[kept],
         )
-    turned = (keymap.detector_transpose, keymap.detector_flip_y, keymap.detector_flip_x)
+    turns = (keymap.detector_transpose, keymap.detector_flip_y, keymap.detector_flip_x)
     centre = keymap.centre_px or (height // 2, width // 2)
-    if any(turned):
-        transpose, flip_y, flip_x = turned
+    if any(turns):
+        transpose, flip_y, flip_x = turns
         measurement = oriented(measurement, transpose=transpose, flip_y=flip_y, flip_x=flip_x)
         centre = centre[::-1] if transpose else centre
         _, height, width = measurement.frames.shape
@@ -44,20 +45,14 @@ def edited(measurement: Measurement, keymap: KeyMap) -> Measurement:
             height - 1 - centre[0] if flip_y else centre[0],
             width - 1 - centre[1] if flip_x else centre[1],
         )
-    if keymap.crop_px or keymap.centre_px or (any(turned) and height == width):
+    if keymap.crop_px or keymap.centre_px or (any(turns) and height == width):
         size = keymap.crop_px or min(height, width)
         if (size, *centre) != (width, height // 2, width // 2):
             measurement = cropped(measurement, size, centre)
     if keymap.rebin > 1:
         measurement = rebinned(measurement, keymap.rebin)
-    positions = measurement.positions_px
-    if keymap.swap_xy:
-        positions = positions[:, ::-1]
-    signs = np.array([-1.0 if flip else 1.0 for flip in (keymap.flip_y, keymap.flip_x)])
-    moved = keymap.swap_xy or keymap.flip_y or keymap.flip_x
-    return replace(
+    measurement = turned(
         measurement,
-        positions_px=positions * signs if moved else positions,
-        obj=None if moved else measurement.obj,
-        defocus_m=keymap.defocus * METRES[keymap.defocus_unit],
+        Orientation(swap_xy=keymap.swap_xy, flip_y=keymap.flip_y, flip_x=keymap.flip_x),
     )
+    return replace(measurement, defocus_m=keymap.defocus * METRES[keymap.defocus_unit])

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fly64tasks.data.edits import oriented
 from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.data.measurement import SQUARE, Measurement, centred_px
 from fly64tasks.data.ownership import WRITER
@@ -169,6 +170,9 @@ def _with_its_set(product: Hdf5) -> Measurement:
             f"expected that set, or {DIFFRACTION} beside the product"
         )
     made_from = product.stack.enter_context(open_measurement(source))
+    read_as = said.get("data", {})
+    if isinstance(read_as, dict) and read_as.get("detector_transpose") is True:  # as the run had it
+        made_from = oriented(made_from, transpose=True, flip_y=False, flip_x=False)
     if n != len(found.positions_px) or n != len(made_from.frames):
         raise product.refusal(
             f"has {len(found.positions_px)} positions and its set {source} has "

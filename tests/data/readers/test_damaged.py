@@ -12,7 +12,15 @@ import written
 from measured import Known
 
 from fly64tasks.data.readers import read_dataset
-from fly64tasks.errors import Fly64Error
+from fly64tasks.errors import DatasetError, Fly64Error
+
+
+@pytest.mark.parametrize("value", [0, np.nan])
+@pytest.mark.parametrize("name", ["pair", "tike"])
+def test_probe_of_nothing_is_refused(tmp_path: Path, known: Known, name: str, value: float):
+    path = written.FILES[name](tmp_path, replace(known, probe=known.probe * value))
+    with pytest.raises(DatasetError, match=r"probe .*(zero everywhere|NaN)"):
+        read_dataset(path)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of numbers that damage made large
