@@ -3,7 +3,7 @@
     python benchmarks/memory.py [--cases 64x5120,128x20000] [--algorithms MAP,LSQML]
 
 A case is a frame size and a number of frames, simulated block by block and written as one set; each
-algorithm reconstructs it for one epoch (LSQML in both of its stages, so two), with a checkpoint
+algorithm reconstructs it for one epoch (LSQML for one of each of its stages), with a checkpoint
 after each, in a process of its own. *peak* is the most that the process had in memory, imports
 included, as ``run.json`` has it; *limit* is 1 GB + 4 x the diffraction in single precision. Prints
 Markdown, and exits with 1 where a run is over its limit.
