@@ -80,8 +80,12 @@ class PtychoDataset:
             positions_px=self.positions_px[frames],
             object_patches=None if self.object_patches is None else self.object_patches[frames],
             filenames=None if self.filenames is None else self.filenames[frames],
-            mask=self.mask if self.mask is None or self.mask.ndim == 2 else self.mask[frames],
+            mask=self.mask_of(frames),
         )
+
+    def mask_of(self, frames: NDArray[np.integer]) -> NDArray[np.bool_] | None:
+        """Return the mask of these frames, as `mask`."""
+        return self.mask if self.mask is None or self.mask.ndim == 2 else self.mask[frames]
 
 
 @dataclass(frozen=True)

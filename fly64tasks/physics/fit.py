@@ -36,12 +36,15 @@ class Fit:
 
     Attributes
     ----------
+    counts_by_frame : (n,) float
+        Measured counts, summed over all pixels of each frame.
     found_by_frame, expected_by_frame : (n,) float
         Summed over the valid pixels of each frame.
     found_by_pixel, expected_by_pixel : (N, N) float
         Summed over the frames in which each pixel of the detector is valid.
     """
 
+    counts_by_frame: NDArray[np.float64]
     found_by_frame: NDArray[np.float64]
     expected_by_frame: NDArray[np.float64]
     found_by_pixel: NDArray[np.float64]
@@ -78,21 +81,22 @@ class Fit:
 
 
 def fit_to_counts(
-    diffraction_amplitude: FloatArray,
+    diffraction_amplitude: Iterable[FloatArray],
     predicted_amplitude: Iterable[FloatArray],
     valid: NDArray[np.bool_] | None = None,
 ) -> Fit:
     """Return the fit of predicted counts to measured ones, frame by frame.
 
     sum (sqrt(I) - sqrt(P))^2 over sum E (sqrt(I) - sqrt(P))^2, with I a Poisson variable of mean P.
-    One frame at a time: little more memory than that of the arrays given.
+    One frame at a time: no memory beside that of the arrays given.
 
     Parameters
     ----------
-    diffraction_amplitude : (n, N, N) float
-        Square root of the measured counts I.
+    diffraction_amplitude : iterable of (N, N) float
+        Square root of the measured counts I of each frame: an array (n, N, N), or what makes one
+        frame after the other.
     predicted_amplitude : iterable of (N, N) float
-        sqrt(P) of each frame: an array (n, N, N), or what makes one frame after the other.
+        sqrt(P) of each frame, likewise.
     valid : (N, N) or (n, N, N) bool, optional
         Pixels that count; all unless given.
 
@@ -103,17 +107,19 @@ def fit_to_counts(
     >>> found.of_frames, found.worst_frame, found.worst_pixel
     (array([  1., 100.]), 1, (0, 1))
     """
-    shape = diffraction_amplitude.shape
-    by_frame = np.zeros((2, shape[0]))
-    by_pixel = np.zeros((2, *shape[1:]))
-    counted = np.broadcast_to(True if valid is None else valid, shape)
-    frames = zip(diffraction_amplitude, predicted_amplitude, counted, strict=True)
-    for index, (amplitude, predicted, good) in enumerate(frames):
-        found = np.where(good, (amplitude - predicted) ** 2, 0)
-        expected = np.where(good, expected_square(predicted**2), 0)
-        by_frame[:, index] = found.sum(), expected.sum()
-        by_pixel += found, expected
-    return Fit(by_frame[0], by_frame[1], by_pixel[0], by_pixel[1])
+    by_frame = []
+    by_pixel: NDArray[np.float64] = np.zeros((2, 1, 1))
+    frames = zip(diffraction_amplitude, predicted_amplitude, strict=True)
+    for index, (amplitude, predicted) in enumerate(frames):
+        good = valid if valid is None or valid.ndim == 2 else valid[index]
+        found = (amplitude - predicted) ** 2
+        expected = expected_square(predicted**2)
+        if good is not None:
+            found, expected = np.where(good, found, 0), np.where(good, expected, 0)
+        counts = np.square(amplitude, dtype=float).sum()
+        by_frame.append((counts, found.sum(), expected.sum()))
+        by_pixel = np.add(by_pixel, (found, expected))
+    return Fit(*np.array(by_frame).T, *by_pixel)
 
 
 def expected_square(mean_counts: FloatArray) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import resource
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -140,7 +139,7 @@ def run(
         of_run["converged"] = result.converged
         of_run["ptychi_options"] = result.options
         of_run["fit"] = fit.said_of_fit(
-            np.sqrt(start.intensity),
+            (np.sqrt(frame) for frame in start.intensity),
             fit.predicted_amplitude(result.probe, result.obj, start.positions_px),
             start.frames,
             counts=start.scale.counts,
@@ -182,7 +181,7 @@ def _recorded(
         of_run.update(outcome)
         of_run["seconds"] = round(time.perf_counter() - began, 3)
         of_run["peak_memory_bytes"] = {
-            "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "process": memory.peak_process_bytes(),
             "device": memory.peak_device_bytes(of_run["device"]["name"]),
         }
         if losses:

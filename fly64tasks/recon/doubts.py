@@ -173,7 +173,7 @@ class Statistics:
             of_frames = intensity.sum(axis=(1, 2))
             photons[start : start + chunk] = of_frames
             lit = intensity[of_frames > 0]
-            counts = counts and (not len(lit) or holds_counts(lit))
+            counts = counts and (not len(lit) or holds_counts([lit]))
             n_lit += len(lit)
             for frame in range(max(start, 1), start + len(intensity)):
                 if moved[frame] and photons[frame] == photons[frame - 1] > 0:

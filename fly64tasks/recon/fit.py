@@ -64,7 +64,7 @@ def predicted_amplitude(
 
 
 def said_of_fit(
-    diffraction_amplitude: NDArray[np.floating],
+    diffraction_amplitude: Iterable[NDArray[np.floating]],
     predicted: Iterable[NDArray[np.floating]],
     frames: NDArray[np.integer],
     *,
@@ -75,8 +75,8 @@ def said_of_fit(
 
     Parameters
     ----------
-    diffraction_amplitude : (n, N, N) float
-        Square root of the measured counts.
+    diffraction_amplitude : iterable of (N, N) float
+        Square root of the measured counts of each frame.
     predicted : iterable of (N, N) float
         The predicted diffraction amplitude of each frame.
     frames : (n,) int
@@ -97,11 +97,12 @@ def said_of_fit(
         return {"chi2": None, "fits": None, "words": NO_COUNTS, **nothing}
     fit = fit_to_counts(diffraction_amplitude, predicted, mask)
     share = 1.0 if mask is None else float(mask.mean())
-    counts_per_pixel = float(np.square(diffraction_amplitude, dtype=float).mean()) / share
-    fits, words = verdict(fit.chi2, counts_per_pixel, diffraction_amplitude[0].size)
+    pixels = fit.found_by_pixel.size
+    counts_per_pixel = float(fit.counts_by_frame.mean()) / pixels / share
+    fits, words = verdict(fit.chi2, counts_per_pixel, pixels)
     frame, pixel = fit.worst_frame, fit.worst_pixel
     of_frame, of_pixel = float(fit.of_frames[frame]), float(fit.of_pixels[pixel])
-    least = max(1.0, _brightness(counts_per_pixel, diffraction_amplitude[0].size))
+    least = max(1.0, _brightness(counts_per_pixel, pixels))
     frame_above, pixel_above = BAD_FRAME_ABOVE * least, BAD_PIXEL_ABOVE * least
     if _is_odd_one_out(fit.found_by_frame, fit.expected_by_frame, fit.of_frames, frame_above):
         words += f"; frame {frames[frame]} stands out"

@@ -13,12 +13,14 @@ of the mean frame.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.physics import optics
 
 ASSUMED_PHOTONS_PER_FRAME = 1e5
@@ -58,7 +60,7 @@ class Scale:
     @classmethod
     def of(
         cls,
-        intensity: NDArray[np.float64],
+        intensity: FrameStack,
         probe: NDArray[np.complexfloating],
         mask: NDArray[np.bool_] | None = None,
     ) -> Scale:
@@ -74,8 +76,9 @@ class Scale:
             Pixels that count: the photons of a mean frame are then those that the probe's far
             field puts on all pixels, where it puts those found on these.
         """
-        counts = holds_counts(intensity)
-        mean = float(intensity.sum(axis=(1, 2)).mean()) / _share_seen(probe, mask)
+        counts = holds_counts(intensity.blocks())
+        photons = np.concatenate([block.sum(axis=(1, 2)) for block in intensity.blocks()])
+        mean = float(photons.mean()) / _share_seen(probe, mask)
         factor = 1.0 if counts else ASSUMED_PHOTONS_PER_FRAME / mean
         held = _power(probe)
         in_photons = mean <= held <= MOST_ABSORBED * mean
@@ -140,16 +143,28 @@ def _power(probe: NDArray[np.complexfloating]) -> float:
     return float((np.abs(probe.astype(np.complex128)) ** 2).sum())
 
 
-def holds_counts(intensity: NDArray[np.floating]) -> bool:
+def holds_counts(intensity: Iterable[NDArray[np.floating]]) -> bool:
     """Return whether intensities are whole numbers, up to the rounding of a float32 amplitude.
 
     Pixels above 1e5 say nothing, as float32 no longer tells whole numbers apart there.
 
-    >>> holds_counts(np.sqrt(np.array([0.0, 1, 3, 7])).astype(np.float32).astype(float) ** 2)
+    Parameters
+    ----------
+    intensity : iterable of (...) float
+        Part by part, frames or blocks of them.
+
+    Examples
+    --------
+    >>> holds_counts([np.sqrt(np.array([0.0, 1, 3, 7])).astype(np.float32).astype(float) ** 2])
     True
-    >>> holds_counts(np.array([0.0, 0.25, 0.5]))
+    >>> holds_counts([np.array([0.0, 1.0]), np.array([0.25, 0.5])])
     False
     """
-    telling = intensity[intensity < 1e5]
-    whole = np.round(telling)
-    return bool(whole.any() and np.abs(telling - whole).max() < 0.05)
+    found = False
+    for part in intensity:
+        telling = part[part < 1e5]
+        whole = np.round(telling)
+        if np.abs(telling - whole).max(initial=0) >= 0.05:
+            return False
+        found |= bool(whole.any())
+    return found

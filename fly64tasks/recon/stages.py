@@ -201,10 +201,10 @@ def _run_stages(
                         f"the loss is not finite after epoch {len(losses)}", stage.algorithm
                     )
                 if checkpoints:
-                    capture = partial(state.capture, task)
-                    checkpoints.after_epoch(index, losses, before, capture)
+                    checkpoints.after_epoch(index, losses, before, partial(state.capture, task))
             obj, probe = arrays_of(task)
             converged = has_converged(task)
+            del task  # its frames go before the next stage's come
     obj, probe, factor = start.scale.to_known(obj, probe)
     return Reconstruction(
         obj=obj.astype(np.complex64),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.data.frames import Kind
 from fly64tasks.data.lineage import AskedSet
 from fly64tasks.data.metadata import geometry_of
@@ -139,11 +140,13 @@ def start_of(
     statistics = doubts.Statistics.of(dataset)
     left_out = tuple(int(frame) for frame in np.flatnonzero(statistics.empty))
     frames = choose_frames(len(dataset.positions_px), spec, left_out)
-    chosen = dataset.select(frames)
-    intensity = chosen.diffraction_amplitude.astype(np.float64) ** 2
-    if not intensity.any():
+    if not statistics.photons[frames].any():
         raise DatasetError(f"{name}: the {len(frames)} chosen frames are dark, expected photons")
-    scale = Scale.of(intensity, dataset.probe_guess, chosen.mask)
+    amplitude = FrameStack.of(dataset.diffraction_amplitude).kept(frames)
+    intensity = amplitude.mapped(lambda block: block.astype(np.float64) ** 2, dtype=np.float64)
+    mask = dataset.mask_of(frames)
+    scale = Scale.of(intensity, dataset.probe_guess, mask)
+    scaled = intensity.mapped(lambda block: block * scale.intensity, dtype=np.float32)
     warnings = (
         *dataset.warnings,
         *doubts.of_scan(dataset, geometry),
@@ -152,15 +155,15 @@ def start_of(
         *doubts.of_truth(dataset),
     )
     return Start(
-        intensity=(intensity * scale.intensity).astype(np.float32),
-        positions_px=chosen.positions_px + np.array(canvas.origin_px),
+        intensity=scaled.array(),
+        positions_px=dataset.positions_px[frames] + np.array(canvas.origin_px),
         probe=scale.first_probe(dataset.probe_guess),
         obj=_first_object(dataset, spec, canvas, name),
         canvas=canvas,
         frames=frames,
         scale=scale,
         geometry=geometry,
-        mask=chosen.mask,
+        mask=mask,
         n_frames_in_set=len(dataset.positions_px),
         simulated=dataset.is_simulated,
         truth_seeded=spec.object_init == "guess" and dataset.is_simulated,

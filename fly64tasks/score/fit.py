@@ -35,6 +35,6 @@ def data_fit(dataset: PtychoDataset, found: Reconstructed) -> DataFit:
         frame[:] = amplitude
     if chosen.mask is not None:  # where nothing was measured, nothing differs
         np.multiply(predicted, chosen.mask, out=predicted)
-    counts = holds_counts(np.square(measured, dtype=float))
+    counts = holds_counts(np.square(frame, dtype=float) for frame in measured)
     said = said_of_fit(measured, predicted, frames, counts=counts, mask=chosen.mask)
     return DataFit(image_quality.r_factor(measured, predicted), said)

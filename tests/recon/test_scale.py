@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.recon.scale import ASSUMED_PHOTONS_PER_FRAME, Scale
 
 PROBE = np.ones((2, 8, 8), np.complex64)
 
 
-def intensity(factor: float) -> np.ndarray:
-    return np.random.default_rng(0).poisson(3.0, (5, 8, 8)) * factor
+def intensity(factor: float) -> FrameStack:
+    return FrameStack.of(np.random.default_rng(0).poisson(3.0, (5, 8, 8)) * factor)
 
 
 def test_counts_stay_as_they_are():
@@ -41,7 +42,7 @@ def test_first_probe_has_the_photons_of_the_set_s_own_mean_frame(factor: float):
     [(0.99, "frames"), (1.0, "probe"), (1.2, "probe"), (4.99, "probe"), (5.1, "frames")],
 )
 def test_probe_is_believed_where_the_object_absorbs_what_it_has_more(held: float, known_from: str):
-    frames = np.ones((3, 4, 4))  # 16 photons each
+    frames = FrameStack.of(np.ones((3, 4, 4)))  # 16 photons each
     scale = Scale.of(frames, np.full((1, 4, 4), np.sqrt(held), complex))
     assert scale.known_from == known_from
     assert scale.known_photons == pytest.approx(16 * held if known_from == "probe" else 16)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from fly64tasks.errors import StudyError
 from fly64tasks.physics import alignment, image_quality
 from fly64tasks.physics.optics import synthetic_object, zone_plate_probe
 from fly64tasks.physics.scan import raster_positions
+from fly64tasks.recon import stages
 from fly64tasks.recon.ptychi import device
 from fly64tasks.recon.stages import Reconstruction, reconstruct
 from fly64tasks.recon.start import Start, start_of
@@ -191,6 +194,24 @@ def test_pie_with_a_free_probe_is_refused_where_ptychi_fails():
 def test_two_epochs_at_once_are_two_of_more(small_set: PtychoDataset):
     losses = [run(small_set, num_epochs=n)[1].loss for n in (2, 4)]
     assert losses[0] == losses[1][:2]
+
+
+def test_stage_lets_go_of_its_frames_before_the_next_one_copies_them(
+    small_set: PtychoDataset, monkeypatch: pytest.MonkeyPatch
+):
+    made: list[weakref.ref[Any]] = []
+    left = []
+
+    def new_task(*arguments: Any) -> Any:
+        left.extend(task() for task in made)
+        task = stages_new_task(*arguments)
+        made.append(weakref.ref(task))
+        return task
+
+    stages_new_task = stages.new_task
+    monkeypatch.setattr(stages, "new_task", new_task)
+    run(small_set, algorithm="LSQML", num_epochs=2, warmup_epochs=1)
+    assert left == [None]
 
 
 def test_stages_are_one_run(small_set: PtychoDataset):

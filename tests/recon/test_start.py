@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -63,3 +64,20 @@ def test_guess_needs_a_scan_in_the_object_s_frame(small_set: PtychoDataset):
     assert start_of(centred, ReconSpec(), "set").canvas.frame == "scan"
     with pytest.raises(DatasetError, match="object_init 'guess' needs positions in the frame"):
         start_of(centred, ReconSpec(object_init="guess"), "set")
+
+
+def test_start_takes_little_more_memory_than_its_intensity():
+    tile = np.sqrt(np.random.default_rng(0).poisson(2.0, (128, 64, 64))).astype(np.float32)
+    frames = np.tile(tile, (20, 1, 1))  # 42 MB
+    grid = np.stack(np.divmod(np.arange(len(frames)), 51), axis=1)
+    probe = np.zeros((1, 64, 64), np.complex64)
+    probe[0, 24:40, 24:40] = 1
+    dataset = PtychoDataset(frames, None, probe, 4.0 * grid + 32)
+    tracemalloc.start()
+    try:
+        start = start_of(dataset, ReconSpec(), "set")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(start.frames) == len(frames)
+    assert peak < start.intensity.nbytes + 160e6  # blocks of 32 MiB, a few at a time

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import resource
+import sys
+from pathlib import Path
 
 import torch
 
@@ -19,6 +22,19 @@ def keep_freed() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(-1, 2**31 - 1)
         mallopt(-3, 2**25)
+
+
+def peak_process_bytes() -> int:
+    """Return the most memory that this process had in RAM.
+
+    Linux says it of the process alone; getrusage counts what it was forked from as well.
+    """
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def peak_device_bytes(device: str) -> int | None:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from ptychi.api.task import PtychographyTask
 from torch import Tensor
@@ -41,11 +42,11 @@ def new_task(
         _, guess, _ = scale.to_known(start.obj, scale.to_ptychi(start.probe))
         kind = partial(MAPTask, probe_guess=guess)
     # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
-    intensity = np.fft.ifftshift(start.intensity, axes=(-2, -1))
-    valid = None if start.mask is None else np.fft.ifftshift(start.mask, axes=(-2, -1))
-    if valid is not None and valid.ndim == 3:  # pty-chi's own is of all frames alike
-        intensity[valid] = np.maximum(intensity[valid], LEAST_INTENSITY)
-        valid = None
+    by_frame = start.mask is not None and start.mask.ndim == 3  # pty-chi's is of all frames alike
+    intensity = _corner_centred(start.intensity, start.mask if by_frame else None)
+    valid = None
+    if start.mask is not None and not by_frame:
+        valid = np.fft.ifftshift(start.mask, axes=(-2, -1))
     with _named_failures("before epoch 1"):
         task = kind(
             options,
@@ -59,6 +60,20 @@ def new_task(
     if start.mask is not None:
         _mask_losses(task.reconstructor)
     return task
+
+
+def _corner_centred(intensity: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> Tensor:
+    """Return frames, (n, N, N), with zero frequency in the corner: a tensor, which pty-chi keeps.
+
+    Arrays it copies. Where there are pixels (n, N, N) that count, these hold `LEAST_INTENSITY`.
+    """
+    found = torch.empty(intensity.shape, dtype=torch.float32, device="cpu")
+    for frame, (shifted, measured) in enumerate(zip(found.numpy(), intensity, strict=True)):
+        shifted[:] = np.fft.ifftshift(measured)
+        if valid is not None:
+            counts = np.fft.ifftshift(valid[frame])
+            np.maximum(shifted, LEAST_INTENSITY, out=shifted, where=counts)
+    return found
 
 
 def run_epoch(task: Any, epoch: int) -> float:
