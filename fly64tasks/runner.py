@@ -20,10 +20,12 @@ import msgspec
 from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.doitext.errors import printable
 from fly64tasks.doitext.running import signals
+from fly64tasks.errors import StudyError
 from fly64tasks.recon.command import run
 from fly64tasks.recon.epochs import showing
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.fit import in_short
+from fly64tasks.study import ptychi_options
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import parse_spec, settings_of
 from fly64tasks.study.stages import Geometry
@@ -61,12 +63,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
 
 
 def _reconstruct(options: argparse.Namespace, began: float) -> int:
-    table = {
-        field.name: getattr(options, field.name)
-        for field in msgspec.structs.fields(ReconSpec)
-        if getattr(options, field.name) is not None
-    }
-    spec = parse_spec(ReconSpec, table, "command line", as_text=True)
+    spec = spec_of(options)
     sizes = _sizes_table(options)
     # Lengths in nm rest on the first, the wavelength on the second.
     known = {"pixel_size_m", "energy_ev"} <= sizes.keys()
@@ -100,6 +97,32 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
         f"{record['device']['name']}, loss {record['loss']['last']:.4g}, {in_short(record['fit'])}"
     )
     return 0
+
+
+def spec_of(options: argparse.Namespace) -> ReconSpec:
+    """Return the settings that a command line gives.
+
+    Raises
+    ------
+    StudyError
+        One of them is wrong.
+    """
+    table = {
+        field.name: getattr(options, field.name)
+        for field in msgspec.structs.fields(ReconSpec)
+        if field.name != "ptychi" and getattr(options, field.name) is not None
+    }
+    if options.ptychi:
+        table["ptychi"] = _options_table(options.ptychi)
+    return parse_spec(ReconSpec, table, "command line", as_text=True)
+
+
+def _options_table(given: Sequence[str]) -> dict[str, Any]:
+    """Return pty-chi's options as a study file has them."""
+    try:
+        return ptychi_options.nested(dict(map(ptychi_options.said, given)))
+    except ValueError as error:
+        raise StudyError(f"command line: {error}") from None
 
 
 def _sizes_table(options: argparse.Namespace) -> dict[str, Any]:
@@ -139,6 +162,10 @@ def make_parser(prog: str = PROG, *, everything: bool = True) -> Parser:
     )
     settings = _Settings(parser, everything)
     for setting in settings_of(ReconSpec):
+        if setting.name == "ptychi":
+            form = {"action": "append", "metavar": "GROUP.NAME=VALUE"}
+            settings.add("ptychi", "--set", setting.meaning, dest="ptychi", **form)
+            continue
         flag = "--" + setting.name.replace("_", "-")
         settings.add(setting.name, flag, f"{setting.meaning} (default: {setting.default})")
     for name, meaning in _SIZES.items():
@@ -193,7 +220,7 @@ class _Settings:
         self._groups = {title: parser.add_argument_group(title) for title in titles}
         self._others: list[str] = []
 
-    def add(self, field: str, flag: str, help_text: str) -> None:
+    def add(self, field: str, flag: str, help_text: str, **how: Any) -> None:
         """Add one option to its group."""
         title = "settings"
         if self._everything:
@@ -202,7 +229,7 @@ class _Settings:
         elif field not in _OFTEN_SET:
             self._others.append(flag)
             help_text = SUPPRESS
-        self._groups[title].add_argument(flag, metavar="VALUE", help=help_text)
+        self._groups[title].add_argument(flag, **{"metavar": "VALUE", "help": help_text, **how})
 
     def name_the_others(self) -> None:
         """Name in help what it does not describe."""

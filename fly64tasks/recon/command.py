@@ -102,6 +102,7 @@ def run(
 
     files.load_writers()
     where = devices.resolve(device)
+    stages.refuse_options(start, spec, where)
     hardware = devices.hardware_name(where)
     of_run = record.begun(input_npz, start, spec, where, hardware, diffraction)
     checkpoints = Checkpoints.of_run(

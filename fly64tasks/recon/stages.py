@@ -69,6 +69,19 @@ class Reconstruction:
     options: tuple[dict[str, Any], ...]
 
 
+def refuse_options(start: Start, spec: ReconSpec, device: str) -> None:
+    """Refuse options that pty-chi refuses, before anything is written.
+
+    Raises
+    ------
+    StudyError
+        Names the option, and what pty-chi says of it.
+    """
+    if spec.ptychi:
+        for stage in spec.stages():
+            ptychi_options(start, stage, device)
+
+
 def reconstruct(
     start: Start,
     spec: ReconSpec,

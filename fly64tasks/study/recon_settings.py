@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
+from fly64tasks.study import ptychi_options
 from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
 from fly64tasks.study.stages import ASSUMED, Geometry
 
@@ -76,7 +77,11 @@ class ReconSpec(Spec, frozen=True):
         Below so many cycles per px the convergence of the phase is helped (MAP).
     tolerance_nats : float
         Ends once five epochs bring less than this per lit pixel of the object (MAP).
+    ptychi : dict, pty-chi's own and ours unless given
+        An option of pty-chi's own, say object_options.l1_norm_constraint.enabled=true.
     """
+
+    added_later: ClassVar = ("ptychi",)
 
     algorithm: Algorithm = "MAP"
     num_epochs: Count | None = None
@@ -101,8 +106,14 @@ class ReconSpec(Spec, frozen=True):
     probe_trust: Positive = 0.1
     low_frequency: NotNegative = 0.04
     tolerance_nats: NotNegative = 5e-3
+    ptychi: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.ptychi == {}:
+            msgspec.structs.force_setattr(self, "ptychi", None)
+        if self.ptychi is not None:
+            ran = [self.algorithm, *(["MAP"] if self.ends_in_map else [])]
+            ptychi_options.refuse_wrong(self.ptychi, list(dict.fromkeys(ran)))
         if self.algorithm == "PIE" and self.update_probe and self.batch_size != 1:
             raise ValueError(
                 "update_probe is true, expected false for PIE with batch_size other than 1, where "
@@ -162,8 +173,15 @@ class ReconSpec(Spec, frozen=True):
             {"num_epochs": most - warmup, **refining},
         ]
         return tuple(
-            msgspec.structs.replace(self, **change) for change in changes if change["num_epochs"]
+            msgspec.structs.replace(self, **change, **self._options_of(change))
+            for change in changes
+            if change["num_epochs"]
         )
+
+    def _options_of(self, change: dict[str, Any]) -> dict[str, Any]:
+        """Return those of pty-chi's options that a stage has."""
+        algorithm = change.get("algorithm", self.algorithm)
+        return {"ptychi": ptychi_options.of_algorithm(self.ptychi, algorithm)}
 
 
 _WARMUP: dict[str, Any] = {
@@ -217,11 +235,15 @@ def runner_command(
     'python -m fly64tasks.runner --input-npz set.npz --output-dir out --num-epochs 20'
     >>> sizes = Geometry(pixel_size_m=7e-9, energy_ev=8e3, assumed=False)
     >>> said = runner_command("a", "b", ReconSpec(), diffraction="intensity", geometry=sizes)
-    >>> " ".join(said[7:])
-    '--diffraction intensity --pixel-size-m 7e-09 --energy-ev 8000.0 --detector-pixel-size-m 7.5e-05'
+    >>> " ".join(said[7:13])
+    '--diffraction intensity --pixel-size-m 7e-09 --energy-ev 8000.0'
     """
     fields = msgspec.structs.fields(ReconSpec)
-    said = [(field.name, getattr(spec, field.name), field.default) for field in fields]
+    said = [
+        (field.name, getattr(spec, field.name), field.default)
+        for field in fields
+        if field.name != "ptychi"
+    ]
     said += [("diffraction", diffraction, "auto"), ("device", device, "auto")]
     if geometry != ASSUMED:
         sizes = ("pixel_size_m", "energy_ev", "detector_pixel_size_m")
@@ -232,6 +254,9 @@ def runner_command(
         if value != default:
             text = value if isinstance(value, str) else json.dumps(value)
             command += ["--" + name.replace("_", "-"), text]
+    for name, value in ptychi_options.flattened(spec.ptychi or {}):
+        text = value if isinstance(value, str) else json.dumps(value)
+        command += ["--set", f"{name}={text}"]
     return command
 
 
