@@ -60,10 +60,13 @@ def _walk(options: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]
                 for key in _BOUNDS
                 if hasattr(bound, key)
             }
-            yield f"{prefix}{field.name}", {
-                **(_kind(field.type) if field.name in said else {"kind": "array"}),
-                **found,
-            }
+            yield (
+                f"{prefix}{field.name}",
+                {
+                    **(_kind(field.type) if field.name in said else {"kind": "array"}),
+                    **found,
+                },
+            )
 
 
 def _kind(annotation: Any) -> dict[str, Any]:
