@@ -47,6 +47,7 @@ _GROUPS = {
         *("noise_model", "momentum", "damping", "warmup_epochs", "warmup_batch_size"),
         *("refine", "fast_fourier_shift"),
     ),
+    "beam and scan": ("probe_modes", "correct_positions"),
     "early end": ("plateau_epochs", "plateau_tolerance"),
     "start": ("object_init", "n_images", "subsampling_seed"),
     "physical sizes": tuple(_SIZES),

@@ -128,9 +128,10 @@ def run(
         of_run["scale"] = start.scale.said(result.factor)
         of_run["converged"] = result.converged
         of_run["ptychi_options"] = result.options
+        of_run |= record.found(result.probe, result.positions_px - start.positions_px)
         of_run["fit"] = fit.said_of_fit(
             np.sqrt(start.intensity),
-            fit.predicted_amplitude(result.probe, result.obj, start.positions_px),
+            fit.predicted_amplitude(result.probe, result.obj, result.positions_px),
             start.frames,
             counts=start.scale.counts,
             mask=start.mask,

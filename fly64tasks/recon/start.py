@@ -19,6 +19,7 @@ from fly64tasks.data.frames import Kind
 from fly64tasks.data.metadata import geometry_of
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.errors import DatasetError
+from fly64tasks.physics.probe_modes import with_modes
 from fly64tasks.physics.scan import Canvas, canvas_of
 from fly64tasks.recon import doubts
 from fly64tasks.recon.scale import Scale
@@ -67,6 +68,8 @@ class Start:
         Frames of the set that hold no photons, and are not used.
     warnings : tuple of str
         What is to be doubted of the set.
+    given_modes : int or None
+        How many of the probe's modes are the set's; None where all are.
     """
 
     intensity: NDArray[np.float32]
@@ -84,6 +87,7 @@ class Start:
     said_of_the_set: dict[str, Any]
     left_out: tuple[int, ...]
     warnings: tuple[str, ...]
+    given_modes: int | None = None
 
 
 def read_start(
@@ -138,7 +142,7 @@ def start_of(
     return Start(
         intensity=(intensity * scale.intensity).astype(np.float32),
         positions_px=chosen.positions_px + np.array(canvas.origin_px),
-        probe=scale.first_probe(dataset.probe_guess),
+        probe=scale.first_probe(with_modes(dataset.probe_guess, spec.probe_modes)),
         obj=_first_object(dataset, spec, canvas, name),
         canvas=canvas,
         frames=frames,
@@ -151,6 +155,7 @@ def start_of(
         said_of_the_set=_said_of(dataset),
         left_out=left_out,
         warnings=warnings,
+        given_modes=len(dataset.probe_guess) if spec.probe_modes else None,
     )
 
 

@@ -46,7 +46,7 @@ _OURS: Final = {
     "probe_options.initial_guess": "probeGuess in the set",
     "probe_options.pixel_size_m": "[geometry] pixel_size_m",
     "probe_options.pixel_size_aspect_ratio": "nothing: pixels are square",
-    "probe_position_options.optimizable": "nothing: positions are held",
+    "probe_position_options.optimizable": "correct_positions",
     "probe_position_options.position_x_px": "xcoords in the set",
     "probe_position_options.position_y_px": "ycoords in the set",
     "opr_mode_weight_options.initial_weights": "nothing: there is one OPR mode",

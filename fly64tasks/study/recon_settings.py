@@ -77,11 +77,15 @@ class ReconSpec(Spec, frozen=True):
         Below so many cycles per px the convergence of the phase is helped (MAP).
     tolerance_nats : float
         Ends once five epochs bring less than this per lit pixel of the object (MAP).
+    probe_modes : int, the set's unless given
+        Mutually incoherent modes of the probe, as a partly coherent beam has.
+    correct_positions : bool
+        True or false: let each frame's position change too.
     ptychi : dict, pty-chi's own and ours unless given
         An option of pty-chi's own, say object_options.l1_norm_constraint.enabled=true.
     """
 
-    added_later: ClassVar = ("ptychi",)
+    added_later: ClassVar = ("probe_modes", "correct_positions", "ptychi")
 
     algorithm: Algorithm = "MAP"
     num_epochs: Count | None = None
@@ -106,6 +110,8 @@ class ReconSpec(Spec, frozen=True):
     probe_trust: Positive = 0.1
     low_frequency: NotNegative = 0.04
     tolerance_nats: NotNegative = 5e-3
+    probe_modes: Annotated[int, Meta(ge=1, le=64)] | None = None
+    correct_positions: bool = False
     ptychi: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -118,6 +124,12 @@ class ReconSpec(Spec, frozen=True):
             raise ValueError(
                 "update_probe is true, expected false for PIE with batch_size other than 1, where "
                 "pty-chi 2.2 fails: set batch_size to 1 or use EPIE"
+            )
+
+        if self.algorithm == "MAP" and self.correct_positions:
+            raise ValueError(
+                "correct_positions is true, expected false for MAP, which holds positions: use "
+                'algorithm = "LSQML", with refine = "MAP" to end in it'
             )
 
     def resolved(self) -> ReconSpec:
@@ -191,7 +203,12 @@ _WARMUP: dict[str, Any] = {
     "damping": 0.1,
     "plateau_epochs": None,
 }
-_REFINING: dict[str, Any] = {"algorithm": "MAP", "batch_size": 100_000, "batching": "RANDOM"}
+_REFINING: dict[str, Any] = {
+    "algorithm": "MAP",
+    "batch_size": 100_000,
+    "batching": "RANDOM",
+    "correct_positions": False,  # it takes those that the warm-up found
+}
 _MAP_EPOCHS = 200  # a bound: it has converged before
 _SUITED: dict[str, dict[str, Any]] = {
     "LSQML": {"batch_size": 96, "batching": "COMPACT", "update_probe": True},

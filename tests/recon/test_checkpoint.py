@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -14,12 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from engine_project import start
 from small_study import SMALL_STUDY, doit
 
 from fly64tasks import runner
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.errors import CheckpointError, ReconstructionError, StoppedEarly
 from fly64tasks.recon import command as recon
 from fly64tasks.recon.files import CHECKPOINT, LOSSES, PRODUCT, RECONSTRUCTION, RUN_RECORD
@@ -65,6 +69,11 @@ LSQML = {"algorithm": "LSQML", "warmup_epochs": 3, "num_epochs": 7}
         ({"algorithm": "MAP", "num_epochs": 16}, [1, 3, 9]),
         ({"algorithm": "MAP", "num_epochs": 4, "update_probe": False}, [2]),
         ({**LSQML, "refine": "MAP"}, [2, 1, 1]),
+        ({**LSQML, "probe_modes": 3}, [1, 4]),
+        ({**LSQML, "refine": "MAP", "probe_modes": 2, "correct_positions": True}, [1, 4]),
+        ({**LSQML, "correct_positions": True}, [1, 1, 1, 2]),
+        ({"algorithm": "EPIE", "num_epochs": 4, "correct_positions": True}, [2]),
+        ({"algorithm": "AD", "num_epochs": 4, "correct_positions": True}, [2]),
     ],
     ids=lambda value: "-".join(map(str, value.values() if isinstance(value, dict) else value)),
 )
@@ -84,6 +93,24 @@ def test_run_in_parts_ends_in_the_same_bytes(
     assert result(parts) == result(tmp_path / "whole")
     assert record(parts)["resumed_after_epoch"] == sum(stops)
     assert not (parts / CHECKPOINT).exists()
+
+
+def test_masked_set_with_modes_and_positions_goes_on_to_the_same_bytes(
+    small_set: PtychoDataset, tmp_path: Path
+):
+    mask = np.ones((32, 32), bool)
+    mask[3:6, 20:24] = False
+    off = np.random.default_rng(0).normal(size=small_set.positions_px.shape)
+    path = tmp_path / "set.npz"
+    moved = small_set.positions_px + off
+    write_dataset(path, dataclasses.replace(small_set, mask=mask, positions_px=moved))
+    spec = ReconSpec(**LSQML, probe_modes=2, correct_positions=True)
+    recon.run(path, tmp_path / "whole", spec)
+    for n in (1, 2, 1, 2):
+        with pytest.raises(StoppedEarly):
+            recon.run(path, tmp_path / "parts", spec, why_stop=stop_after(n))
+    recon.run(path, tmp_path / "parts", spec)
+    assert result(tmp_path / "parts") == result(tmp_path / "whole")
 
 
 def begun(small_sets: dict[str, Path], folder: Path, **table: Any) -> ReconSpec:

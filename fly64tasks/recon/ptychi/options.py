@@ -71,6 +71,12 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
     obj.remove_object_probe_ambiguity.enabled = False
     probe.optimizable = bool(spec.update_probe)
 
+    if spec.correct_positions:
+        positions = options.probe_position_options
+        positions.optimizable = True
+        if spec.algorithm == "AD":
+            positions.optimizer, positions.step_size = api.Optimizers.ADAM, 0.02
+
     if spec.algorithm == "LSQML":
         reconstructor.noise_model = api.NoiseModels[spec.noise_model]
         reconstructor.momentum_acceleration_gain = spec.momentum
