@@ -20,10 +20,12 @@ import msgspec
 from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.doitext.errors import printable
 from fly64tasks.doitext.running import signals
+from fly64tasks.errors import StudyError
 from fly64tasks.recon.command import run
 from fly64tasks.recon.epochs import showing
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.fit import in_short
+from fly64tasks.study import ptychi_options
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import parse_spec, settings_of
 from fly64tasks.study.stages import Geometry, Orientation
@@ -53,6 +55,7 @@ _GROUPS = {
         *("noise_model", "momentum", "damping", "warmup_epochs", "warmup_batch_size"),
         *("refine", "fast_fourier_shift"),
     ),
+    "beam and scan": ("probe_modes", "correct_positions"),
     "early end": ("plateau_epochs", "plateau_tolerance"),
     "start": ("object_init", "n_images", "subsampling_seed"),
     "physical sizes": tuple(_SIZES),
@@ -70,12 +73,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
 
 
 def _reconstruct(options: argparse.Namespace, began: float) -> int:
-    table = {
-        field.name: getattr(options, field.name)
-        for field in msgspec.structs.fields(ReconSpec)
-        if getattr(options, field.name) is not None
-    }
-    spec = parse_spec(ReconSpec, table, "command line", as_text=True)
+    spec = spec_of(options)
     geometry, sizes = sizes_of(options)
     checkpoint = parse_spec(CheckpointSpec, _checkpoint_table(options), "command line")
 
@@ -106,6 +104,32 @@ def _reconstruct(options: argparse.Namespace, began: float) -> int:
         f"{record['device']['name']}, loss {record['loss']['last']:.4g}, {in_short(record['fit'])}"
     )
     return 0
+
+
+def spec_of(options: argparse.Namespace) -> ReconSpec:
+    """Return the settings that a command line gives.
+
+    Raises
+    ------
+    StudyError
+        One of them is wrong.
+    """
+    table = {
+        field.name: getattr(options, field.name)
+        for field in msgspec.structs.fields(ReconSpec)
+        if field.name != "ptychi" and getattr(options, field.name) is not None
+    }
+    if options.ptychi:
+        table["ptychi"] = _options_table(options.ptychi)
+    return parse_spec(ReconSpec, table, "command line", as_text=True)
+
+
+def _options_table(given: Sequence[str]) -> dict[str, Any]:
+    """Return pty-chi's options as a study file has them."""
+    try:
+        return ptychi_options.nested(dict(map(ptychi_options.said, given)))
+    except ValueError as error:
+        raise StudyError(f"command line: {error}") from None
 
 
 def sizes_of(options: argparse.Namespace) -> tuple[Geometry, dict[str, Any]]:
@@ -185,6 +209,10 @@ def make_parser(prog: str = PROG, *, everything: bool = True) -> Parser:
     add_reading_options(parser)
     settings = _Settings(parser, everything)
     for setting in settings_of(ReconSpec):
+        if setting.name == "ptychi":
+            form = {"action": "append", "metavar": "GROUP.NAME=VALUE", "dest": "ptychi"}
+            settings.add("ptychi", "--set", help=setting.meaning, **form)
+            continue
         said = f"{setting.meaning} (default: {setting.default})"
         settings.add(setting.name, _flag(setting.name), help=said, metavar="VALUE")
     add_sizes_and_turns(settings.add)

@@ -66,7 +66,11 @@ def illuminated_region(
 
 
 def align(
-    obj: ComplexArray, truth: ComplexArray, region: BoolArray, iterations: int = 8
+    obj: ComplexArray,
+    truth: ComplexArray,
+    region: BoolArray,
+    iterations: int = 8,
+    wandered_px: FloatArray | None = None,
 ) -> Alignment:
     """Return the object with scale, phase ramp and sub-pixel shift fitted to the truth.
 
@@ -79,13 +83,16 @@ def align(
     obj, truth : (H, W) complex
     region : (H, W) bool
         Where the fit looks.
+    wandered_px : (2,) float, optional
+        About how far the object lies from the truth, y first; 0 unless given.
     """
     y, x = np.indices(truth.shape, dtype=float)
     y, x = y - y[region].mean(), x - x[region].mean()
     spectrum = np.fft.fft2(np.where(region, obj * truth.conj(), 0))
     peak = np.unravel_index(np.abs(spectrum).argmax(), spectrum.shape)
     k_y, k_x = (np.fft.fftfreq(size)[i] for size, i in zip(truth.shape, peak, strict=True))
-    ramp, shift = -2 * np.pi * np.array([k_y, k_x]), np.zeros(2)
+    ramp = -2 * np.pi * np.array([k_y, k_x])
+    shift = np.zeros(2) if wandered_px is None else np.array(wandered_px)
     f_y, f_x = np.fft.fftfreq(truth.shape[0])[:, None], np.fft.fftfreq(truth.shape[1])[None, :]
     obj_spectrum = np.fft.fft2(obj)
     target = truth[region]

@@ -112,6 +112,7 @@ def run(
 
     files.load_writers()
     where = devices.resolve(device)
+    stages.refuse_options(start, spec, where)
     hardware = devices.hardware_name(where)
     read_as = said_of_reading(diffraction, orientation)
     of_run = record.begun(input_npz, sha256, start, spec, where, hardware, read_as)
@@ -138,9 +139,10 @@ def run(
         of_run["scale"] = start.scale.said(result.factor)
         of_run["converged"] = result.converged
         of_run["ptychi_options"] = result.options
+        of_run |= record.found(result.probe, result.positions_px - start.positions_px)
         of_run["fit"] = fit.said_of_fit(
             (np.sqrt(frame) for frame in start.intensity),
-            fit.predicted_amplitude(result.probe, result.obj, start.positions_px),
+            fit.predicted_amplitude(result.probe, result.obj, result.positions_px),
             start.frames,
             counts=start.scale.counts,
             mask=start.mask,

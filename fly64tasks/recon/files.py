@@ -20,6 +20,9 @@ from fly64tasks.doitext.atomic import replaced
 from fly64tasks.recon.runlog import LOG_MARK
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from fly64tasks.recon.stages import Reconstruction
     from fly64tasks.recon.start import Start
 
@@ -41,6 +44,12 @@ class Finished:
     start: Start
     result: Reconstruction
     record: dict[str, Any]
+
+    @property
+    def given_positions_px(self) -> NDArray[np.float64] | None:
+        """Return the positions that the set has, (n, 2), where they were corrected."""
+        given = self.start.positions_px
+        return None if self.result.positions_px is given else given
 
 
 @dataclass(frozen=True)
@@ -66,8 +75,10 @@ def _write_reconstruction(path: Path, finished: Finished) -> None:
     from fly64tasks.recon import result
 
     found = finished.result
-    arrays = (found.obj, found.probe, finished.start.positions_px, found.loss)
-    result.write_reconstruction(path, *arrays, record=finished.record)
+    arrays = (found.obj, found.probe, found.positions_px, found.loss)
+    result.write_reconstruction(
+        path, *arrays, given_positions_px=finished.given_positions_px, record=finished.record
+    )
 
 
 def _write_product(path: Path, finished: Finished) -> None:
@@ -80,7 +91,8 @@ def _write_product(path: Path, finished: Finished) -> None:
         comments=record.comments(finished.record, len(finished.result.loss)),
         obj=finished.result.obj,
         probe=finished.result.probe,
-        positions_px=finished.start.positions_px,
+        positions_px=finished.result.positions_px,
+        given_positions_px=finished.given_positions_px,
         loss=finished.result.loss,
         geometry=finished.start.geometry,
     )

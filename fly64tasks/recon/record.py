@@ -11,10 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fly64tasks.data import lineage
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.doitext.errors import in_one_line, printable
 from fly64tasks.errors import Fly64Error, StoppedEarly
+from fly64tasks.physics import probe_modes
 from fly64tasks.recon.start import Start
 from fly64tasks.study.recon_settings import ReconSpec
 
@@ -77,6 +81,27 @@ def begun(
 
 def _digests(files: Iterable[Path]) -> dict[str, str]:
     return {str(path): lineage.digest(path) for path in files}
+
+
+def found(probe: NDArray[np.complexfloating], moved_px: NDArray[np.float64]) -> dict[str, Any]:
+    """Return what is said of what was found besides an object and one mode of a probe.
+
+    Parameters
+    ----------
+    probe : (modes, N, N) complex
+    moved_px : (n, 2) float
+        What the positions were corrected by.
+    """
+    said: dict[str, Any] = {}
+    if len(probe) > 1:
+        said["probe_mode_shares"] = probe_modes.shares(probe).tolist()
+    if moved_px.any():
+        distance = np.hypot(*moved_px.T)
+        said["positions_moved_px"] = {
+            "rms": float(np.sqrt((distance**2).mean())),
+            "most": float(distance.max()),
+        }
+    return {"found": said} if said else {}
 
 
 def head(record: dict[str, Any], command: Sequence[str]) -> list[str]:

@@ -71,6 +71,8 @@ class Reconstructed:
     probe : (modes, N, N) complex
     positions_px : (n, 2) float
         In pixels of ``obj``, y first.
+    given_positions_px : (n, 2) float
+        Those that the set has: the same where they were not corrected.
     loss : (epochs,) float
     metadata : dict
     """
@@ -79,6 +81,7 @@ class Reconstructed:
     obj: NDArray[np.complexfloating]
     probe: NDArray[np.complexfloating]
     positions_px: NDArray[np.float64]
+    given_positions_px: NDArray[np.float64]
     loss: NDArray[np.float64]
     metadata: dict[str, Any]
 
@@ -142,6 +145,9 @@ def read_reconstruction(path: Path) -> Reconstructed:
             arrays.numbers(key, kinds="f", expected="float numbers")
             for key in ("positions_px", "loss")
         )
+        given = positions
+        if "given_positions_px" in arrays:
+            given = arrays.numbers("given_positions_px", kinds="f", expected="float numbers")
         for key, array, axes in (
             ("object", obj, 2),
             ("probe", probe, 3),
@@ -150,13 +156,16 @@ def read_reconstruction(path: Path) -> Reconstructed:
         ):
             if array.ndim != axes:
                 raise arrays.error(key, f"has shape {array.shape}, expected {axes} axes")
+        if given.shape != positions.shape:
+            found = f"has shape {given.shape}, expected {positions.shape}"
+            raise arrays.error("given_positions_px", found)
     if positions.shape[1] != 2 or probe.shape[1] != probe.shape[2]:
         raise DatasetError(
             f"{path}: positions_px and probe have shapes {positions.shape} and {probe.shape}, "
             "expected (n, 2) and (modes, N, N)"
         )
     return Reconstructed(
-        path, obj.astype(complex), probe.astype(complex), positions, loss, metadata
+        path, obj.astype(complex), probe.astype(complex), positions, given, loss, metadata
     )
 
 
@@ -167,14 +176,15 @@ def write_reconstruction(
     positions_px: NDArray[np.float64],
     loss: Sequence[float],
     *,
+    given_positions_px: NDArray[np.float64] | None = None,
     record: dict[str, Any],
 ) -> None:
     """Write a ``reconstruction.npz``, whole or not at all.
 
     Parameters
     ----------
-    obj, probe, positions_px, loss
-        As `Reconstructed` has them.
+    obj, probe, positions_px, loss, given_positions_px
+        As `Reconstructed` has them; the last where positions were corrected.
     record : dict
         ``run.json``, of which the metadata repeat what the result depends on.
 
@@ -183,8 +193,16 @@ def write_reconstruction(
     DatasetError
         ``path`` exists and was not written by this project.
     """
+    arrays: dict[str, NDArray[Any]] = {
+        "object": obj,
+        "probe": probe,
+        "positions_px": positions_px,
+        "loss": np.array(loss),
+    }
+    if given_positions_px is not None:
+        arrays["given_positions_px"] = given_positions_px
     write_npz(
         path,
-        {"object": obj, "probe": probe, "positions_px": positions_px, "loss": np.array(loss)},
+        arrays,
         {key: record[key] for key in _REPEATED if key in record},
     )

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.errors import MachineError, failed_reconstruction
+from fly64tasks.physics.scan import patches_inside
 from fly64tasks.recon.checkpoint import Checkpoints
 from fly64tasks.recon.ptychi import device as devices
 from fly64tasks.recon.ptychi import fourier_shift, memory, state
 from fly64tasks.recon.ptychi.options import ptychi_options
-from fly64tasks.recon.ptychi.task import arrays_of, has_converged, new_task, run_epoch
+from fly64tasks.recon.ptychi.task import arrays_of, has_converged, new_task, positions_of, run_epoch
 from fly64tasks.recon.start import Start
 from fly64tasks.study.recon_settings import ReconSpec
 
@@ -47,6 +48,8 @@ class Reconstruction:
         On the start's canvas.
     probe : (modes, N, N) complex64
         In sqrt(photons) per pixel, in the scale of the set; it holds what is known (`scale`).
+    positions_px : (n, 2) float64
+        In pixels of the object, y first: the start's, or corrected.
     factor : float
         What the object was divided by, and the probe multiplied, to get there.
     loss : tuple of float
@@ -62,11 +65,25 @@ class Reconstruction:
 
     obj: NDArray[np.complex64]
     probe: NDArray[np.complex64]
+    positions_px: NDArray[np.float64]
     factor: float
     loss: tuple[float, ...]
     comparable_from: int
     converged: bool | None
     options: tuple[dict[str, Any], ...]
+
+
+def refuse_options(start: Start, spec: ReconSpec, device: str) -> None:
+    """Refuse options that pty-chi refuses, before anything is written.
+
+    Raises
+    ------
+    StudyError
+        Names the option, and what pty-chi says of it.
+    """
+    if spec.ptychi:
+        for stage in spec.stages():
+            ptychi_options(start, stage, device)
 
 
 def reconstruct(
@@ -174,6 +191,7 @@ def _run_stages(
 ) -> Reconstruction:
     reached = checkpoints.reached if checkpoints else None
     obj, probe = start.obj, start.scale.to_ptychi(start.probe)
+    positions_px = start.positions_px
     losses = list(checkpoints.losses) if checkpoints else []
     used: list[dict[str, Any]] = []
     comparable_from, converged = 0, None
@@ -185,7 +203,10 @@ def _run_stages(
         before = len(losses)
         if stage.algorithm == "MAP":  # its prior and its probe's guess are in the known scale
             obj, probe, _ = start.scale.to_known(obj, probe)
-        with _within_memory(index, losses), new_task(options, start, obj, probe) as task:
+        if reached and index == reached.stage and spec.correct_positions:
+            positions_px = state.positions_of_stage(reached.task)
+        parts = (obj, probe, positions_px)
+        with _within_memory(index, losses), new_task(options, start, *parts) as task:
             if reached and index == reached.stage:
                 state.restore(task, reached.task)
                 before = reached.losses_before_stage
@@ -201,14 +222,18 @@ def _run_stages(
                         f"the loss is not finite after epoch {len(losses)}", stage.algorithm
                     )
                 if checkpoints:
-                    checkpoints.after_epoch(index, losses, before, partial(state.capture, task))
+                    capture = partial(state.capture, task, positions_px)
+                    checkpoints.after_epoch(index, losses, before, capture)
             obj, probe = arrays_of(task)
+            if stage.correct_positions:
+                positions_px = positions_of(task)
             converged = has_converged(task)
             del task  # its frames go before the next stage's come
     obj, probe, factor = start.scale.to_known(obj, probe)
     return Reconstruction(
         obj=obj.astype(np.complex64),
         probe=start.scale.from_ptychi(probe),
+        positions_px=positions_px,
         factor=factor,
         loss=tuple(losses),
         comparable_from=comparable_from,
@@ -245,12 +270,25 @@ def _at_plateau(losses: Sequence[float], stage: ReconSpec) -> bool:
 
 def _check(result: Reconstruction, start: Start, spec: ReconSpec) -> None:
     """Refuse a result that is not finite, or that is finite but no reconstruction."""
-    for name, array in (("object", result.obj), ("probe", result.probe)):
+    found: dict[str, NDArray[Any]] = {
+        "object": result.obj,
+        "probe": result.probe,
+        "scan": result.positions_px,
+    }
+    for name, array in found.items():
         bad = array.size - int(np.count_nonzero(np.isfinite(array)))
         if bad:
             raise failed_reconstruction(
                 f"the {name} holds {bad} values that are not finite", spec.algorithm
             )
+    size, canvas = start.probe.shape[-1], (start.obj.shape[-2], start.obj.shape[-1])
+    off = np.flatnonzero(~patches_inside(result.positions_px, size, canvas))
+    if spec.correct_positions and len(off):
+        raise failed_reconstruction(
+            f"diverged: {len(off)} corrected positions put their patches off the object (first: "
+            f"frame {start.frames[off[0]]})",
+            spec.algorithm,
+        )
     first, last = result.loss[result.comparable_from], result.loss[-1]
     # DM's loss is the change of the exit waves, which need not be largest at first.
     if spec.algorithm != "DM" and last > DIVERGED_LOSS_RATIO * first:

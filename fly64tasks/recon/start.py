@@ -21,6 +21,7 @@ from fly64tasks.data.lineage import AskedSet
 from fly64tasks.data.metadata import geometry_of
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.errors import DatasetError
+from fly64tasks.physics.probe_modes import with_modes
 from fly64tasks.physics.scan import Canvas, canvas_of
 from fly64tasks.recon import doubts
 from fly64tasks.recon.scale import Scale
@@ -71,6 +72,8 @@ class Start:
         What is to be doubted of the set.
     files : tuple of Path
         What else the set was read from than the file that was named.
+    given_modes : int or None
+        How many of the probe's modes are the set's; None where all are.
     """
 
     intensity: NDArray[np.float32]
@@ -89,6 +92,7 @@ class Start:
     left_out: tuple[int, ...]
     warnings: tuple[str, ...]
     files: tuple[Path, ...] = ()
+    given_modes: int | None = None
 
 
 def read_start(
@@ -157,7 +161,7 @@ def start_of(
     return Start(
         intensity=scaled.array(),
         positions_px=dataset.positions_px[frames] + np.array(canvas.origin_px),
-        probe=scale.first_probe(dataset.probe_guess),
+        probe=scale.first_probe(with_modes(dataset.probe_guess, spec.probe_modes)),
         obj=_first_object(dataset, spec, canvas, name),
         canvas=canvas,
         frames=frames,
@@ -171,6 +175,7 @@ def start_of(
         left_out=left_out,
         warnings=warnings,
         files=dataset.files,
+        given_modes=len(dataset.probe_guess) if spec.probe_modes else None,
     )
 
 

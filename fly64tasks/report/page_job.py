@@ -56,6 +56,7 @@ def facts_of(job: Job) -> list[tuple[str, Facts]]:
     """Return what is known of a job, in named groups, none of them empty."""
     groups = [
         ("Fit to the counts", _fit(job)),
+        ("Beam and scan", _found(job)),
         ("Alignment", _alignment(job)),
         ("Region", _region(job)),
         ("Input", _input(job)),
@@ -145,6 +146,18 @@ def _fit(job: Job) -> Facts:
     if fit.worst_pixel is not None:
         y, x = fit.worst_pixel.yx
         facts.append(("Worst pixel", f"y {y}, x {x}, χ² {fit.worst_pixel.chi2:.2f}"))
+    return facts
+
+
+def _found(job: Job) -> Facts:
+    found = job.run.found if job.run else None
+    facts = []
+    if found and found.probe_mode_shares:
+        shares = ", ".join(f"{share:.1%}" for share in found.probe_mode_shares)
+        facts.append(("Shares of the probe's modes", shares))
+    if found and found.positions_moved_px:
+        moved = found.positions_moved_px
+        facts.append(("Positions moved", f"{moved.rms:.2f} px rms, {moved.most:.2f} px at most"))
     return facts
 
 

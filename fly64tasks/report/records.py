@@ -114,6 +114,20 @@ class Scores(Struct, frozen=True):
     reconstruction: dict[str, Any] = {}
 
 
+class Moved(Struct, frozen=True):
+    """How far corrected positions lie from the given ones, in px."""
+
+    rms: Number
+    most: Number
+
+
+class Found(Struct, frozen=True):
+    """What a reconstruction found besides an object and one mode of a probe."""
+
+    probe_mode_shares: tuple[Number, ...] = ()
+    positions_moved_px: Moved | None = None
+
+
 class Run(Struct, frozen=True):
     """``run.json``, as far as the report shows it."""
 
@@ -129,6 +143,7 @@ class Run(Struct, frozen=True):
     set: dict[str, Any] = {}
     device: dict[str, str | None] = {}
     fit: Fit | None = None
+    found: Found = Found()
     peak_memory_bytes: dict[str, Number | None] = {}
     warnings: tuple[str, ...] = ()
 

@@ -96,7 +96,7 @@ def refuse_another(dataset: PtychoDataset, found: Reconstructed) -> None:
     problem = None
     if len(found.positions_px) != len(chosen):
         problem = f"positions_px holds {len(found.positions_px)} frames, expected {len(chosen)}"
-    elif np.ptp(found.positions_px - chosen, axis=0).max() > _SAME_PLACE_PX:
+    elif np.ptp(found.given_positions_px - chosen, axis=0).max() > _SAME_PLACE_PX:
         problem = "positions_px are not those of the set"
     elif found.probe.shape[-1] != size:
         problem = f"probe is {found.probe.shape[-1]} px wide, expected {size}"
@@ -154,21 +154,24 @@ def in_frame_of_truth(found: Reconstructed, shape: tuple[int, ...]) -> Reconstru
     y0, x0 = max(-oy, 0), max(-ox, 0)
     y1, x1 = np.minimum(inside, np.array(found.obj.shape) - (oy, ox))
     moved[y0:y1, x0:x1] = found.obj[y0 + oy : y1 + oy, x0 + ox : x1 + ox]
-    return replace(found, obj=moved, positions_px=positions)
+    given = found.given_positions_px - origin
+    return replace(found, obj=moved, positions_px=positions, given_positions_px=given)
 
 
 def compare(dataset: PtychoDataset, found: Reconstructed, spec: ScoreSpec) -> Comparison:
     """Return a reconstruction laid over the truth of its set.
 
-    The region is that of the set's own probe, so that every dose of a view is scored on the same
-    pixels.
+    The region is that of the set's own probe and positions, so that every dose of a view is scored
+    on the same pixels.
     """
     truth = np.asarray(dataset.object_guess, dtype=complex)
     found = in_frame_of_truth(found, truth.shape) or found
     region = alignment.illuminated_region(
-        dataset.probe_guess, found.positions_px, found.obj.shape, spec.region_threshold
+        dataset.probe_guess, found.given_positions_px, found.obj.shape, spec.region_threshold
     )
-    aligned = alignment.align(found.obj, truth, region)
+    # Where corrected positions have wandered together, the object has with them.
+    wandered = (found.positions_px - found.given_positions_px).mean(axis=0)
+    aligned = alignment.align(found.obj, truth, region, wandered_px=wandered)
     box = alignment.bounding_box(region)
     window = soft_window(region, spec.frc_taper_px)
     rings = ring_correlation(aligned.obj[box], truth[box], window)

@@ -23,6 +23,7 @@ from fly64tasks.data.ownership import WRITER
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.physics.alignment import BoolArray, ComplexArray, FloatArray, bounding_box
 from fly64tasks.physics.image_quality import phase_near
+from fly64tasks.physics.probe_modes import shares
 from fly64tasks.recon.result import Reconstructed
 
 THUMBNAIL_PX = 240
@@ -236,9 +237,10 @@ def _add_scale_bar(axis: Axes, width_px: int, pixel_size_m: float) -> None:
 def _draw_context(figure: Any, found: Reconstructed, box: tuple[slice, slice]) -> None:
     """Draw the probe's first mode in amplitude and phase, the loss and the scan."""
     amplitude, phase, loss, scan = figure.subplots(1, 4)
-    mode = found.probe[0]
+    mode, n_modes = found.probe[0], len(found.probe)
+    name = f"mode 1 of {n_modes} ({shares(found.probe)[0]:.0%})" if n_modes > 1 else "probe"
     for axis, image, colour_map, title in (
-        (amplitude, np.abs(mode), plotstyle.AMPLITUDE_MAP, "probe, √photons"),
+        (amplitude, np.abs(mode), plotstyle.AMPLITUDE_MAP, f"{name}, √photons"),
         (phase, np.angle(mode), plotstyle.CYCLIC_PHASE_MAP, "probe: phase, rad"),
     ):
         limits = {"vmin": -np.pi, "vmax": np.pi} if axis is phase else {}
@@ -255,9 +257,16 @@ def _draw_context(figure: Any, found: Reconstructed, box: tuple[slice, slice]) -
     loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     loss.yaxis.set_minor_locator(NullLocator())
     y, x = found.positions_px.T
+    title = f"{len(x)} positions, px"
+    if (found.given_positions_px != found.positions_px).any():
+        before, grey = found.given_positions_px.T[::-1], plotstyle.LIGHT["muted"]
+        ways = np.stack([before, [x, y]]).swapaxes(0, 1)
+        scan.plot(*before, ".", markersize=1.5, color=grey)
+        scan.plot(*ways, linewidth=0.4, color=grey)
+        title = "positions: given (grey), found"
     scan.plot(x, y, ".", markersize=1.5, color=plotstyle.VIEW_COLOURS[0])
     scan.set(
-        title=f"{len(x)} positions, px",
+        title=title,
         xlim=(box[1].start, box[1].stop),
         ylim=(box[0].stop, box[0].start),
         aspect="equal",

@@ -10,11 +10,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
+from fly64tasks.study import ptychi_options
 from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
 from fly64tasks.study.stages import ASSUMED, TURNS, Geometry
 
@@ -78,7 +79,15 @@ class ReconSpec(Spec, frozen=True):
         Below so many cycles per px the convergence of the phase is helped (MAP).
     tolerance_nats : float
         Ends once five epochs bring less than this per lit pixel of the object (MAP).
+    probe_modes : int, the set's unless given
+        Mutually incoherent modes of the probe, as a partly coherent beam has.
+    correct_positions : bool
+        True or false: let each frame's position change too.
+    ptychi : dict, pty-chi's own and ours unless given
+        An option of pty-chi's own, say object_options.l1_norm_constraint.enabled=true.
     """
+
+    added_later: ClassVar = ("probe_modes", "correct_positions", "ptychi")
 
     algorithm: Algorithm = "MAP"
     num_epochs: Count | None = None
@@ -103,12 +112,26 @@ class ReconSpec(Spec, frozen=True):
     probe_trust: Positive = 0.1
     low_frequency: NotNegative = 0.04
     tolerance_nats: NotNegative = 5e-3
+    probe_modes: Annotated[int, Meta(ge=1, le=64)] | None = None
+    correct_positions: bool = False
+    ptychi: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.ptychi == {}:
+            msgspec.structs.force_setattr(self, "ptychi", None)
+        if self.ptychi is not None:
+            ran = [self.algorithm, *(["MAP"] if self.ends_in_map else [])]
+            ptychi_options.refuse_wrong(self.ptychi, list(dict.fromkeys(ran)))
         if self.algorithm == "PIE" and self.update_probe and self.batch_size != 1:
             raise ValueError(
                 "update_probe is true, expected false for PIE with batch_size other than 1, where "
                 "pty-chi 2.2 fails: set batch_size to 1 or use EPIE"
+            )
+
+        if self.algorithm == "MAP" and self.correct_positions:
+            raise ValueError(
+                "correct_positions is true, expected false for MAP, which holds positions: use "
+                'algorithm = "LSQML", with refine = "MAP" to end in it'
             )
 
     def resolved(self) -> ReconSpec:
@@ -164,8 +187,15 @@ class ReconSpec(Spec, frozen=True):
             {"num_epochs": most - warmup, **refining},
         ]
         return tuple(
-            msgspec.structs.replace(self, **change) for change in changes if change["num_epochs"]
+            msgspec.structs.replace(self, **change, **self._options_of(change))
+            for change in changes
+            if change["num_epochs"]
         )
+
+    def _options_of(self, change: dict[str, Any]) -> dict[str, Any]:
+        """Return those of pty-chi's options that a stage has."""
+        algorithm = change.get("algorithm", self.algorithm)
+        return {"ptychi": ptychi_options.of_algorithm(self.ptychi, algorithm)}
 
 
 _WARMUP: dict[str, Any] = {
@@ -175,7 +205,12 @@ _WARMUP: dict[str, Any] = {
     "damping": 0.1,
     "plateau_epochs": None,
 }
-_REFINING: dict[str, Any] = {"algorithm": "MAP", "batch_size": 100_000, "batching": "RANDOM"}
+_REFINING: dict[str, Any] = {
+    "algorithm": "MAP",
+    "batch_size": 100_000,
+    "batching": "RANDOM",
+    "correct_positions": False,  # it takes those that the warm-up found
+}
 _MAP_EPOCHS = 200  # a bound: it has converged before
 _SUITED: dict[str, dict[str, Any]] = {
     "LSQML": {"batch_size": 96, "batching": "COMPACT", "update_probe": True},
@@ -226,7 +261,11 @@ def runner_command(
     '--diffraction intensity --flip-y --pixel-size-m 7e-09'
     """
     fields = msgspec.structs.fields(ReconSpec)
-    said = [(field.name, getattr(spec, field.name), field.default) for field in fields]
+    said = [
+        (field.name, getattr(spec, field.name), field.default)
+        for field in fields
+        if field.name != "ptychi"
+    ]
     said += [*((name, value, None) for name, value in read_as.items()), ("device", device, "auto")]
     if geometry != ASSUMED:
         sizes = ("pixel_size_m", "energy_ev", "detector_pixel_size_m")
@@ -238,6 +277,9 @@ def runner_command(
             command.append("--" + name.replace("_", "-"))
             if name not in TURNS:
                 command.append(value if isinstance(value, str) else json.dumps(value))
+    for name, value in ptychi_options.flattened(spec.ptychi or {}):
+        text = value if isinstance(value, str) else json.dumps(value)
+        command += ["--set", f"{name}={text}"]
     return command
 
 

@@ -69,6 +69,11 @@ LSQML = {"algorithm": "LSQML", "warmup_epochs": 3, "num_epochs": 7}
         ({"algorithm": "MAP", "num_epochs": 16}, [1, 3, 9]),
         ({"algorithm": "MAP", "num_epochs": 4, "update_probe": False}, [2]),
         ({**LSQML, "refine": "MAP"}, [2, 1, 1]),
+        ({**LSQML, "probe_modes": 3}, [1, 4]),
+        ({**LSQML, "refine": "MAP", "probe_modes": 2, "correct_positions": True}, [1, 4]),
+        ({**LSQML, "correct_positions": True}, [1, 1, 1, 2]),
+        ({"algorithm": "EPIE", "num_epochs": 4, "correct_positions": True}, [2]),
+        ({"algorithm": "AD", "num_epochs": 4, "correct_positions": True}, [2]),
     ],
     ids=lambda value: "-".join(map(str, value.values() if isinstance(value, dict) else value)),
 )
@@ -105,6 +110,24 @@ def test_run_with_a_mask_in_parts_ends_in_the_same_bytes(
     with pytest.raises(StoppedEarly):
         recon.run(tmp_path / "set.npz", tmp_path / "parts", spec, why_stop=stop_after(3))
     recon.run(tmp_path / "set.npz", tmp_path / "parts", spec)
+    assert result(tmp_path / "parts") == result(tmp_path / "whole")
+
+
+def test_masked_set_with_modes_and_positions_goes_on_to_the_same_bytes(
+    small_set: PtychoDataset, tmp_path: Path
+):
+    mask = np.ones((32, 32), bool)
+    mask[3:6, 20:24] = False
+    off = np.random.default_rng(0).normal(size=small_set.positions_px.shape)
+    path = tmp_path / "set.npz"
+    moved = small_set.positions_px + off
+    write_dataset(path, replace(small_set, mask=mask, positions_px=moved))
+    spec = ReconSpec(**LSQML, probe_modes=2, correct_positions=True)
+    recon.run(path, tmp_path / "whole", spec)
+    for n in (1, 2, 1, 2):
+        with pytest.raises(StoppedEarly):
+            recon.run(path, tmp_path / "parts", spec, why_stop=stop_after(n))
+    recon.run(path, tmp_path / "parts", spec)
     assert result(tmp_path / "parts") == result(tmp_path / "whole")
 
 

@@ -34,6 +34,7 @@ def write_product(
     positions_px: NDArray[np.float64],
     loss: Sequence[float],
     geometry: Geometry,
+    given_positions_px: NDArray[np.float64] | None = None,
 ) -> None:
     """Write a reconstruction as a Ptychodus product; the same one gives the same bytes.
 
@@ -48,6 +49,9 @@ def write_product(
     loss : (epochs,) float
     geometry : Geometry
         The detector's distance is the one that its pixel size and the object's pixel ask for.
+
+    given_positions_px : (n, 2) float, optional
+        Those before they were corrected: ``given_position_x_m``, ``_y_m``, which are ours.
 
     Raises
     ------
@@ -79,6 +83,9 @@ def write_product(
         modes.attrs.update(pixel_width_m=size, pixel_height_m=size)
         file["probe_position_indexes"] = np.arange(len(positions_px))
         file["probe_position_x_m"], file["probe_position_y_m"] = x_m, y_m
+        if given_positions_px is not None:
+            given_y_m, given_x_m = _positions_m(given_positions_px, obj.shape, n, size).T
+            file["given_position_x_m"], file["given_position_y_m"] = given_x_m, given_y_m
         file["loss_epochs"] = np.arange(1, len(loss) + 1)
         file["loss_values"] = np.asarray(loss, dtype=float)
         _add_default_plot(file, obj, size)

@@ -80,9 +80,11 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         dataset: PtychographyDataset,
         options: MAPReconstructorOptions,
         probe_guess: Tensor,
+        given_modes: int | None = None,
     ) -> None:
         super().__init__(parameter_group=parameter_group, dataset=dataset, options=options)
         self._probe_guess = probe_guess.to(parameter_group.probe.data)
+        self._given_modes = given_modes
         # The state of L-BFGS, where a checkpoint finds it.
         self.nats: list[float] = []
         self.gradient: Tensor | None = None
@@ -130,6 +132,7 @@ class MAPReconstructor(IterativePtychographyReconstructor):
                 edge=options.edge,
                 probe_trust=options.probe_trust if group.probe.optimizable else None,
                 low_frequency=options.low_frequency,
+                given_modes=self._given_modes,
             )
         self._n_valid = likelihood.n_valid
 
@@ -207,14 +210,21 @@ class MAPTask(PtychographyTask):
     options : MAPOptions
     probe_guess : (modes, N, N) complex64
         What the probe is held near, in pty-chi's scale; it need not start there.
+    given_modes : int, optional
+        How many of its modes are the set's; all unless given.
     **arrays
         As `PtychographyTask` takes them.
     """
 
     def __init__(
-        self, options: MAPOptions, *, probe_guess: NDArray[np.complex64], **arrays: Any
+        self,
+        options: MAPOptions,
+        *,
+        probe_guess: NDArray[np.complex64],
+        given_modes: int | None = None,
+        **arrays: Any,
     ) -> None:
-        self._probe_guess = probe_guess
+        self._probe_guess, self._given_modes = probe_guess, given_modes
         super().__init__(options, **arrays)
 
     def build_reconstructor(self) -> None:
@@ -228,6 +238,6 @@ class MAPTask(PtychographyTask):
         )
         guess = torch.as_tensor(self._probe_guess, device=torch.get_default_device())
         self.reconstructor = MAPReconstructor(
-            group, built.dataset, built.reconstructor_options, guess
+            group, built.dataset, built.reconstructor_options, guess, self._given_modes
         )
         self.reconstructor.build()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import ptychi.api as api
+from ptychi.api.options.base import Options
 
+from fly64tasks.errors import StudyError
 from fly64tasks.recon.ptychi.map import MAPOptions
 from fly64tasks.recon.start import Start
+from fly64tasks.study.ptychi_options import UNSET
 from fly64tasks.study.recon_settings import ReconSpec
 
-_OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {
     "LSQML": api.LSQMLOptions,
     "PIE": api.PIEOptions,
     "EPIE": api.EPIEOptions,
@@ -35,8 +39,13 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
     With the position origin at -1/2 px for even N (0 for odd N), pixel ``N // 2`` of a frame's
     patch lies at its position in the object array, which is the frame that the set's coordinates
     are given in (docs/decisions/0004-one-pixel-frame.md).
+
+    Raises
+    ------
+    StudyError
+        pty-chi refuses one of its own options that the spec sets.
     """
-    options = _OPTIONS[spec.algorithm]()
+    options = OPTIONS[spec.algorithm]()
     n = start.probe.shape[-1]
     frames = len(start.frames)
     # Even batches: a last one of a frame or two would be one noisy, maybe singular, update.
@@ -62,6 +71,12 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
     obj.remove_object_probe_ambiguity.enabled = False
     probe.optimizable = bool(spec.update_probe)
 
+    if spec.correct_positions:
+        positions = options.probe_position_options
+        positions.optimizable = True
+        if spec.algorithm == "AD":
+            positions.optimizer, positions.step_size = api.Optimizers.ADAM, 0.02
+
     if spec.algorithm == "LSQML":
         reconstructor.noise_model = api.NoiseModels[spec.noise_model]
         reconstructor.momentum_acceleration_gain = spec.momentum
@@ -84,4 +99,37 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
         reconstructor.probe_trust = spec.probe_trust
         reconstructor.low_frequency = spec.low_frequency
         reconstructor.tolerance_nats = spec.tolerance_nats
+    if spec.ptychi:
+        _load(options, spec.ptychi, "ptychi")
+        _refused_as("ptychi", options.check, options)
     return options
+
+
+def _load(options: Options, table: dict[str, Any], where: str) -> None:
+    """Hand a table to pty-chi, option by option: of a nested table it would make new options, with
+    its own defaults in place of what is set here.
+
+    What is turned on goes first: pty-chi asks some to be on before others are turned off.
+    """
+    for name, value in sorted(table.items(), key=lambda item: item[1] is not True):
+        there = getattr(options, name)
+        if isinstance(there, Options):
+            _load(there, value, f"{where}.{name}")
+            continue
+        unset = value == UNSET and UNSET not in _choices(options, name)
+        given = {name: None if unset else value}
+        _refused_as(f"{where}.{name}", options.load_from_dict, given, strict=True)
+
+
+def _choices(options: Options, name: str) -> list[str]:
+    kind = options.resolve_type(options.get_field_type(name))
+    members: dict[str, Any] = getattr(kind, "__members__", {})  # of an enumeration
+    return [str(each) for each in members.values()]
+
+
+def _refused_as(where: str, call: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+    try:
+        call(*arguments, **named)
+    except ValueError as error:
+        said = " ".join(line.strip() for line in str(error).splitlines()[:3])
+        raise StudyError(f"{where}: pty-chi refuses: {said}") from None

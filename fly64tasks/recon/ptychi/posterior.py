@@ -21,6 +21,8 @@ from fly64tasks.recon.ptychi.likelihood import PoissonLikelihood
 
 LIT_SHARE = 0.1
 """Pixels count as lit above this share of the largest illumination."""
+OWN_MODES_TRUST = 10.0
+"""Times ``probe_trust``: how far modes may be off that nobody gave, being ours."""
 LEAST_ILLUMINATION = 1e-3
 """What the metric takes for the least illumination, as a share of the largest: only maximum
 likelihood, which has no prior to hold unlit pixels, comes near it."""
@@ -40,6 +42,8 @@ class Posterior:
         Difference of neighbouring pixels, of an object of about 1, above which it is an edge.
     probe_trust : float or None
         How far the probe may be off, as a share of its root mean square; None holds it.
+    given_modes : int, optional
+        How many of the guess's modes, the first, are the set's: the others are held less.
     low_frequency : float
         In cycles per px: below it the metric makes up for how little slow phase is determined.
 
@@ -58,6 +62,7 @@ class Posterior:
         edge: float,
         probe_trust: float | None,
         low_frequency: float,
+        given_modes: int | None = None,
     ) -> None:
         self._likelihood, self._probe = likelihood, probe
         self._prior, self._edge = prior, edge
@@ -77,7 +82,12 @@ class Posterior:
         self._phase_filter = (counts + 4 * prior) / (counts * seen + tied)
         self._holds_probe = probe_trust is None
         if probe_trust is not None:
-            self._stiffness = float(1 / (probe_trust**2 * (probe * probe.conj()).real.mean()))
+            held = float(1 / (probe_trust**2 * (probe * probe.conj()).real.mean()))
+            self._stiffness: float | Tensor = held
+            if given_modes is not None and given_modes < len(probe):
+                each = torch.full((len(probe), 1, 1), held, device=probe.device)
+                each[given_modes:] /= OWN_MODES_TRUST**2
+                self._stiffness = each
 
     def join(self, obj: Tensor, probe: Tensor) -> Tensor:
         """Return the vector of an object (H, W) and a probe (modes, N, N), both complex."""
@@ -102,7 +112,10 @@ class Posterior:
             obj_gradient += self._prior * rough
         if not self._holds_probe:
             off = probe - self._probe
-            nats += self._stiffness * _squares(off)
+            if isinstance(self._stiffness, Tensor):
+                nats += _squares(off * self._stiffness.sqrt())
+            else:
+                nats += self._stiffness * _squares(off)
             probe_gradient += self._stiffness * off
         # A real function's gradient is twice that with respect to the conjugate.
         return nats, self.join(obj_gradient, probe_gradient).mul_(2)

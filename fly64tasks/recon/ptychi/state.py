@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -35,9 +36,19 @@ _LEFT_OUT = frozenset(
 _PLAIN = (bool, int, float, complex, str, type(None))
 
 
-def capture(task: Any) -> dict[str, Any]:
-    """Return what the next epoch of a task depends on."""
-    return {"reconstructor": _Capture().encode(task.reconstructor), "random": _random_state()}
+def capture(task: Any, positions_px: NDArray[np.float64]) -> dict[str, Any]:
+    """Return what the next epoch of a task depends on, and the positions that it was built with."""
+    return {
+        "reconstructor": _Capture().encode(task.reconstructor),
+        "random": _random_state(),
+        "positions_px": torch.from_numpy(positions_px.copy()),
+    }
+
+
+def positions_of_stage(state: dict[str, Any]) -> NDArray[np.float64]:
+    """Return the positions that a captured task was built with."""
+    positions: NDArray[np.float64] = state["positions_px"].numpy()
+    return positions
 
 
 def restore(task: Any, state: dict[str, Any]) -> None:

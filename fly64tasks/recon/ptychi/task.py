@@ -24,7 +24,11 @@ logger = logging.getLogger(__name__)
 
 
 def new_task(
-    options: Any, start: Start, obj: NDArray[np.complex64], probe: NDArray[np.complex64]
+    options: Any,
+    start: Start,
+    obj: NDArray[np.complex64],
+    probe: NDArray[np.complex64],
+    positions_px: NDArray[np.float64] | None = None,
 ) -> Any:
     """Return a `PtychographyTask` that has not run.
 
@@ -35,12 +39,15 @@ def new_task(
     obj : (H, W) complex64
     probe : (modes, N, N) complex64
         In pty-chi's scale, as `Scale.to_ptychi` gives it.
+    positions_px : (n, 2) float64, optional
+        Those of the start unless given.
     """
+    positions_px = start.positions_px if positions_px is None else positions_px
     kind: Any = PtychographyTask
     if isinstance(options, MAPOptions):
         scale = start.scale
         _, guess, _ = scale.to_known(start.obj, scale.to_ptychi(start.probe))
-        kind = partial(MAPTask, probe_guess=guess)
+        kind = partial(MAPTask, probe_guess=guess, given_modes=start.given_modes)
     # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
     by_frame = start.mask is not None and start.mask.ndim == 3  # pty-chi's is of all frames alike
     intensity = _corner_centred(start.intensity, start.mask if by_frame else None)
@@ -53,8 +60,8 @@ def new_task(
             diffraction_data=intensity,
             object_data=obj[None],
             probe_data=probe[None],
-            probe_position_y_px=start.positions_px[:, 0].astype(np.float32),
-            probe_position_x_px=start.positions_px[:, 1].astype(np.float32),
+            probe_position_y_px=positions_px[:, 0].astype(np.float32),
+            probe_position_x_px=positions_px[:, 1].astype(np.float32),
             valid_pixel_mask=valid,
         )
     if start.mask is not None:
@@ -128,6 +135,12 @@ def arrays_of(task: Any) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
     """Return object, (H, W), and probe, (modes, N, N), as they are, in pty-chi's scale."""
     obj, probe = (task.get_data(name)[0].cpu().numpy() for name in ("object", "probe"))
     return obj, probe
+
+
+def positions_of(task: Any) -> NDArray[np.float64]:
+    """Return the positions, (n, 2), in pixels of the object, y first, as they are."""
+    positions: NDArray[np.float64] = task.get_data("probe_positions").cpu().numpy().astype(float)
+    return positions
 
 
 def has_converged(task: Any) -> bool | None:

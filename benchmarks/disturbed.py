@@ -1,0 +1,151 @@
+"""Beams and scans that are not as the set says: the table of docs/settings.md.
+
+    python benchmarks/disturbed.py [--algorithm LSQML] [--only modes] [--dose 1e5]
+
+The built-in base with one fault of measured data each, reconstructed without and with what is made
+for it: object error (complex NRMSE against the truth) and chi2. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import machine
+
+from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.readers import read_dataset
+from fly64tasks.data.writers.npz import write_dataset
+from fly64tasks.physics.image_quality import complex_nrmse
+from fly64tasks.recon.command import run
+from fly64tasks.recon.files import RECONSTRUCTION
+from fly64tasks.recon.result import read_reconstruction
+from fly64tasks.score.command import assess
+from fly64tasks.simulation.simulate import make_base, simulate, simulate_amplitude
+from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.stages import BaseSpec, Geometry, ScoreSpec, SimulationSpec
+
+POSITION_ERROR_PX = 2.0
+"""Root mean square of the distance between where a frame was and where the set says."""
+SOURCE_PX = 1.5
+"""Standard deviation of the source, as the detector sees it: its far field is blurred by that."""
+HOT_BLOCK = (slice(10, 14), slice(40, 44))
+HOT_COUNTS = 200.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of measured data, and the settings or the set that are made for it."""
+
+    words: str
+    spoil: Callable[[PtychoDataset, np.random.Generator], PtychoDataset]
+    settings: dict[str, Any]
+    mend: Callable[[PtychoDataset], PtychoDataset] = lambda dataset: dataset
+
+
+def misplaced(dataset: PtychoDataset, rng: np.random.Generator) -> PtychoDataset:
+    """Return a set whose positions are off."""
+    off = rng.normal(scale=POSITION_ERROR_PX / np.sqrt(2), size=dataset.positions_px.shape)
+    height, width = dataset.object_guess.shape
+    half = dataset.frame_size_px // 2 + 2
+    inside = np.clip(dataset.positions_px + off, half, np.array([height, width]) - half)
+    return replace(dataset, positions_px=inside)
+
+
+def partly_coherent(dataset: PtychoDataset, rng: np.random.Generator) -> PtychoDataset:
+    """Return a set of a beam from a source that has a size; its probe says one mode."""
+    probe = dataset.probe_guess[0].astype(complex)
+    y, x = np.indices(probe.shape) - probe.shape[0] // 2
+    directions = np.arange(-2, 3)
+    tilts = [(i, j) for i in directions for j in directions]
+    weights = np.array([np.exp(-(i**2 + j**2) / 2) for i, j in tilts])
+    turn = 2j * np.pi * SOURCE_PX / len(probe)
+    tilted = np.stack([probe * np.exp(turn * (i * y + j * x)) for i, j in tilts])
+    beam = tilted * np.sqrt(weights / weights.sum())[:, None, None]
+    _, values, modes = np.linalg.svd(beam.reshape(len(beam), -1), full_matrices=False)
+    kept = values**2 > 1e-4 * (values**2).sum()
+    beam = (values[kept, None] * modes[kept]).reshape(-1, *probe.shape)
+    share = values[:3] ** 2 / (values**2).sum()
+    print(f"shares of its first modes: {', '.join(f'{s:.2f}' for s in share)}\n")
+    obj = dataset.object_guess.astype(complex)
+    amplitude = simulate_amplitude(beam, obj, dataset.positions_px, rng)
+    return replace(dataset, diffraction_amplitude=amplitude)
+
+
+def hot(dataset: PtychoDataset, rng: np.random.Generator) -> PtychoDataset:
+    """Return a set with a block of the detector that counts what is not there."""
+    amplitude = dataset.diffraction_amplitude.copy()
+    counts = amplitude[:, *HOT_BLOCK] ** 2
+    amplitude[:, *HOT_BLOCK] = np.sqrt(counts + rng.poisson(HOT_COUNTS, counts.shape))
+    return replace(dataset, diffraction_amplitude=amplitude)
+
+
+def masked(dataset: PtychoDataset) -> PtychoDataset:
+    """Return the set with the block masked."""
+    mask = np.ones(dataset.diffraction_amplitude.shape[1:], bool)
+    mask[HOT_BLOCK] = False
+    return replace(dataset, mask=mask)
+
+
+FAULTS = {
+    "none": Fault("nothing", lambda dataset, rng: dataset, {}),
+    "positions": Fault("positions 2 px off", misplaced, {"correct_positions": True}),
+    "modes": Fault("a partly coherent beam", partly_coherent, {"probe_modes": 5}),
+    "mask": Fault("a hot block of 4 x 4 px", hot, {}, masked),
+}
+
+
+def outcome(dataset: PtychoDataset, spec: ReconSpec, folder: Path) -> str:
+    """Reconstruct a set as the runner does; return its object's error and chi2."""
+    write_dataset(folder / "set.npz", dataset)
+    record = run(folder / "set.npz", folder / "out", spec, device="cpu")
+    found = read_reconstruction(folder / "out" / RECONSTRUCTION)
+    comparison = assess(found, read_dataset(folder / "set.npz"), ScoreSpec())[1]
+    error = complex_nrmse(comparison.aligned.obj, comparison.truth, comparison.region)
+    return f"{error:.3f}, {record['fit']['chi2']:.2f}"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--algorithm", default="MAP")
+    parser.add_argument("--only", choices=FAULTS, action="append")
+    parser.add_argument("--dose", type=float, default=1e4)
+    options = parser.parse_args()
+    print(f"{machine()}; {options.algorithm}, {options.dose:g} photons a frame\n")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_base(folder / "base.npz", spec=BaseSpec(), geometry=Geometry())
+        targets = {split: folder / f"{split}.npz" for split in ("train", "test")}
+        simulate(
+            folder / "base.npz",
+            targets,
+            dose=options.dose,
+            spec=SimulationSpec(),
+            geometry=Geometry(),
+        )
+        dataset = read_dataset(targets["train"])
+        print("| fault | as it is | made for it |\n|---|---|---|")
+        for key in options.only or FAULTS:
+            fault = FAULTS[key]
+            spoilt = fault.spoil(dataset, np.random.default_rng(0))
+            plain = ReconSpec(algorithm=options.algorithm)
+            cells = [outcome(spoilt, plain, folder)]
+            if fault.settings or key == "mask":
+                given = {"algorithm": options.algorithm, **fault.settings}
+                if key == "positions" and options.algorithm == "MAP":  # which holds them
+                    given |= {"algorithm": "LSQML", "refine": "MAP"}
+                spec = ReconSpec(**given)
+                cells.append(outcome(fault.mend(spoilt), spec, folder))
+            print(f"| {fault.words} | {' | '.join([*cells, ''][:2])} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
