@@ -236,7 +236,7 @@ def make_parser(prog: str = PROG, *, everything: bool = True) -> Parser:
         "--max-seconds",
         type=float,
         metavar="S",
-        help="stop after S seconds with exit code 75, as Ctrl-C does",
+        help="stop after S seconds, exit code 75, as Ctrl-C",
     )
     group.add_argument(
         "--fresh", action="store_true", help="start anew, whatever checkpoint is there"

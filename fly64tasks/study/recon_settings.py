@@ -70,7 +70,7 @@ class ReconSpec(Spec, frozen=True):
     refine : str
         LSQML or MAP: what follows the warm-up of LSQML.
     prior : float
-        Smoothness in nats, 0 for none (MAP).
+        Smoothness in nats, 0 for none.
     edge : float
         Neighbouring pixels that differ by more, of an object of about 1, are an edge (MAP).
     probe_trust : float
