@@ -238,9 +238,11 @@ def _draw_context(figure: Any, found: Reconstructed, box: tuple[slice, slice]) -
     """Draw the probe's first mode in amplitude and phase, the loss and the scan."""
     amplitude, phase, loss, scan = figure.subplots(1, 4)
     mode, n_modes = found.probe[0], len(found.probe)
-    name = f"mode 1 of {n_modes} ({shares(found.probe)[0]:.0%})" if n_modes > 1 else "probe"
+    shown_mode = "probe, √photons"
+    if n_modes > 1:
+        shown_mode = f"mode 1/{n_modes}, {shares(found.probe)[0]:.0%}"
     for axis, image, colour_map, title in (
-        (amplitude, np.abs(mode), plotstyle.AMPLITUDE_MAP, f"{name}, √photons"),
+        (amplitude, np.abs(mode), plotstyle.AMPLITUDE_MAP, shown_mode),
         (phase, np.angle(mode), plotstyle.CYCLIC_PHASE_MAP, "probe: phase, rad"),
     ):
         limits = {"vmin": -np.pi, "vmax": np.pi} if axis is phase else {}
@@ -263,7 +265,7 @@ def _draw_context(figure: Any, found: Reconstructed, box: tuple[slice, slice]) -
         ways = np.stack([before, [x, y]]).swapaxes(0, 1)
         scan.plot(*before, ".", markersize=1.5, color=grey)
         scan.plot(*ways, linewidth=0.4, color=grey)
-        title = "positions: given (grey), found"
+        title = "moved from grey, px"
     scan.plot(x, y, ".", markersize=1.5, color=plotstyle.VIEW_COLOURS[0])
     scan.set(
         title=title,
