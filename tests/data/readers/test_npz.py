@@ -213,7 +213,7 @@ BROKEN = {
     ),
     "metadata with a broken geometry": (
         change(_metadata=np.array('{"geometry": {"pixel_size_m": -1}}')),
-        "pixel_size_m is -1, expected `float` > 0",
+        "pixel_size_m is -1, expected `float` >= 1e-15",
     ),
     "one position": (
         lambda a: a.update(valid_arrays(n=1)),
