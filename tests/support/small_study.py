@@ -42,10 +42,14 @@ def new_project(folder: Path, study: str) -> Path:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Return everything that must come out the same: all but records of time, and logs."""
+    """Return everything that must come out the same: no records of time, logs, scratch folders."""
     paths = [*folder.glob("data/**/*"), *folder.glob("reports/*/**/*")]
     kept = [
-        path for path in paths if path.is_file() and path.name not in ("run.json", "ptychi.log")
+        path
+        for path in paths
+        if path.is_file()
+        and path.name not in ("run.json", "ptychi.log")
+        and ".engine" not in path.parts
     ]
     return {str(path.relative_to(folder)): path.read_bytes() for path in kept}
 
