@@ -109,7 +109,9 @@ def test_settings_that_came_later_make_nothing_stale():
     """What was made before they were there stays up to date, and says the same of itself."""
     before = " ".join(dependence(STUDY).values())
     assert not [
-        key for key in ("patches", '"data":', '"truth":', '"diffraction":') if key in before
+        key
+        for key in ("patches", '"data":', '"truth":', '"diffraction":', "pattern")
+        if key in before
     ]
     assert "patches" not in STUDY.simulation.to_dict()
     said = msgspec.convert({"simulation": {"patches": False}, "data": {}}, Study)

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from fly64tasks.study.cases import BASELINE, SPLITS, Case
+from fly64tasks.study.patterns import PHASE_C, PHASE_D, refuse_pattern
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import Positive, Spec, read_spec
 from fly64tasks.study.stages import (
@@ -31,12 +32,19 @@ class Paths(Spec, frozen=True):
     """Where a study's files lie. What you bring (``phase_c_root``, ``phase_d_root``) is looked for
     beside the study file; what we write (``data_root``, ``artifact_root``) goes under the project
     folder, and nowhere else: a study may come from anyone. The command line may say any folder.
+
+    The patterns name the sets below their root: ``{dose}`` is ``dose_1000``, ``{dose:d}`` and the
+    like the number itself.
     """
+
+    added_later: ClassVar = ("phase_c_pattern", "phase_d_pattern")
 
     data_root: str = "data"
     artifact_root: str = "reports"
     phase_c_root: str | None = None
     phase_d_root: str | None = None
+    phase_c_pattern: str = PHASE_C
+    phase_d_pattern: str = PHASE_D
 
     def __post_init__(self) -> None:
         for key in ("data_root", "artifact_root"):
@@ -48,6 +56,16 @@ class Paths(Spec, frozen=True):
                 )
         for key in ("data_root", "artifact_root", "phase_c_root", "phase_d_root"):
             _refuse_control_characters(f"paths.{key}", getattr(self, key))
+        for key, fields in _FIELDS.items():
+            _refuse_control_characters(f"paths.{key}", getattr(self, key))
+            refuse_pattern(f"paths.{key}", getattr(self, key), fields)
+
+
+_FIELDS = {
+    "phase_c_pattern": ("dose", "split"),
+    "phase_d_pattern": ("dose", "view", "split"),
+}
+"""What a pattern may name."""
 
 
 class Study(Spec, frozen=True):

@@ -86,6 +86,46 @@ BROKEN_STUDIES = {
     "infinite momentum": ("[recon]\nmomentum = inf", "recon.momentum is inf"),
     "negative seed": ("[simulation]\nseed = -1", "simulation.seed is -1, expected `int` >= 0"),
     "recon is no table": ("recon = 3", "recon is 3, expected `object`"),
+    "pattern with an unknown field": (
+        '[paths]\nphase_d_pattern = "{dose}/{veiw}_{split}.npz"',
+        r"paths.phase_d_pattern is '.*': unknown field {veiw}; did you mean {view}\?",
+    ),
+    "pattern with a field of another": (
+        '[paths]\nphase_c_pattern = "{view}_{split}.npz"',
+        r"unknown field {view}; known: {dose}, {split}",
+    ),
+    "pattern with a key for a pattern": (
+        '[paths]\nphase_c_patern = "{split}.npz"',
+        "unknown key 'paths.phase_c_patern'; did you mean 'paths.phase_c_pattern'",
+    ),
+    "pattern with an attribute": (
+        '[paths]\nphase_c_pattern = "{dose.__class__}_{split}.npz"',
+        "unknown field {dose.__class__}",
+    ),
+    "pattern with a format of no number": (
+        '[paths]\nphase_c_pattern = "{dose:%Y}_{split}.npz"',
+        "the format of {dose} can not be used; expected none, or that of a number such as {dose:d}",
+    ),
+    "pattern with a wide format": (
+        '[paths]\nphase_c_pattern = "{dose:999999999d}_{split}.npz"',
+        "the format of {dose} can not be used",
+    ),
+    "pattern with a format of text": (
+        '[paths]\nphase_c_pattern = "{dose}_{split:>9}.npz"',
+        "the format of {split} can not be used; expected none",
+    ),
+    "pattern with an open brace": (
+        '[paths]\nphase_c_pattern = "{dose_{split}.npz"',
+        "paths.phase_c_pattern is '.*expected",
+    ),
+    "pattern that climbs": (
+        '[paths]\nphase_c_pattern = "../{dose}_{split}.npz"',
+        "expected a path below the sets' root that ends in .npz",
+    ),
+    "pattern of another file": (
+        '[paths]\nphase_c_pattern = "{dose}_{split}.h5"',
+        "expected a path below the sets' root that ends in .npz",
+    ),
     "not TOML": ("doses = [1e3", "not valid TOML"),
 }
 
