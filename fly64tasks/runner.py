@@ -46,7 +46,7 @@ _GROUPS = {
         *("refine", "fast_fourier_shift"),
     ),
     "early end": ("plateau_epochs", "plateau_tolerance"),
-    "start": ("object_init", "n_images", "subsampling_seed"),
+    "start": ("object_init", "n_images", "subsampling_seed", "half"),
     "physical sizes": tuple(_SIZES),
 }
 """The settings as ``--help-all`` groups them; one in no group is a "more setting"."""
