@@ -23,9 +23,20 @@ from fly64tasks.study.stages import (
 )
 
 
-def _refuse_control_characters(key: str, text: str | None) -> None:
+def refuse_control_characters(key: str, text: str | None) -> None:
+    """Refuse text that a terminal or a log would not show as it is; raises ValueError."""
     if text is not None and not text.isprintable():
         raise ValueError(f"{key} is {text[:60]!r}, expected text without control characters")
+
+
+def refuse_root_elsewhere(key: str, root: str) -> None:
+    """Refuse a folder to write to that is not below the project's; raises ValueError."""
+    if PurePath(root).is_absolute() or ".." in PurePath(root).parts or root[:1] == "~":
+        raise ValueError(
+            f"paths.{key} is {root!r}, expected a folder below the project's; another one "
+            f"can be said on the command line: doit {key}=..."
+        )
+    refuse_control_characters(f"paths.{key}", root)
 
 
 class Paths(Spec, frozen=True):
@@ -48,16 +59,11 @@ class Paths(Spec, frozen=True):
 
     def __post_init__(self) -> None:
         for key in ("data_root", "artifact_root"):
-            root = getattr(self, key)
-            if PurePath(root).is_absolute() or ".." in PurePath(root).parts or root[:1] == "~":
-                raise ValueError(
-                    f"paths.{key} is {root!r}, expected a folder below the project's; another one "
-                    f"can be said on the command line: doit {key}=..."
-                )
-        for key in ("data_root", "artifact_root", "phase_c_root", "phase_d_root"):
-            _refuse_control_characters(f"paths.{key}", getattr(self, key))
+            refuse_root_elsewhere(key, getattr(self, key))
+        for key in ("phase_c_root", "phase_d_root"):
+            refuse_control_characters(f"paths.{key}", getattr(self, key))
         for key, fields in _FIELDS.items():
-            _refuse_control_characters(f"paths.{key}", getattr(self, key))
+            refuse_control_characters(f"paths.{key}", getattr(self, key))
             refuse_pattern(f"paths.{key}", getattr(self, key), fields)
 
 
@@ -87,8 +93,8 @@ class Study(Spec, frozen=True):
     data: DataSpec = DataSpec()
 
     def __post_init__(self) -> None:
-        _refuse_control_characters("name", self.name)
-        _refuse_control_characters("base_npz", self.base_npz)
+        refuse_control_characters("name", self.name)
+        refuse_control_characters("base_npz", self.base_npz)
         for dose in self.doses:
             if not (1 <= dose <= 1e15 and dose == int(dose)):
                 raise ValueError(
