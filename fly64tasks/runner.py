@@ -54,7 +54,7 @@ _GROUPS = {
         *("refine", "fast_fourier_shift"),
     ),
     "early end": ("plateau_epochs", "plateau_tolerance"),
-    "start": ("object_init", "n_images", "subsampling_seed"),
+    "start": ("object_init", "n_images", "subsampling_seed", "half"),
     "physical sizes": tuple(_SIZES),
     "orientation of the scan to its detector": tuple(_TURNS),
 }

@@ -112,7 +112,7 @@ def test_settings_that_came_later_make_nothing_stale():
     before = " ".join(dependence(STUDY).values())
     assert not [
         key
-        for key in ("patches", '"data":', '"truth":', '"diffraction":', '"flip_y":')
+        for key in ("patches", '"data":', '"truth":', '"diffraction":', '"flip_y":', "pattern")
         if key in before
     ]
     assert "patches" not in STUDY.simulation.to_dict()

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -78,7 +78,11 @@ class ReconSpec(Spec, frozen=True):
         Below so many cycles per px the convergence of the phase is helped (MAP).
     tolerance_nats : float
         Ends once five epochs bring less than this per lit pixel of the object (MAP).
+    half : str, both unless given
+        Every other frame alone: even or odd.
     """
+
+    added_later: ClassVar = ("half",)
 
     algorithm: Algorithm = "MAP"
     num_epochs: Count | None = None
@@ -103,6 +107,7 @@ class ReconSpec(Spec, frozen=True):
     probe_trust: Positive = 0.1
     low_frequency: NotNegative = 0.04
     tolerance_nats: NotNegative = 5e-3
+    half: Literal["even", "odd"] | None = None
 
     def __post_init__(self) -> None:
         if self.algorithm == "PIE" and self.update_probe and self.batch_size != 1:
