@@ -57,7 +57,7 @@ _GROUPS = {
     ),
     "beam and scan": ("probe_modes", "correct_positions"),
     "early end": ("plateau_epochs", "plateau_tolerance"),
-    "start": ("object_init", "n_images", "subsampling_seed"),
+    "start": ("object_init", "n_images", "subsampling_seed", "half"),
     "physical sizes": tuple(_SIZES),
     "orientation of the scan to its detector": tuple(_TURNS),
 }

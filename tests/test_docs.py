@@ -19,6 +19,7 @@ from fly64tasks.data.readers import read_dataset as read_any
 from fly64tasks.data.readers.keymap import KeyMap, read_keymap
 from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
+from fly64tasks.study.measured import read_measured_study
 
 DOCS = PROJECT / "docs"
 
@@ -47,6 +48,14 @@ def test_key_maps_of_the_formats_page_are_read(small_sets: dict[str, Path], tmp_
     assert [read_keymap(path, ()).file for path in paths] == ["scan_0042.h5", "hxn.h5"]
     written.any_hdf5(tmp_path, known_of(read_dataset(small_sets["train"])))
     assert read_any(paths[0]).frame_size_px == 16
+
+
+def test_study_of_the_page_on_measured_scans_is_read(tmp_path: Path):
+    [block] = re.findall(r"```toml\n(.*?)```", (DOCS / "measured.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "study.toml").write_text(block)
+    study = read_measured_study(tmp_path / "study.toml")
+    assert list(study.scans) == ["siemens", "chip", "leaf"]
+    assert (study.recon_of("leaf").n_images, study.geometry_of("leaf").assumed) == (500, False)
 
 
 def test_keys_of_the_formats_page_are_those_of_a_key_map():

@@ -203,6 +203,39 @@ def test_sets_of_the_user_are_reconstructed_and_never_written_to(
     assert not (project / "reports").exists()
 
 
+PATTERNS = """
+[paths]
+phase_c_root = "sets"
+phase_c_pattern = "{dose}/patched_{split}.npz"
+phase_d_root = "sets"
+phase_d_pattern = "{dose}/{view}/{split}.npz"
+"""
+
+
+def test_sets_under_other_names_run_by_a_pattern(project: Path, small_sets: dict[str, Path]):
+    """The later layout of the published study: a missing set is named by its own path."""
+    (project / "study.toml").write_text(ONE_DOSE + PATTERNS, "utf-8")
+    for split, source in small_sets.items():
+        dataset = read_dataset(source)
+        write_dataset(project / f"sets/dose_1000/patched_{split}.npz", dataset)
+        for view in ("dense", "sparse"):
+            chosen = dataset.select(np.arange(0, len(dataset.positions_px), 4))
+            write_dataset(project / f"sets/dose_1000/{view}/{split}.npz", chosen)
+    dense = project / "sets/dose_1000/dense/train.npz"
+    listed = doit(project, "list", "--deps", "recon:dose_1000_dense_train")
+    assert " -  sets/dose_1000/dense/train.npz\n" in listed
+    dense.rename(project / "sets/aside.npz")
+    assert "sets/dose_1000/dense/train.npz" in doit(project, "-n", code=3)
+    (project / "sets/aside.npz").rename(dense)
+    doit(project, "recon", "--split", "train")
+    found = {job["task"]: job["inputs"][0]["path"] for job in manifest_of(project)["jobs"]}
+    assert found == {
+        "recon:dose_1000_baseline_train": "sets/dose_1000/patched_train.npz",
+        "recon:dose_1000_dense_train": "sets/dose_1000/dense/train.npz",
+        "recon:dose_1000_sparse_train": "sets/dose_1000/sparse/train.npz",
+    }
+
+
 def test_failing_view_stops_there_with_counts_and_spacing(project: Path):
     (project / "study.toml").write_text(SMALL_STUDY + "\n[views]\nmin_positions = 20\n", "utf-8")
     printed = doit(project, "run", "recon:dose_1000_sparse_train", code=1)

@@ -43,7 +43,9 @@ def test_wheel_holds_the_templates_the_types_and_the_command(wheel: Path):
     inside = {f"fly64tasks/{path}" for path in ("py.typed", "cli.py", "__main__.py")}
     inside |= {f"fly64tasks/setup/templates/{name}/study.toml" for name in TEMPLATES}
     inside |= {f"fly64tasks/setup/templates/common/{FILES[n]}" for n in FILES if n != "study.toml"}
+    inside |= {f"fly64tasks/setup/templates/measured/{n}" for n in ("dodo.py.txt", "README.md")}
     inside |= {f"fly64tasks/report/templates/report.{n}" for n in ("css", "js", "html.j2")}
+    inside |= {f"fly64tasks/report/templates/{n}.html.j2" for n in ("measured", "parts")}
     assert inside <= names
     tops = {name.partition("/")[0] for name in names}
     assert {re.sub(r"-.+\.", ".", top) for top in tops} == {"fly64tasks", "fly64tasks.dist-info"}

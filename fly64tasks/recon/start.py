@@ -182,6 +182,8 @@ def start_of(
 def choose_frames(n: int, spec: ReconSpec, left_out: Sequence[int] = ()) -> NDArray[np.integer]:
     """Return the frames to use: at most ``n_images``, drawn without replacement, ascending.
 
+    Of these ``half`` takes every other one, from the first (even) or the second (odd).
+
     Parameters
     ----------
     left_out : sequence of int
@@ -191,6 +193,8 @@ def choose_frames(n: int, spec: ReconSpec, left_out: Sequence[int] = ()) -> NDAr
     if spec.n_images is not None and spec.n_images < n:
         rng = np.random.default_rng(spec.subsampling_seed)
         frames = np.sort(rng.choice(n, spec.n_images, replace=False))
+    if spec.half is not None:
+        frames = frames[("even", "odd").index(spec.half) :: 2]
     return frames[~np.isin(frames, left_out)] if len(left_out) else frames
 
 

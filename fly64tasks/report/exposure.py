@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fly64tasks.report.results import Job
+from fly64tasks.report.results import Job, Outcome
 from fly64tasks.report.wording import ASSUMED, HARD_SPACE, NONE, dose_text, listed, quantity_text
 from fly64tasks.study.cases import BASELINE
 from fly64tasks.study.study import Study
@@ -63,7 +63,7 @@ class Exposure:
         return [total, ", ".join(texts)] if texts else [total]
 
 
-def exposure_of(job: Job) -> Exposure:
+def exposure_of(job: Outcome) -> Exposure:
     """Return the exposure of a job's set; of scores that lack it, what follows from the others."""
     table: Mapping[str, Any] = job.scores.set if job.scores else {}
     frames, total = _number(table, "n_frames"), _number(table, "photons_total")

@@ -1,5 +1,7 @@
 """What the report writes."""
 
+from collections.abc import Iterable
+
 from fly64tasks.data.ownership import WRITER, Mark
 
 REPORT = "index.html"
@@ -24,13 +26,22 @@ CSV_COLUMNS = (
     "note",
     "bound",
 )
+MEASURED_CSV_COLUMNS = ("scan", "metric", "value", "unit", "is_bound", "note", "bound")
+FRC_OF_HALVES = "frc_of_halves"
 
-MARKS: dict[str, Mark | None] = {
-    REPORT: PAGE_MARK.encode(),
-    SUMMARY_CSV: ",".join(CSV_COLUMNS[:10]).encode(),  # columns are added at the end
-    SUMMARY_MD: MARKDOWN_MARK.encode(),
-    **{f"{FIGURES}/{name}.{suffix}": None for name in FIGURE_NAMES for suffix in FIGURE_FORMATS},
-}
+
+def _marks(columns: Iterable[str], figures: Iterable[str]) -> dict[str, Mark | None]:
+    return {
+        REPORT: PAGE_MARK.encode(),
+        SUMMARY_CSV: ",".join(columns).encode(),
+        SUMMARY_MD: MARKDOWN_MARK.encode(),
+        **{f"{FIGURES}/{name}.{suffix}": None for name in figures for suffix in FIGURE_FORMATS},
+    }
+
+
+MARKS = _marks(CSV_COLUMNS[:10], FIGURE_NAMES)  # columns are added at the end
 """What the report writes, relative to the artifact root, with the marks by which it is known."""
 REPORT_FILES = tuple(MARKS)
 """Always all of it."""
+MEASURED_MARKS = _marks(MEASURED_CSV_COLUMNS, [FRC_OF_HALVES])
+"""What the report on measured scans writes."""

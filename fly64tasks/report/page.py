@@ -32,7 +32,7 @@ from fly64tasks.report.page_job import (
     setting_text,
     spark_points,
 )
-from fly64tasks.report.results import Job, main_metric
+from fly64tasks.report.results import Job, Outcome, main_metric
 from fly64tasks.report.tiles import Column, columns_of
 from fly64tasks.report.wording import (
     ASSUMED,
@@ -53,8 +53,8 @@ from fly64tasks.study.study import Study
 EMBED_LIMIT = 60
 """Above so many jobs the page links to their pictures and does not hold them."""
 
-_THUMBNAIL_PX = 240
-_COMPARISON_PX = 1400
+THUMBNAIL_PX = 240
+COMPARISON_PX = 1400
 
 
 def render(
@@ -67,31 +67,19 @@ def render(
     panels : mapping
         SVG elements as `figures.panels` draws them.
     """
-    environment = Environment(
-        loader=PackageLoader("fly64tasks.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    script = _text("report.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     metric = main_metric(jobs)
     embeds = len(jobs) <= EMBED_LIMIT
     best = best_of(jobs)
     views = list(dict.fromkeys(job.case.view for job in jobs))
-    page = environment.get_template("report.html.j2").render(
-        mark=Markup(PAGE_MARK),
-        style=Markup(_variables() + _text("report.css")),
-        script=Markup(script),
-        script_digest=digest,
+    return filled_in(
+        "report.html.j2",
         study=study,
         sentences=headline(jobs),
         key_numbers=_key_numbers(jobs),
         metric=metric,
         metric_name=in_sentence(metric.label),
         metrics=METRICS,
-        units={each.key: _unit(each, jobs) for each in METRICS},
+        units={each.key: unit_of(each, jobs) for each in METRICS},
         views=[(view, _overlap_of(view, study)) for view in views],
         splits=SPLITS,
         jobs=[
@@ -107,12 +95,32 @@ def render(
         fewest=MIN_RING_PIXELS,
         embeds=embeds,
         embed_limit=EMBED_LIMIT,
-        assumed=_assumed(jobs),
+        assumed=assumed_geometry(jobs),
         seeded=sum(job.truth_seeded for job in jobs),
         settings=_sections(study, jobs),
-        versions=_versions(jobs),
+        versions=versions(jobs),
         figure_names=FIGURE_NAMES,
         figures_folder=FIGURES,
+    )
+
+
+def filled_in(template: str, **values: Any) -> str:
+    """Return a page: a template filled in, with our mark, style sheet and script."""
+    environment = Environment(
+        loader=PackageLoader("fly64tasks.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = _text("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    page = environment.get_template(template).render(
+        mark=Markup(PAGE_MARK),
+        style=Markup(_variables() + _text("report.css")),
+        script=Markup(script),
+        script_digest=digest,
+        **values,
     )
     return page + "\n"
 
@@ -149,15 +157,15 @@ def _job(
         "state": job.state,
         "why": job.why,
         "truth_seeded": job.truth_seeded,
-        "verdicts": _verdicts(job),
+        "verdicts": verdicts(job),
         "warnings": job.warnings,
         "frames": frames_text(job),
         "light": exposure.exposure_of(job).light_texts,
         "cells": metric_cells,
         "main": main if main.sort is not None else next(known, main),
         "facts": facts_of(job),
-        "thumbnail": _picture(job.thumbnail, _THUMBNAIL_PX, root, embeds),
-        "comparison": _picture(job.comparison, _COMPARISON_PX, root, embeds),
+        "thumbnail": picture(job.thumbnail, THUMBNAIL_PX, root, embeds),
+        "comparison": picture(job.comparison, COMPARISON_PX, root, embeds),
         "no_truth": job.scores.truth.reason or "no comparable truth"
         if job.scores and not job.scores.truth.comparable
         else None,
@@ -168,7 +176,7 @@ def _job(
     }
 
 
-def _verdicts(job: Job) -> list[str]:
+def verdicts(job: Outcome) -> list[str]:
     """Return what a reader must see of a job before its numbers."""
     found = {
         "worse than a flat object": job.is_worse_than_flat,
@@ -178,7 +186,7 @@ def _verdicts(job: Job) -> list[str]:
     return [words for words, holds in found.items() if holds]
 
 
-def _picture(path: Path | None, width: int, root: Path, embeds: bool) -> str | None:
+def picture(path: Path | None, width: int, root: Path, embeds: bool) -> str | None:
     """Return the address of a picture, which holds it where the page does."""
     if path is None:
         return None
@@ -192,7 +200,7 @@ def _column(column: Column, layout: Layout, embeds: bool) -> dict[str, Any]:
     return {
         "view": column.view,
         "split": column.split,
-        "truth": _picture(column.truth, _THUMBNAIL_PX, layout.artifact_root, embeds),
+        "truth": picture(column.truth, THUMBNAIL_PX, layout.artifact_root, embeds),
         "aspect": f"{1 / column.aspect:.3f}",
         "scan": scans.pop().split("\n") if len(scans) == 1 else [],
         "gradient": column.gradient,
@@ -240,13 +248,13 @@ def _key_numbers(jobs: Sequence[Job]) -> list[tuple[str, str, str]]:
     return numbers
 
 
-def _assumed(jobs: Sequence[Job]) -> str:
+def assumed_geometry(jobs: Sequence[Outcome]) -> str:
     """Return the assumed geometries in words, empty where all were measured."""
     texts = dict.fromkeys(geometry_text(job) for job in jobs if job.geometry_assumed)
     return listed(list(texts))
 
 
-def _unit(metric: Metric, jobs: Sequence[Job]) -> str:
+def unit_of(metric: Metric, jobs: Sequence[Outcome]) -> str:
     """Return the unit above a column of scores."""
     return unit_text(metric, assumed=any(job.geometry_assumed for job in jobs))
 
@@ -271,7 +279,7 @@ def _sections(study: Study, jobs: Sequence[Job]) -> list[tuple[str, list[tuple[s
     ]
 
 
-def _versions(jobs: Sequence[Job]) -> list[tuple[str, str]]:
+def versions(jobs: Sequence[Outcome]) -> list[tuple[str, str]]:
     """Return each set of versions that was run with, and how many jobs it ran."""
     found: dict[str, int] = {}
     for job in jobs:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fly64tasks.report.results import Job
+from fly64tasks.report.results import Outcome
 from fly64tasks.report.wording import MINUS, NONE, bytes_text, duration_text
 from fly64tasks.score.scorecard import METRICS, Metric
 
@@ -26,10 +26,12 @@ class Cell:
     best: bool
 
 
-def cells_of(job: Job, best: Mapping[str, float]) -> list[Cell]:
+def cells_of(
+    job: Outcome, best: Mapping[str, float], metrics: Sequence[Metric] = METRICS
+) -> list[Cell]:
     """Return a job's scores in the scorecard's order; ``best`` has the best value of each."""
     cells = []
-    for metric in METRICS:
+    for metric in metrics:
         value, note = job.value(metric), job.note(metric)
         if job.is_bound(metric) and not note:
             note = "only a bound: the correlation never falls below the threshold"
@@ -38,7 +40,7 @@ def cells_of(job: Job, best: Mapping[str, float]) -> list[Cell]:
     return cells
 
 
-def best_of(jobs: Sequence[Job]) -> dict[str, float]:
+def best_of(jobs: Sequence[Outcome]) -> dict[str, float]:
     """Return the best value of each score against the truth that at least two jobs have.
 
     Those of the data alone have none: fewer photons or frames to agree with can lower the R-factor
@@ -52,7 +54,7 @@ def best_of(jobs: Sequence[Job]) -> dict[str, float]:
     return best
 
 
-def facts_of(job: Job) -> list[tuple[str, Facts]]:
+def facts_of(job: Outcome) -> list[tuple[str, Facts]]:
     """Return what is known of a job, in named groups, none of them empty."""
     groups = [
         ("Fit to the counts", _fit(job)),
@@ -68,7 +70,7 @@ def facts_of(job: Job) -> list[tuple[str, Facts]]:
     return [(title, facts) for title, facts in groups if facts]
 
 
-def geometry_text(job: Job) -> str:
+def geometry_text(job: Outcome) -> str:
     """Return the pixel size and energy of a job's set."""
     geometry = _set(job).get("geometry")
     if not isinstance(geometry, dict):
@@ -100,7 +102,7 @@ def spark_points(losses: Sequence[float], width: float = 100, height: float = 28
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
-def frames_text(job: Job) -> str:
+def frames_text(job: Outcome) -> str:
     """Return how many frames were used, of how many in the set where these are more."""
     found = _set(job)
     start = job.run.start if job.run else {}
@@ -130,11 +132,11 @@ def setting_text(value: Any) -> str:
     return str(value)
 
 
-def _set(job: Job) -> dict[str, Any]:
+def _set(job: Outcome) -> dict[str, Any]:
     return job.scores.set if job.scores else job.run.set if job.run else {}
 
 
-def _fit(job: Job) -> Facts:
+def _fit(job: Outcome) -> Facts:
     fit = job.fit
     if fit is None:
         return []
@@ -149,7 +151,7 @@ def _fit(job: Job) -> Facts:
     return facts
 
 
-def _found(job: Job) -> Facts:
+def _found(job: Outcome) -> Facts:
     found = job.run.found if job.run else None
     facts = []
     if found and found.probe_mode_shares:
@@ -161,21 +163,21 @@ def _found(job: Job) -> Facts:
     return facts
 
 
-def _alignment(job: Job) -> Facts:
+def _alignment(job: Outcome) -> Facts:
     found = job.scores.alignment if job.scores else None
     if found is None:
         return []
     facts = [
-        ("Shift removed (y, x)", _pair(found.shift_px, "px", 4)),
-        ("Phase ramp removed (y, x)", _pair(found.ramp_rad_per_px, "rad/px", 5)),
+        ("Shift removed (y, x)", pair_text(found.shift_px, "px", 4)),
+        ("Phase ramp removed (y, x)", pair_text(found.ramp_rad_per_px, "rad/px", 5)),
         ("Scale", f"{found.scale:.4f}, {found.phase_rad:.4f} rad"),
     ]
     if found.residual_shift_px is not None:
-        facts.insert(1, ("Shift left (y, x)", _pair(found.residual_shift_px, "px", 4)))
+        facts.insert(1, ("Shift left (y, x)", pair_text(found.residual_shift_px, "px", 4)))
     return facts
 
 
-def _region(job: Job) -> Facts:
+def _region(job: Outcome) -> Facts:
     region = job.scores.region if job.scores else None
     if region is None:
         return []
@@ -187,7 +189,7 @@ def _region(job: Job) -> Facts:
     ]
 
 
-def _input(job: Job) -> Facts:
+def _input(job: Outcome) -> Facts:
     if job.run is None:
         return []
     given, start = job.run.input, job.run.start
@@ -202,7 +204,7 @@ def _input(job: Job) -> Facts:
     return [(key, str(value)) for key, value in facts if value]
 
 
-def _run(job: Job) -> Facts:
+def _run(job: Outcome) -> Facts:
     run = job.run
     if run is None:
         return []
@@ -225,5 +227,10 @@ def _settings(table: Mapping[str, Any]) -> Facts:
     return [(key, setting_text(value)) for key, value in table.items()]
 
 
-def _pair(values: Sequence[float], unit: str, decimals: int) -> str:
+def pair_text(values: Sequence[float], unit: str, decimals: int) -> str:
+    """Return a pair of numbers with its unit.
+
+    >>> pair_text((0.25, -1.0), "px", 2)
+    '0.25, −1.00 px'
+    """
     return f"{', '.join(f'{value:.{decimals}f}' for value in values)} {unit}".replace("-", MINUS)

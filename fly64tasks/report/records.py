@@ -74,6 +74,16 @@ class Alignment(Struct, frozen=True):
     residual_shift_px: tuple[Number, Number] | None = None
 
 
+class HalvesAligned(Struct, frozen=True):
+    """What was removed before two halves were compared, and where; pairs are y first."""
+
+    pixels: int
+    scale: Number
+    phase_rad: Number
+    ramp_rad_per_px: tuple[Number, Number]
+    shift_px: tuple[Number, Number]
+
+
 class Fit(Struct, frozen=True):
     """How well a reconstruction fits its counts; ``fits`` is None where it can not be said."""
 
@@ -99,13 +109,14 @@ class Scores(Struct, frozen=True):
     """``scores.json``, schema 1."""
 
     schema: Literal[1]
-    truth: Truth
     metrics: dict[str, Number | None]
+    truth: Truth = Truth(comparable=False)
     region: Region | None = None
     alignment: Alignment | None = None
     flat_object: FlatObject | None = None
     fit: Fit | None = None
     picture: Picture | None = None
+    halves: HalvesAligned | None = None
     bounds: tuple[str, ...] = ()
     unresolved: tuple[str, ...] = ()
     notes: dict[str, str] = {}

@@ -28,14 +28,16 @@ from fly64tasks.study.study import Study
 
 NRMSE = scorecard.metric("complex_nrmse")
 
+FILES_OF_SCORES = (SCORES, FRC, COMPARISON)
+"""Of what scoring writes, what the report links to."""
+
 State = Literal["scored", "not scored", "failed", "left out", "no dataset", "not run"]
 
 
-@dataclass(frozen=True)
-class Job:
-    """One case and what it left; ``why`` says in words what is missing, empty when scored."""
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a job left; ``why`` says in words what is missing, empty when scored."""
 
-    case: Case
     folder: Path
     state: State
     why: str = ""
@@ -142,6 +144,13 @@ class Job:
         return geometry if isinstance(geometry, dict) else {}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Job(Outcome):
+    """One case and what it left."""
+
+    case: Case
+
+
 def read_jobs(
     study: Study,
     layout: Layout,
@@ -178,43 +187,78 @@ def _read_job(
     without: Mapping[str, str],
     available: Collection[Path] | None,
 ) -> Job:
-    folder = layout.recon_dir(case)
+    tasks = (f"recon:{case.name}", f"score:{case.name}")
+    left = read_outcome(
+        layout.recon_dir(case), tasks, layout.dataset(case), available, without, FILES_OF_SCORES
+    )
+    return Job(case=case, **left)
+
+
+def read_outcome(
+    folder: Path,
+    tasks: Sequence[str],
+    dataset: Path,
+    available: Collection[Path] | None,
+    without: Mapping[str, str],
+    of_scores: Sequence[str],
+) -> dict[str, Any]:
+    """Return the fields of an `Outcome`, by name.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the job's results.
+    tasks : sequence of str
+        The names of those that its scores come from, the first one first.
+    dataset : Path
+        What was reconstructed.
+    available, without
+        As `read_jobs` has them.
+    of_scores : sequence of str
+        The files that scoring writes and the report links to.
+
+    Raises
+    ------
+    Fly64Error
+        A file is damaged.
+    """
     run = read_json(folder / RUN_RECORD, Run)
     path = folder / SCORES
     counts = available is None or path in available
     scores = read_json(path, Scores) if counts else None
     stale = scores is None and path.exists()
-    state, why = _state(case, layout, run, scores, without)
+    state, why = _state(tasks, dataset, run, scores, without)
     if stale and state == "not scored":
         why = "reconstructed; its scores are of an earlier run"
     if state != "scored":
         scores = None
-    of_scores = (SCORES, FRC, COMPARISON) if scores else ()
-    return Job(
-        case=case,
-        folder=folder,
-        state=state,
-        why=why,
-        scores=scores,
-        run=run,
-        losses=read_losses(folder / LOSSES),
-        frc=read_frc(folder / FRC) if scores else None,
-        log_tail=log_tail(folder / LOG),
-        comparison=_existing(folder / COMPARISON) if scores else None,
-        thumbnail=_existing(folder / THUMBNAIL) if scores else None,
-        truth=_existing(folder / TRUTH_THUMBNAIL) if scores and scores.truth.comparable else None,
-        files=tuple(name for name in (*SHOWN, *of_scores) if (folder / name).is_file()),
-    )
+    shown = (*SHOWN, *(of_scores if scores else ()))
+    return {
+        "folder": folder,
+        "state": state,
+        "why": why,
+        "scores": scores,
+        "run": run,
+        "losses": read_losses(folder / LOSSES),
+        "frc": read_frc(folder / FRC) if scores else None,
+        "log_tail": log_tail(folder / LOG),
+        "comparison": _existing(folder / COMPARISON) if scores else None,
+        "thumbnail": _existing(folder / THUMBNAIL) if scores else None,
+        "truth": _existing(folder / TRUTH_THUMBNAIL)
+        if scores and scores.truth.comparable
+        else None,
+        "files": tuple(name for name in shown if (folder / name).is_file()),
+    }
 
 
 def _state(
-    case: Case,
-    layout: Layout,
+    tasks: Sequence[str],
+    dataset: Path,
     run: Run | None,
     scores: Scores | None,
     without: Mapping[str, str],
 ) -> tuple[State, str]:
-    reasons = [without[task] for task in _tasks(case) if task in without]
+    reasons = [without[task] for task in tasks if task in without]
     if reasons:
         return "left out", reasons[0]
     if run is not None and run.state != "done":
@@ -223,7 +267,6 @@ def _state(
         return "scored", ""
     if run is not None:
         return "not scored", "reconstructed, but not scored yet"
-    dataset = layout.dataset(case)
     if not dataset.exists():
         return "no dataset", f"its dataset does not exist: {dataset}"
     return "not run", "not run yet"
@@ -231,8 +274,3 @@ def _state(
 
 def _existing(path: Path) -> Path | None:
     return path if path.is_file() else None
-
-
-def _tasks(case: Case) -> tuple[str, str]:
-    """Return the names of the tasks that a job's scores come from, the first one first."""
-    return f"recon:{case.name}", f"score:{case.name}"

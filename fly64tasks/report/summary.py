@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from fly64tasks.report.files import CSV_COLUMNS, MARKDOWN_MARK
 from fly64tasks.report.findings import RESOLUTION, headline
-from fly64tasks.report.results import Job, main_metric
+from fly64tasks.report.results import Job, Outcome, main_metric
 from fly64tasks.report.wording import ASSUMED, dose_text
 from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.cases import SPLITS
@@ -34,27 +34,28 @@ def csv_text(jobs: Sequence[Job]) -> str:
             value = job.limit(metric) if job.is_unresolved(metric) else job.value(metric)
             writer.writerow(
                 [
-                    _as_text(case.name),
+                    as_text(case.name),
                     f"{case.dose:.0f}",
-                    _as_text(case.view),
+                    as_text(case.view),
                     case.split,
                     case.gridsize,
                     metric.key,
                     "" if value is None else repr(float(value)),
                     metric.unit,
                     "true" if job.is_bound(metric) else "false",
-                    _as_text(_note(job, metric)),
-                    _side(job, metric),
+                    as_text(note_of(job, metric)),
+                    side_of(job, metric),
                 ]
             )
     return buffer.getvalue()
 
 
-def _as_text(text: str) -> str:
+def as_text(text: str) -> str:
+    """Return text with an apostrophe before it where a spreadsheet would take it for a formula."""
     return f"'{text}" if _RUN_BY_SPREADSHEETS.match(text) else text
 
 
-def _note(job: Job, metric: Metric) -> str:
+def note_of(job: Outcome, metric: Metric) -> str:
     """Return what is to be known of a score, of which column ``unit`` has the plain unit."""
     notes = [job.note(metric)]
     if metric.is_length and job.geometry_assumed and job.value(metric) is not None:
@@ -62,7 +63,7 @@ def _note(job: Job, metric: Metric) -> str:
     return "; ".join(filter(None, notes))
 
 
-def _side(job: Job, metric: Metric) -> str:
+def side_of(job: Outcome, metric: Metric) -> str:
     """Return where the true score lies from one that is a bound."""
     if not job.is_bound(metric):
         return ""
@@ -71,10 +72,10 @@ def _side(job: Job, metric: Metric) -> str:
 
 def markdown_text(study: Study, jobs: Sequence[Job]) -> str:
     """Return the summary's sentences, a table of the main scores and what is missing."""
-    parts = [MARKDOWN_MARK, f"# {_plain(study.name)}", " ".join(headline(jobs))]
+    parts = [MARKDOWN_MARK, f"# {plain(study.name)}", " ".join(headline(jobs))]
     shown = [metric for metric in (main_metric(jobs), RESOLUTION) if _any_has(jobs, metric)]
     parts += [_table(jobs, metric) for metric in shown]
-    missing = [f"- {job.case.name}: {job.state}: {_plain(job.why)}" for job in jobs if job.why]
+    missing = [f"- {job.case.name}: {job.state}: {plain(job.why)}" for job in jobs if job.why]
     if missing:
         parts += ["## Not scored", "\n".join(missing)]
     if any(job.geometry_assumed for job in jobs):
@@ -110,6 +111,6 @@ def _any_has(jobs: Sequence[Job], metric: Metric) -> bool:
     return any(job.value(metric) is not None or job.is_unresolved(metric) for job in jobs)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text on one line that Markdown and the HTML within it leave as it is."""
     return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", " ".join(text.split()))

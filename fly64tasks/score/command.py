@@ -25,6 +25,7 @@ from fly64tasks.doitext.atomic import replaced
 from fly64tasks.doitext.spec import differences
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics import alignment
+from fly64tasks.physics.frc import RingCorrelation
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import Reconstructed, read_reconstruction
 from fly64tasks.score.compare import Comparison, Fitted, compare, refuse_another, why_no_truth
@@ -112,11 +113,11 @@ def score(
             obj=truth is not None,
             extras=False,
         )
-        _refuse_another_content(found, input_npz)
+        refuse_another_content(found, input_npz)
     if asked is not None:
         asked.refuse_other(dataset.metadata, input_npz)
     if recon is not None:
-        _refuse_other_settings(found, recon)
+        refuse_other_settings(found, recon)
     scores, comparison = assess(found, dataset, spec, case, truth=truth)
     scores["set"] = {"path": str(input_npz), **scores["set"]}
     scores["reconstruction"] = {
@@ -143,10 +144,8 @@ def score(
         truth=true_obj,
         seen=np.ones(obj.shape, dtype=bool) if region is None else region,
     )
-    _write_frc(output_dir / FRC, comparison)
-    with replaced(output_dir / SCORES) as temporary:
-        text = json.dumps(scores, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", "utf-8")
+    write_frc(output_dir / FRC, None if comparison is None else comparison.rings)
+    write_scores(output_dir / SCORES, scores)
     return scores
 
 
@@ -202,7 +201,8 @@ def assess(
     return scores, comparison
 
 
-def _refuse_another_content(found: Reconstructed, input_npz: Path) -> None:
+def refuse_another_content(found: Reconstructed, input_npz: Path) -> None:
+    """Refuse a reconstruction of a file that holds something else by now; raises DatasetError."""
     if found.metadata["input"]["sha256"] != lineage.digest(input_npz):
         raise DatasetError(
             f"{found.name}: was made from another content of {found.metadata['input']['path']}; "
@@ -210,7 +210,8 @@ def _refuse_another_content(found: Reconstructed, input_npz: Path) -> None:
         )
 
 
-def _refuse_other_settings(found: Reconstructed, recon: ReconSpec) -> None:
+def refuse_other_settings(found: Reconstructed, recon: ReconSpec) -> None:
+    """Refuse a reconstruction that was made with other settings; raises DatasetError."""
     changes = "; ".join(differences(found.metadata["spec"], recon.resolved().to_dict()))
     if changes:
         raise DatasetError(
@@ -247,13 +248,19 @@ def _fields(case: Case) -> dict[str, Any]:
     return {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")}
 
 
-def _write_frc(path: Path, comparison: Comparison | None) -> None:
-    """Write the ring correlation, a header alone where there is none."""
+def write_scores(path: Path, scores: dict[str, Any]) -> None:
+    """Write ``scores.json``."""
+    with replaced(path) as temporary:
+        text = json.dumps(scores, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", "utf-8")
+
+
+def write_frc(path: Path, rings: RingCorrelation | None) -> None:
+    """Write a ring correlation, a header alone where there is none."""
     with replaced(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(FRC_COLUMNS)
-        if comparison is not None:
-            rings = comparison.rings
+        if rings is not None:
             columns = (
                 rings.frequency_cycles_per_px,
                 rings.correlation,

@@ -23,3 +23,5 @@ MARKS: dict[str, Mark | None] = {
 }
 """What scoring writes, with the marks by which it is known for ours."""
 SCORE_FILES = tuple(MARKS)
+MEASURED_MARKS = {name: mark for name, mark in MARKS.items() if name != TRUTH_THUMBNAIL}
+"""What scoring a scan writes, which has no truth."""

@@ -109,11 +109,16 @@ def draw_comparison(
 
 
 def draw_thumbnails(
-    path: Path, truth_path: Path, obj: ComplexArray, *, truth: ComplexArray | None, seen: BoolArray
+    path: Path,
+    truth_path: Path | None,
+    obj: ComplexArray,
+    *,
+    truth: ComplexArray | None,
+    seen: BoolArray,
 ) -> dict[str, Any]:
     """Write the phase within the region, and the truth's, as PNG at most `THUMBNAIL_PX` wide.
 
-    Without a truth its picture is one transparent pixel.
+    Without a truth its picture is one transparent pixel; without a path for it there is none.
 
     Returns
     -------
@@ -125,7 +130,9 @@ def draw_thumbnails(
     box = bounding_box(seen)
     shown = panels[0] if truth is None else panels[1]
     _write_thumbnail(path, shown, seen, box)
-    if truth is None:
+    if truth_path is None:
+        pass
+    elif truth is None:
         _write_png(truth_path, Image.new("RGBA", (1, 1)))
     else:
         _write_thumbnail(truth_path, panels[0], seen, box)

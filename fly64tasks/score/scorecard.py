@@ -7,15 +7,15 @@ row. Formulas are in `fly64tasks.physics.image_quality`, `fly64tasks.physics.frc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.physics.alignment import bounding_box
-from fly64tasks.physics.frc import NYQUIST_CYCLES_PER_PX
+from fly64tasks.physics.frc import NYQUIST_CYCLES_PER_PX, RingCorrelation
 from fly64tasks.physics.image_quality import (
     Undefined,
     complex_nrmse,
@@ -24,6 +24,7 @@ from fly64tasks.physics.image_quality import (
     psnr_db,
     ssim,
 )
+from fly64tasks.recon.result import Reconstructed
 from fly64tasks.score.compare import Comparison, Fitted
 
 
@@ -114,8 +115,10 @@ class Values:
     notes: dict[str, str]
 
 
-def scores_of(fitted: Fitted, no_truth: str | None = None) -> Values:
-    """Return the scores of a reconstruction.
+def scores_of(
+    fitted: Fitted, no_truth: str | None = None, metrics: Sequence[Metric] | None = None
+) -> Values:
+    """Return the scores of a reconstruction: `METRICS`, unless others are given.
 
     Parameters
     ----------
@@ -125,7 +128,7 @@ def scores_of(fitted: Fitted, no_truth: str | None = None) -> Values:
         Why there is none.
     """
     found = Values({}, [], [], {})
-    for metric in METRICS:
+    for metric in METRICS if metrics is None else metrics:
         if metric.needs_truth and not isinstance(fitted, Comparison):
             found.notes[metric.key] = no_truth or ""
             continue
@@ -146,7 +149,7 @@ def scores_of(fitted: Fitted, no_truth: str | None = None) -> Values:
 
 
 def metric(key: str) -> Metric:
-    """Return the metric of a key.
+    """Return the metric of a key, of `METRICS`.
 
     >>> metric("phase_mae_rad").label
     'Phase MAE'
@@ -154,7 +157,23 @@ def metric(key: str) -> Metric:
     return next(metric for metric in METRICS if metric.key == key)
 
 
-def _crossing(c: Comparison, threshold: float | NDArray[np.float64]) -> float | Bound:
+class Correlated(Protocol):
+    """A reconstruction, where it was looked at, and a ring correlation there."""
+
+    @property
+    def found(self) -> Reconstructed:
+        """Return the reconstruction."""
+
+    @property
+    def region(self) -> NDArray[np.bool_]:
+        """Return the region, (H, W)."""
+
+    @property
+    def rings(self) -> RingCorrelation:
+        """Return the correlation."""
+
+
+def crossing(c: Correlated, threshold: float | NDArray[np.float64]) -> float | Bound:
     """Return the spatial frequency, in cycles/px, at which the ring correlation falls below."""
     found = c.rings.crossing(threshold)
     if found is None:
@@ -174,13 +193,13 @@ def _crossing(c: Comparison, threshold: float | NDArray[np.float64]) -> float | 
     return found
 
 
-def _period_nm(c: Comparison, threshold: float | NDArray[np.float64]) -> float | Bound:
+def period_nm(c: Correlated, threshold: float | NDArray[np.float64]) -> float | Bound:
     """Return the full period at that frequency."""
     pixel_nm = c.found.geometry.pixel_size_m * 1e9
-    crossing = _crossing(c, threshold)
-    if isinstance(crossing, Bound):
-        return replace(crossing, value=pixel_nm / crossing.value)
-    return pixel_nm / crossing
+    found = crossing(c, threshold)
+    if isinstance(found, Bound):
+        return replace(found, value=pixel_nm / found.value)
+    return pixel_nm / found
 
 
 def _complex_nrmse(c: Comparison) -> Noted:
@@ -279,7 +298,7 @@ METRICS = (
         "cycles/px",
         "higher",
         "Spatial frequency at which the Fourier ring correlation with the truth falls below 0.5.",
-        lambda c: _crossing(c, 0.5),
+        lambda c: crossing(c, 0.5),
         decimals=3,
     ),
     Metric(
@@ -288,7 +307,7 @@ METRICS = (
         "cycles/px",
         "higher",
         "Spatial frequency at which the Fourier ring correlation falls below the 1-bit curve.",
-        lambda c: _crossing(c, c.rings.bit_threshold(1.0)),
+        lambda c: crossing(c, c.rings.bit_threshold(1.0)),
         decimals=3,
     ),
     Metric(
@@ -297,7 +316,7 @@ METRICS = (
         "cycles/px",
         "higher",
         "Spatial frequency at which the Fourier ring correlation falls below the ½-bit curve.",
-        lambda c: _crossing(c, c.rings.bit_threshold(0.5)),
+        lambda c: crossing(c, c.rings.bit_threshold(0.5)),
         decimals=3,
     ),
     Metric(
@@ -306,7 +325,7 @@ METRICS = (
         "nm",
         "lower",
         "Full period at the frequency where the Fourier ring correlation falls below 0.5.",
-        lambda c: _period_nm(c, 0.5),
+        lambda c: period_nm(c, 0.5),
         decimals=1,
     ),
     Metric(
@@ -315,7 +334,7 @@ METRICS = (
         "nm",
         "lower",
         "Full period at the frequency where the Fourier ring correlation falls below 1 bit.",
-        lambda c: _period_nm(c, c.rings.bit_threshold(1.0)),
+        lambda c: period_nm(c, c.rings.bit_threshold(1.0)),
         decimals=1,
     ),
     Metric(
@@ -324,7 +343,7 @@ METRICS = (
         "nm",
         "lower",
         "Full period at the frequency where the Fourier ring correlation falls below ½ bit.",
-        lambda c: _period_nm(c, c.rings.bit_threshold(0.5)),
+        lambda c: period_nm(c, c.rings.bit_threshold(0.5)),
         decimals=1,
     ),
     Metric(

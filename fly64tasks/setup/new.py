@@ -21,6 +21,7 @@ PROG = "fly64tasks new"
 TEMPLATES = {
     "default": "built-in object, 3 doses, 3 views: 18 reconstructions",
     "lsqml_baseline": "the same, pty-chi's LSQML with fixed settings",
+    "measured": "scans of your own: files of any format, under any names",
 }
 FILES = {
     "dodo.py": "dodo.py.txt",

@@ -10,7 +10,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from fly64tasks.errors import StudyError
 from fly64tasks.study.cases import BASELINE, Case, dose_name
+from fly64tasks.study.patterns import PHASE_C, PHASE_D, filled
 from fly64tasks.study.study import Study
 
 
@@ -32,6 +34,8 @@ class Layout:
     makes_phase_c: bool = True
     makes_phase_d: bool = True
     study_file: Path | None = None
+    phase_c_pattern: str = PHASE_C
+    phase_d_pattern: str = PHASE_D
 
     @classmethod
     def of(
@@ -51,6 +55,11 @@ class Layout:
 
         The user's inputs that the study file names are looked for beside it, in ``study_folder``;
         what we write goes under ``project``.
+
+        Raises
+        ------
+        StudyError
+            A pattern gives two cases one file.
         """
 
         def beside_study(path: str | None) -> Path | None:
@@ -60,7 +69,7 @@ class Layout:
         own_c = phase_c_root or beside_study(paths.phase_c_root)
         own_d = phase_d_root or beside_study(paths.phase_d_root)
         data = data_root or project / paths.data_root
-        return cls(
+        layout = cls(
             base=base_npz or beside_study(study.base_npz) or data / "base.npz",
             phase_c_root=own_c or data / "phase_c",
             phase_d_root=own_d or data / "phase_d",
@@ -70,7 +79,35 @@ class Layout:
             makes_base=not (base_npz or study.base_npz or own_c),
             makes_phase_c=own_c is None,
             makes_phase_d=own_d is None,
+            phase_c_pattern=paths.phase_c_pattern,
+            phase_d_pattern=paths.phase_d_pattern,
         )
+        if (paths.phase_c_pattern, paths.phase_d_pattern) != (PHASE_C, PHASE_D):
+            layout.refuse_shared_files(study)
+        return layout
+
+    def refuse_shared_files(self, study: Study) -> None:
+        """Refuse patterns that give two cases of a study one file.
+
+        Raises
+        ------
+        StudyError
+            With the two cases and the file.
+        """
+        taken: dict[Path, Case] = {}
+        for case in study.cases():
+            path = self.dataset(case)
+            other = taken.setdefault(path, case)
+            if other is not case:
+                phase = "c" if case.view == BASELINE else "d"
+                differ = [
+                    f for f in ("dose", "view", "split") if getattr(case, f) != getattr(other, f)
+                ]
+                raise StudyError(
+                    f"paths.phase_{phase}_pattern is {getattr(self, f'phase_{phase}_pattern')!r}: "
+                    f"{other.name} and {case.name} would both be {path}; expected a file for each: "
+                    f"have it tell {' and '.join(f'{{{field}}}' for field in differ)} apart"
+                )
 
     @property
     def state(self) -> Path:
@@ -79,11 +116,11 @@ class Layout:
 
     def phase_c(self, dose: float, split: str) -> Path:
         """Return the simulated set of a dose and split."""
-        return self.phase_c_root / f"{dose_name(dose)}/patched_{split}.npz"
+        return self.phase_c_root / filled(self.phase_c_pattern, dose=dose, split=split)
 
     def phase_d(self, dose: float, view: str, split: str) -> Path:
         """Return the thinned set of a dose, view and split."""
-        return self.phase_d_root / f"{dose_name(dose)}/{view}/{view}_{split}.npz"
+        return self.phase_d_root / filled(self.phase_d_pattern, dose=dose, view=view, split=split)
 
     def dataset(self, case: Case) -> Path:
         """Return the set that a case reconstructs: Phase C for the baseline, else Phase D."""

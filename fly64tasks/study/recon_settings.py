@@ -83,11 +83,13 @@ class ReconSpec(Spec, frozen=True):
         Mutually incoherent modes of the probe, as a partly coherent beam has.
     correct_positions : bool
         True or false: let each frame's position change too.
+    half : str, both unless given
+        Every other frame alone: even or odd.
     ptychi : dict, pty-chi's own and ours unless given
         An option of pty-chi's own, say object_options.l1_norm_constraint.enabled=true.
     """
 
-    added_later: ClassVar = ("probe_modes", "correct_positions", "ptychi")
+    added_later: ClassVar = ("probe_modes", "correct_positions", "half", "ptychi")
 
     algorithm: Algorithm = "MAP"
     num_epochs: Count | None = None
@@ -114,6 +116,7 @@ class ReconSpec(Spec, frozen=True):
     tolerance_nats: NotNegative = 5e-3
     probe_modes: Annotated[int, Meta(ge=1, le=64)] | None = None
     correct_positions: bool = False
+    half: Literal["even", "odd"] | None = None
     ptychi: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -152,9 +152,33 @@ def _refuse_unknown_keys(
             near = difflib.get_close_matches(key[:100], fields, n=1, cutoff=0.5)
             hint = f"did you mean {prefix + near[0]!r}?" if near else f"known: {', '.join(fields)}"
             raise StudyError(f"{source}: unknown key {_short(prefix + key)}; {hint}")
-        nested = fields[key].type
-        if isinstance(nested, type) and issubclass(nested, Spec) and isinstance(value, dict):
-            _refuse_unknown_keys(nested, value, source, prefix=f"{prefix}{key}.")
+        if not isinstance(value, dict):
+            continue
+        nested, named = _spec_of(fields[key].type)
+        if nested is not None:
+            tables = value if named else {"": value}
+            for name, table in tables.items():
+                if isinstance(table, dict):
+                    below = f"{prefix}{key}.{name}." if named else f"{prefix}{key}."
+                    _refuse_unknown_keys(nested, table, source, prefix=below)
+
+
+def _spec_of(annotation: Any) -> tuple[type[Spec] | None, bool]:
+    """Return the spec that a field holds, None where it holds none, and whether by name in a dict.
+
+    >>> _spec_of(Spec), _spec_of(dict[str, Spec | str])[1], _spec_of(dict[str, int])
+    ((<class 'fly64tasks.study.spec.Spec'>, False), True, (None, False))
+    """
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        return annotation, False
+    if get_origin(annotation) is Annotated:
+        return _spec_of(get_args(annotation)[0])
+    if get_origin(annotation) is dict:
+        choices = get_args(annotation)[1]
+        for choice in get_args(choices) or (choices,):
+            if isinstance(choice, type) and issubclass(choice, Spec):
+                return choice, True
+    return None, False
 
 
 def _explain(message: str, table: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from fly64tasks.study.cases import BASELINE, SPLITS, Case
+from fly64tasks.study.patterns import PHASE_C, PHASE_D, refuse_pattern
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import Positive, Spec, read_spec
 from fly64tasks.study.stages import (
@@ -22,32 +23,55 @@ from fly64tasks.study.stages import (
 )
 
 
-def _refuse_control_characters(key: str, text: str | None) -> None:
+def refuse_control_characters(key: str, text: str | None) -> None:
+    """Refuse text that a terminal or a log would not show as it is; raises ValueError."""
     if text is not None and not text.isprintable():
         raise ValueError(f"{key} is {text[:60]!r}, expected text without control characters")
+
+
+def refuse_root_elsewhere(key: str, root: str) -> None:
+    """Refuse a folder to write to that is not below the project's; raises ValueError."""
+    if PurePath(root).is_absolute() or ".." in PurePath(root).parts or root[:1] == "~":
+        raise ValueError(
+            f"paths.{key} is {root!r}, expected a folder below the project's; another one "
+            f"can be said on the command line: doit {key}=..."
+        )
+    refuse_control_characters(f"paths.{key}", root)
 
 
 class Paths(Spec, frozen=True):
     """Where a study's files lie. What you bring (``phase_c_root``, ``phase_d_root``) is looked for
     beside the study file; what we write (``data_root``, ``artifact_root``) goes under the project
     folder, and nowhere else: a study may come from anyone. The command line may say any folder.
+
+    The patterns name the sets below their root: ``{dose}`` is ``dose_1000``, ``{dose:d}`` and the
+    like the number itself.
     """
+
+    added_later: ClassVar = ("phase_c_pattern", "phase_d_pattern")
 
     data_root: str = "data"
     artifact_root: str = "reports"
     phase_c_root: str | None = None
     phase_d_root: str | None = None
+    phase_c_pattern: str = PHASE_C
+    phase_d_pattern: str = PHASE_D
 
     def __post_init__(self) -> None:
         for key in ("data_root", "artifact_root"):
-            root = getattr(self, key)
-            if PurePath(root).is_absolute() or ".." in PurePath(root).parts or root[:1] == "~":
-                raise ValueError(
-                    f"paths.{key} is {root!r}, expected a folder below the project's; another one "
-                    f"can be said on the command line: doit {key}=..."
-                )
-        for key in ("data_root", "artifact_root", "phase_c_root", "phase_d_root"):
-            _refuse_control_characters(f"paths.{key}", getattr(self, key))
+            refuse_root_elsewhere(key, getattr(self, key))
+        for key in ("phase_c_root", "phase_d_root"):
+            refuse_control_characters(f"paths.{key}", getattr(self, key))
+        for key, fields in _FIELDS.items():
+            refuse_control_characters(f"paths.{key}", getattr(self, key))
+            refuse_pattern(f"paths.{key}", getattr(self, key), fields)
+
+
+_FIELDS = {
+    "phase_c_pattern": ("dose", "split"),
+    "phase_d_pattern": ("dose", "view", "split"),
+}
+"""What a pattern may name."""
 
 
 class Study(Spec, frozen=True):
@@ -69,8 +93,8 @@ class Study(Spec, frozen=True):
     data: DataSpec = DataSpec()
 
     def __post_init__(self) -> None:
-        _refuse_control_characters("name", self.name)
-        _refuse_control_characters("base_npz", self.base_npz)
+        refuse_control_characters("name", self.name)
+        refuse_control_characters("base_npz", self.base_npz)
         for dose in self.doses:
             if not (1 <= dose <= 1e15 and dose == int(dose)):
                 raise ValueError(

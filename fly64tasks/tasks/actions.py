@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from fly64tasks.errors import DatasetError
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.score.files import SCORES
 from fly64tasks.study.cases import Case
+from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.stages import DataSpec, Geometry, ScoreSpec, ViewSpec
@@ -151,6 +153,14 @@ def score(
     command.score(source, folder, spec, case, truth=data.truth, asked=asked, recon=recon)
 
 
+def score_scan(
+    files: list[Path], folder: Path, halves: list[Path], spec: ScoreSpec, recon: ReconSpec
+) -> None:
+    from fly64tasks.score import measured
+
+    measured.score_scan(files, folder, halves, spec, recon)
+
+
 def report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> None:
     scores = [Path(path) for path in dependencies if Path(path).name == SCORES]
     without = task.meta.get("without", {})
@@ -166,6 +176,22 @@ def _write_report(
     command.write_report(study, layout, scores, without)
 
 
+def report_scans(
+    study: MeasuredStudy, layout: MeasuredLayout, dependencies: list[str], task: Any
+) -> None:
+    scores = [Path(path) for path in dependencies if Path(path).name == SCORES]
+    arguments = (study, layout, scores, task.meta.get("without", {}))
+    _through_the_engine(_write_report_on_scans, *arguments, task=task, writes=task.targets)
+
+
+def _write_report_on_scans(
+    study: MeasuredStudy, layout: MeasuredLayout, scores: list[Path], without: dict[str, str]
+) -> None:
+    from fly64tasks.report.measured import command
+
+    command.write_report(study, layout, scores, without)
+
+
 def problems(source: Path, spec: ReconSpec, geometry: Geometry, data: DataSpec) -> list[str]:
     """Return what keeps a set of the user's from being reconstructed, before anything runs."""
     from fly64tasks.recon.start import read_start
@@ -175,6 +201,27 @@ def problems(source: Path, spec: ReconSpec, geometry: Geometry, data: DataSpec) 
     except DatasetError as error:
         return [str(error)]
     return []
+
+
+def problems_of_scan(
+    files: list[Path], spec: ReconSpec, geometry: Geometry, data: DataSpec
+) -> list[str]:
+    """Return what keeps a scan from being reconstructed: files that nobody named, too."""
+    from fly64tasks.recon.start import read_start
+
+    try:
+        start = read_start(files[0], spec, geometry, diffraction=data.diffraction, orientation=data)
+    except DatasetError as error:
+        return [str(error)]
+    named = {path.resolve() for path in files}
+    others = [path for path in start.files if path.resolve() not in named]
+    if not others:
+        return []
+    said = json.dumps([path.name for path in (*files, *others)], ensure_ascii=False)
+    return [
+        f"{files[0]}: is read with {', '.join(map(str, others))}, which the study does not name; "
+        f"say so, that a change of it is seen: file = {said}, each with its folder"
+    ]
 
 
 def remove(marks: Mapping[str, Mark | None], task: Any, dryrun: bool = False) -> None:

@@ -6,10 +6,12 @@ Nothing here imports numpy, torch or pty-chi: `doit list` pays for none of them.
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fly64tasks.data.lineage import AskedSet, MadeAsAsked, lineage_of_base, lineage_of_set
 from fly64tasks.doitext.spec import SpecUnchanged
+from fly64tasks.doitext.state.claims import Claim
 from fly64tasks.recon import files
 from fly64tasks.report.files import MARKS as REPORT_MARKS
 from fly64tasks.report.files import REPORT_FILES
@@ -17,7 +19,8 @@ from fly64tasks.score.files import MARKS as SCORE_MARKS
 from fly64tasks.score.files import SCORE_FILES
 from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.stages import ASSUMED, DataSpec, said_of_reading
+from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
+from fly64tasks.study.stages import ASSUMED, DataSpec, Geometry, said_of_reading
 from fly64tasks.study.study import Study
 from fly64tasks.tasks import actions, roots
 
@@ -122,62 +125,90 @@ def _data_of(study: Study, *, made_by_us: bool) -> DataSpec:
 def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     """Return the task that reconstructs one case."""
     source, folder = layout.dataset(case), layout.recon_dir(case)
-    # Strings, as joining a hundred thousand paths takes longer than all the rest of `doit list`.
-    targets = [f"{folder}/{name}" for name in files.TARGETS]
-    spec = study.recon.resolved()
     simulated = layout.makes_phase_c and (case.view == BASELINE or layout.makes_phase_d)
+    made_by_us = layout.makes_phase_c if case.view == BASELINE else layout.makes_phase_d
+    data = _data_of(study, made_by_us=made_by_us)
     # What we simulate says its sizes itself: where they change, the set does.
     geometry = ASSUMED if simulated else study.geometry
+    spec = study.recon.resolved()
+    task = reconstruction(
+        case.name,
+        source,
+        folder,
+        spec,
+        geometry,
+        data,
+        study.checkpoint,
+        roots.results(layout),
+        asked=_asked(study, layout, case.dose, case.view),
+    )
+    task["meta"] |= {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")}
+    if not made_by_us:
+        task["meta"]["check_inputs"] = partial(actions.problems, source, spec, geometry, data)
+        if case.view != BASELINE:
+            task["meta"]["optional"] = "phase_d"
+    task["doc"] = (
+        f"Reconstruct {case.dose:g} photons per frame, {case.view}, {case.split}: {spec.in_words}"
+    )
+    return task
+
+
+def reconstruction(
+    name: str,
+    source: Path,
+    folder: Path,
+    spec: ReconSpec,
+    geometry: Geometry,
+    data: DataSpec,
+    checkpoint: CheckpointSpec,
+    claim: Claim,
+    asked: AskedSet | None = None,
+) -> TaskDict:
+    """Return the task that reconstructs a set into a folder, with every choice of ``spec`` made.
+
+    Parameters
+    ----------
+    claim : Claim
+        On the folder of the results.
+    asked : AskedSet, optional
+        What the set is to be made from, where it is ours.
+    """
+    # Strings, as joining a hundred thousand paths takes longer than all the rest of `doit list`.
+    targets = [f"{folder}/{file}" for file in files.TARGETS]
     settings = spec.to_dict()
     if geometry != ASSUMED:
         settings["geometry"] = geometry.to_dict()
-    made_by_us = layout.makes_phase_c if case.view == BASELINE else layout.makes_phase_d
-    data = _data_of(study, made_by_us=made_by_us)
     read_as = said_of_reading(data.diffraction, data)
     settings |= read_as
-    meta = {
-        "dose": case.dose,
-        "view": case.view,
-        "split": case.split,
-        "gridsize": case.gridsize,
-        "record": f"{folder}/{files.RUN_RECORD}",
-        "log": f"{folder}/{files.LOG}",
-        "source": str(source),
-        "output_dir": str(folder),
-        "claim": roots.results(layout),
-        "spec": spec,
-        "geometry": geometry,
-        "read_as": read_as,
-    }
-    asked = _asked(study, layout, case.dose, case.view)
-    if asked is None:
-        meta["check_inputs"] = partial(actions.problems, source, spec, geometry, data)
-        if case.view != BASELINE:
-            meta["optional"] = "phase_d"
     arguments = {
         "source": source,
         "folder": folder,
         "spec": spec,
         "geometry": geometry,
         "data": data,
-        "checkpoint": study.checkpoint,
+        "checkpoint": checkpoint,
         "asked": asked,
         "writes": [*targets, f"{folder}/{files.CHECKPOINT}"],
     }
     return {
-        "name": case.name,
+        "name": name,
         "actions": [(actions.reconstruct, [], arguments)],
         "file_dep": [str(source)],
         "targets": targets,
         "uptodate": [SpecUnchanged(settings)],
         "clean": [
-            (actions.remove, [{f"{folder}/{name}": mark for name, mark in files.MARKS.items()}])
+            (actions.remove, [{f"{folder}/{file}": mark for file, mark in files.MARKS.items()}])
         ],
-        "meta": meta,
-        "doc": (
-            f"Reconstruct {case.dose:g} photons per frame, {case.view}, {case.split}: "
-            f"{spec.in_words}"
-        ),
+        "meta": {
+            "record": f"{folder}/{files.RUN_RECORD}",
+            "log": f"{folder}/{files.LOG}",
+            "source": str(source),
+            "output_dir": str(folder),
+            "claim": claim,
+            "spec": spec,
+            "geometry": geometry,
+            "read_as": read_as,
+        },
     }
 
 

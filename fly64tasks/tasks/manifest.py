@@ -10,6 +10,7 @@ from doit import get_var
 
 from fly64tasks.data.lineage import metadata_of
 from fly64tasks.study.cases import BASELINE
+from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import runner_command
 from fly64tasks.study.study import Study
@@ -45,6 +46,11 @@ def about(study: Study, layout: Layout) -> dict[str, Any]:
     """Return what the manifest and the skip summary say at their head: the study and its roots."""
     roots = ("base", "phase_c_root", "phase_d_root", "artifact_root")
     return {"study": study.name, "roots": {name: str(getattr(layout, name)) for name in roots}}
+
+
+def about_scans(study: MeasuredStudy, layout: MeasuredLayout) -> dict[str, Any]:
+    """Return what they say at their head of a study of measured scans."""
+    return {"study": study.name, "roots": {"artifact_root": str(layout.artifact_root)}}
 
 
 def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
@@ -92,7 +98,7 @@ def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _set_of(meta: dict[str, Any]) -> _Set | None:
-    said = {} if meta["view"] == BASELINE else metadata_of(Path(meta["source"]))
+    said = {} if meta.get("view", BASELINE) == BASELINE else metadata_of(Path(meta["source"]))
     try:
         return msgspec.convert(said, _Set) if said else None
     except msgspec.ValidationError:  # which the reconstruction refuses, with its reason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from fly64tasks.doitext.state.claims import Claim, Owner
 from fly64tasks.recon import files
 from fly64tasks.report import files as of_report
 from fly64tasks.score import files as of_score
+from fly64tasks.study.measured import HALVES, MeasuredLayout
 from fly64tasks.study.paths import Layout
 
 
@@ -31,15 +32,35 @@ def data(layout: Layout) -> Claim:
 @functools.lru_cache(maxsize=8)
 def results(layout: Layout) -> Claim:
     """Return the claim on the folder of the results and the report."""
+    return _results(layout, ("dose_*/*/*/*",), {**_OF_JOBS, **of_score.MARKS}, of_report.MARKS)
+
+
+@functools.lru_cache(maxsize=8)
+def results_of_scans(layout: MeasuredLayout) -> Claim:
+    """Return the claim on the folder of what a study of measured scans writes."""
+    marks = {**_OF_JOBS, **of_score.MEASURED_MARKS}
+    patterns = ("*/*", *(f"*/{half}/*" for half in HALVES))
+    return _results(layout, patterns, marks, of_report.MEASURED_MARKS)
+
+
+_OF_JOBS = {name: files.MARKS[name] for name in files.TARGETS}
+
+
+def _results(
+    layout: Layout | MeasuredLayout,
+    patterns: Iterable[str],
+    of_jobs: Mapping[str, Mark | None],
+    reported: Mapping[str, Mark | None],
+) -> Claim:
     return Claim(
         str(layout.artifact_root),
         _owner(layout),
-        partial(_results_in, layout.artifact_root),
+        partial(_results_in, layout.artifact_root, patterns, of_jobs, reported),
         "give it an artifact_root of its own, or write over these results with --take-over",
     )
 
 
-def _owner(layout: Layout) -> Owner:
+def _owner(layout: Layout | MeasuredLayout) -> Owner:
     return Owner(str(layout.study_file or "the study"), str(layout.artifact_root))
 
 
@@ -49,12 +70,15 @@ def _sets_in(root: Path) -> Iterator[str]:
     return _ours_of(dict.fromkeys(found).items())
 
 
-def _results_in(root: Path) -> Iterator[str]:
-    of_jobs = {**{name: files.MARKS[name] for name in files.TARGETS}, **of_score.MARKS}
-    found = [
-        (path, of_jobs[path.name]) for path in root.glob("dose_*/*/*/*") if path.name in of_jobs
-    ]
-    return _ours_of([*found, *((root / name, mark) for name, mark in of_report.MARKS.items())])
+def _results_in(
+    root: Path,
+    patterns: Iterable[str],
+    of_jobs: Mapping[str, Mark | None],
+    reported: Mapping[str, Mark | None],
+) -> Iterator[str]:
+    paths = (path for pattern in patterns for path in root.glob(pattern))
+    found = [(path, of_jobs[path.name]) for path in paths if path.name in of_jobs]
+    return _ours_of([*found, *((root / name, mark) for name, mark in reported.items())])
 
 
 def _ours_of(found: Iterable[tuple[Path, Mark | None]]) -> Iterator[str]:

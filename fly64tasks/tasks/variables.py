@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from doit import doit_cmd, get_initial_workdir, get_var
 from doit.exceptions import InvalidDodoFile
 
 from fly64tasks.errors import StudyError
+from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy, read_measured_study
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Study, read_study
 
@@ -25,6 +27,9 @@ VARIABLES = (
 )
 
 
+MEASURED_VARIABLES = ("study", "artifact_root", "device")
+
+
 def load_study() -> tuple[Study, Layout]:
     """Return the study and layout that the command line asks for (`doit study=other.toml ...`).
 
@@ -37,11 +42,9 @@ def load_study() -> tuple[Study, Layout]:
     InvalidDodoFile
         The study can not be used, or there is no such variable; doit prints it and exits with 3.
     """
-    # Read by the numerical libraries when an action imports them. The arrays are small: more
-    # threads gain little on an idle machine and lose much on a busy one.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    _use_one_thread()
     try:
-        _refuse_unknown_variables()
+        _refuse_unknown_variables(VARIABLES)
         study_path = _path_variable("study") or Path("study.toml")
         study = read_study(study_path)
         base = _path_variable("base_npz")
@@ -63,12 +66,33 @@ def load_study() -> tuple[Study, Layout]:
     return study, layout
 
 
-def _refuse_unknown_variables() -> None:
+def load_scans() -> tuple[MeasuredStudy, MeasuredLayout]:
+    """Return the measured scans and layout that the command line asks for; as `load_study`."""
+    _use_one_thread()
+    try:
+        _refuse_unknown_variables(MEASURED_VARIABLES)
+        study_path = _path_variable("study") or Path("study.toml")
+        study = read_measured_study(study_path)
+        root = _path_variable("artifact_root") or Path(study.paths.artifact_root)
+    except StudyError as error:
+        raise InvalidDodoFile(str(error)) from None
+    return study, MeasuredLayout(study_path.parent, root, study_path)
+
+
+def _use_one_thread() -> None:
+    """Have the numerical libraries use one thread, which they read when an action imports them.
+
+    The arrays are small: more threads gain little on an idle machine and lose much on a busy one.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def _refuse_unknown_variables(variables: Sequence[str]) -> None:
     given = getattr(doit_cmd, "_CMDLINE_VARS", None) or {}
     for name in given:
-        if name not in VARIABLES:
-            near = difflib.get_close_matches(name, VARIABLES, n=1)
-            hint = f"did you mean {near[0]}=?" if near else f"known: {', '.join(VARIABLES)}"
+        if name not in variables:
+            near = difflib.get_close_matches(name, variables, n=1)
+            hint = f"did you mean {near[0]}=?" if near else f"known: {', '.join(variables)}"
             raise StudyError(f"unknown variable {name}={given[name]}; {hint}")
 
 

@@ -81,3 +81,20 @@ def test_start_takes_little_more_memory_than_its_intensity():
         tracemalloc.stop()
     assert len(start.frames) == len(frames)
     assert peak < start.intensity.nbytes + 160e6  # blocks of 32 MiB, a few at a time
+
+
+def test_halves_share_the_canvas_and_no_frame(small_set: PtychoDataset):
+    whole, even, odd = (
+        start_of(small_set, ReconSpec(half=half), "set") for half in (None, "even", "odd")
+    )
+    assert even.frames.tolist() == list(range(0, len(small_set.positions_px), 2))
+    assert sorted([*even.frames, *odd.frames]) == whole.frames.tolist()
+    assert even.canvas == odd.canvas == whole.canvas
+
+
+def test_halves_of_a_draw_are_those_of_the_frames_that_it_drew(small_set: PtychoDataset):
+    drawn, even, odd = (
+        start_of(small_set, ReconSpec(n_images=20, half=half), "set").frames.tolist()
+        for half in (None, "even", "odd")
+    )
+    assert (even, odd) == (drawn[::2], drawn[1::2])

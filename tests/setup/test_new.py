@@ -10,6 +10,7 @@ from small_study import PROJECT, SMALL_STUDY, doit
 
 from fly64tasks.errors import ProjectError
 from fly64tasks.setup import new
+from fly64tasks.study.measured import MeasuredStudy, read_measured_study
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.study import read_study
 
@@ -42,12 +43,26 @@ def test_every_template_has_a_folder_and_a_line_in_help():
     assert {path.name for path in folders} == {"common", *new.TEMPLATES}
 
 
-@pytest.mark.parametrize("template", new.TEMPLATES)
-def test_new_project_is_whole_and_lists_18_reconstructions(template: str, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("template", "count"), [("default", 18), ("lsqml_baseline", 18), ("measured", 3)]
+)
+def test_new_project_is_whole_and_lists_its_reconstructions(
+    template: str, count: int, tmp_path: Path
+):
     folder = tmp_path / "not" / "yet there"
     new.new_project(folder, template)
     assert names(folder) == FILES
-    assert doit(folder, "list", "--all").count("\nrecon:") == 18
+    assert doit(folder, "list", "--all").count("\nrecon:") == count
+
+
+def test_measured_template_says_what_the_defaults_are_and_names_a_file_to_bring(tmp_path: Path):
+    new.new_project(tmp_path / "scans", "measured")
+    study = read_measured_study(tmp_path / "scans/study.toml")
+    assert study == MeasuredStudy(
+        scans={"my_scan": "my_scan.npz"}, name="measured scans", halves=True
+    )
+    assert "input missing: my_scan.npz" in doit(tmp_path / "scans", "-n", code=3)
+    assert "nothing was run" in doit(tmp_path / "scans", code=3)
 
 
 def test_baseline_has_the_default_study_with_settings_of_its_own(tmp_path: Path):

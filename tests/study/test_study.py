@@ -1,8 +1,11 @@
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
-from small_study import PROJECT
+from small_study import PROJECT, doit
 
+from fly64tasks.data.readers import read_dataset
 from fly64tasks.errors import StudyError
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.spec import parse_spec
@@ -27,10 +30,42 @@ def test_study_file_of_the_project_says_what_the_defaults_are():
     assert read_study(PROJECT / "study.toml") == Study()
 
 
-def test_full_size_study_reads():
-    study = read_study(PROJECT / "studies" / "fly64.toml")
+@pytest.mark.parametrize(
+    ("name", "size_px", "object_px", "spacings_px"),
+    [("fly64", 64, 232, (19.2, 51.2)), ("published", 128, 464, (38.4, 102.4))],
+)
+def test_full_size_study_thins_a_base_of_its_size_as_it_says(
+    name: str, size_px: int, object_px: int, spacings_px: tuple[float, float], tmp_path: Path
+):
+    """A thirtieth of its positions, over the whole of its field."""
+    path = PROJECT / "studies" / f"{name}.toml"
+    assert f"{object_px} x {object_px}" in path.read_text("utf-8")
+    for spacing in spacings_px:
+        assert f"{spacing} px" in path.read_text("utf-8")
+    study = read_study(path)
     assert study.geometry.assumed
-    assert study.base_npz is not None
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT / "studies", project / "studies")
+    shutil.copy(PROJECT / "dodo.py", project)
+    rng = np.random.default_rng(1)
+    radius = np.hypot(*(np.indices((size_px, size_px)) - size_px // 2))
+    half = 0.144 * object_px
+    np.savez(
+        tmp_path / "base.npz",
+        probeGuess=np.where(radius < size_px / 4, 1.0 + 0j, 0),
+        objectGuess=np.exp(0.3j * rng.random((object_px, object_px))),
+        xcoords=rng.uniform(half, object_px - half, 340),
+        ycoords=rng.uniform(half, object_px - half, 340),
+    )
+    thinned = [f"views:dose_1000_{view}" for view in ("dense", "sparse")]
+    doit(project, f"study=studies/{name}.toml", f"base_npz={tmp_path / 'base.npz'}", *thinned)
+    for view, spacing in zip(("dense", "sparse"), spacings_px, strict=True):
+        assert study.view_spec(view).spacing_px(size_px) == pytest.approx(spacing)
+        for split in ("train", "test"):
+            metadata = read_dataset(
+                project / f"data/{name}/phase_d/dose_1000/{view}/{view}_{split}.npz"
+            ).metadata
+            assert metadata["spacing_threshold"] == pytest.approx(spacing)
 
 
 def test_doses_are_ascending_whatever_the_order_in_the_file():
@@ -86,6 +121,46 @@ BROKEN_STUDIES = {
     "infinite momentum": ("[recon]\nmomentum = inf", "recon.momentum is inf"),
     "negative seed": ("[simulation]\nseed = -1", "simulation.seed is -1, expected `int` >= 0"),
     "recon is no table": ("recon = 3", "recon is 3, expected `object`"),
+    "pattern with an unknown field": (
+        '[paths]\nphase_d_pattern = "{dose}/{veiw}_{split}.npz"',
+        r"paths.phase_d_pattern is '.*': unknown field {veiw}; did you mean {view}\?",
+    ),
+    "pattern with a field of another": (
+        '[paths]\nphase_c_pattern = "{view}_{split}.npz"',
+        r"unknown field {view}; known: {dose}, {split}",
+    ),
+    "pattern with a key for a pattern": (
+        '[paths]\nphase_c_patern = "{split}.npz"',
+        "unknown key 'paths.phase_c_patern'; did you mean 'paths.phase_c_pattern'",
+    ),
+    "pattern with an attribute": (
+        '[paths]\nphase_c_pattern = "{dose.__class__}_{split}.npz"',
+        "unknown field {dose.__class__}",
+    ),
+    "pattern with a format of no number": (
+        '[paths]\nphase_c_pattern = "{dose:%Y}_{split}.npz"',
+        "the format of {dose} can not be used; expected none, or that of a number such as {dose:d}",
+    ),
+    "pattern with a wide format": (
+        '[paths]\nphase_c_pattern = "{dose:999999999d}_{split}.npz"',
+        "the format of {dose} can not be used",
+    ),
+    "pattern with a format of text": (
+        '[paths]\nphase_c_pattern = "{dose}_{split:>9}.npz"',
+        "the format of {split} can not be used; expected none",
+    ),
+    "pattern with an open brace": (
+        '[paths]\nphase_c_pattern = "{dose_{split}.npz"',
+        "paths.phase_c_pattern is '.*expected",
+    ),
+    "pattern that climbs": (
+        '[paths]\nphase_c_pattern = "../{dose}_{split}.npz"',
+        "expected a path below the sets' root that ends in .npz",
+    ),
+    "pattern of another file": (
+        '[paths]\nphase_c_pattern = "{dose}_{split}.h5"',
+        "expected a path below the sets' root that ends in .npz",
+    ),
     "not TOML": ("doses = [1e3", "not valid TOML"),
 }
 

@@ -55,7 +55,7 @@ class Manifest:
     state : Journal
         The state file.
     filters : sequence of MetaFilter
-        The keys of the grid.
+        The keys of the grid, as far as jobs have them.
     describe : callable, optional
         ``describe(task, record)`` gives further fields of a job; `record` is the JSON object in
         the file ``meta["record"]``, or None when there is none. A `ValueError` says that the
@@ -96,6 +96,7 @@ class Manifest:
             Tasks that are left out because their inputs are, with the reasons.
         """
         jobs = [task for task in self._control.tasks.values() if is_job(task)]
+        self._keys = [key for key in self._keys if any(key in task.meta for task in jobs)]
         known = {verdict.task: verdict for verdict in verdicts}
         selected = set(self._control.closure()) - set(skipped)
         entries, skips = [], []

@@ -1,0 +1,1 @@
+"""The report on measured scans: fits, and halves held against each other."""
