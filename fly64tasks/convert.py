@@ -251,9 +251,9 @@ def _result(source: Path) -> tuple[Any, Any, float | None, str]:
     """Return object, positions, pixel size and algorithm of a reconstruction, ours or a product."""
     from contextlib import ExitStack
 
-    import h5py
+    from fly64tasks.data.readers import is_hdf5
 
-    if source.is_file() and h5py.is_hdf5(source):
+    if is_hdf5(source):
         from fly64tasks.data.readers.hdf5 import Hdf5
         from fly64tasks.data.readers.ptychodus import is_product, of_product
 

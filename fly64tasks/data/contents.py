@@ -6,9 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
-
 from fly64tasks.data.archive import Archive
+from fly64tasks.data.readers import is_hdf5
 from fly64tasks.data.readers.hdf5 import Hdf5
 from fly64tasks.errors import DatasetError, shortened
 
@@ -29,7 +28,7 @@ def arrays_in(path: Path, most: int = 24) -> tuple[list[Declared], int]:
     DatasetError
         It is neither.
     """
-    if h5py.is_hdf5(path):
+    if is_hdf5(path):
         with ExitStack() as stack:
             file = Hdf5(path, stack, [])
             names = file.names()

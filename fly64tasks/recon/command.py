@@ -127,9 +127,8 @@ def run(
         losses[epoch - 1 :] = [loss]
         on_epoch(epoch, spec.most_epochs, loss)
 
-    command = runner_command(
-        input_npz, output_dir, spec, device, read_as=read_as, geometry=geometry
-    )
+    needed = geometry if start.geometry == geometry else ASSUMED  # a set's own goes before
+    command = runner_command(input_npz, output_dir, spec, device, read_as=read_as, geometry=needed)
     recorded = _recorded(input_npz, output_dir, of_run, losses, checkpoints, command)
     with stages.ONE_AT_A_TIME, recorded:
         _log_of_set(start, input_npz)

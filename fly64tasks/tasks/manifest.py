@@ -13,6 +13,7 @@ from fly64tasks.study.cases import BASELINE
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import runner_command
+from fly64tasks.study.stages import ASSUMED, Geometry
 from fly64tasks.study.study import Study
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -78,7 +79,7 @@ def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
         meta["spec"],
         get_var("device", "auto"),
         read_as=meta["read_as"],
-        geometry=meta["geometry"],
+        geometry=_sizes_needed(meta),
     )
     return {
         "algorithm": meta["spec"].algorithm,
@@ -95,6 +96,14 @@ def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
         "acceptance_rate": thinned.acceptance_rate,
         "warnings": list(found.warnings),
     }
+
+
+def _sizes_needed(meta: dict[str, Any]) -> Geometry:
+    """Return the sizes that a command has to say: none where the set has its own."""
+    study: Geometry = meta["geometry"]
+    if study != ASSUMED and "geometry" in metadata_of(Path(meta["source"])):
+        return ASSUMED
+    return study
 
 
 def _set_of(meta: dict[str, Any]) -> _Set | None:

@@ -8,6 +8,7 @@ with its frames unread, `read_dataset` the whole set, checked against the contra
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fly64tasks.data.measurement import Measurement
     from fly64tasks.data.readers.hdf5 import Hdf5
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _DAMAGE = (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError)
 """What h5py, and numbers that are none, end in where a file is damaged."""
 
@@ -104,7 +106,7 @@ def open_measurement(path: Path) -> Iterator[Measurement]:
 def _read(path: Path, stack: ExitStack, opened: list[Path]) -> Measurement:
     if path.suffix.lower() == ".toml":
         return _by_keymap(path, stack, opened)
-    if _is_hdf5(path):
+    if is_hdf5(path):
         return _of_hdf5(_module("hdf5").Hdf5(path, stack, opened))
     found: Measurement
     if is_contract(path):
@@ -116,15 +118,23 @@ def _read(path: Path, stack: ExitStack, opened: list[Path]) -> Measurement:
 
 def is_contract(path: Path) -> bool:
     """Return whether a file is to be read as one of the NPZ contract, which says what it lacks."""
-    if path.suffix.lower() == ".toml" or _is_hdf5(path):
+    if path.suffix.lower() == ".toml" or is_hdf5(path):
         return False
     return not _module("tike").claims(path)
 
 
-def _is_hdf5(path: Path) -> bool:
-    import h5py
-
-    return path.is_file() and bool(h5py.is_hdf5(path))
+def is_hdf5(path: Path) -> bool:
+    """Return whether a file has HDF5's signature, which may follow a block of any other content."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        size, offset = file.seek(0, os.SEEK_END), 0
+        while offset < size:
+            file.seek(offset)
+            if file.read(len(_HDF5)) == _HDF5:
+                return True
+            offset = max(2 * offset, 512)
+    return False
 
 
 def _of_hdf5(file: Hdf5, name: str | None = None) -> Measurement:
