@@ -14,12 +14,9 @@ from numpy.typing import NDArray
 
 from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.errors import DatasetError
-from fly64tasks.study.stages import Geometry
+from fly64tasks.study.stages import HC_EV_M, SIZES, Geometry
 
-HC_EV_M = 1.239841984e-6
-"""Planck's constant times the speed of light (CODATA 2018), eV m."""
 EV_J = 1.602176634e-19
-SIZES = ("pixel_size_m", "energy_ev", "detector_pixel_size_m")
 SQUARE = 1e-3
 """Most by which the sides of a pixel may differ, of their length."""
 

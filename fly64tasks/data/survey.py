@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from fly64tasks.data.measurement import HC_EV_M, Measurement, bad_pixels
+from fly64tasks.data.measurement import Measurement, bad_pixels
+from fly64tasks.study.stages import HC_EV_M
 
 COUNTS_LIMIT = float(np.iinfo(np.int32).max)
 

@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from fly64tasks.study import ptychi_options
 from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
-from fly64tasks.study.stages import ASSUMED, TURNS, Geometry
+from fly64tasks.study.stages import ASSUMED, SIZES, TURNS, Geometry
 
 Algorithm = Literal["MAP", "LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
 Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
@@ -271,8 +271,7 @@ def runner_command(
     ]
     said += [*((name, value, None) for name, value in read_as.items()), ("device", device, "auto")]
     if geometry != ASSUMED:
-        sizes = ("pixel_size_m", "energy_ev", "detector_pixel_size_m")
-        said += [(name, getattr(geometry, name), None) for name in sizes]
+        said += [(name, getattr(geometry, name), None) for name in SIZES]
     command = ["python", "-m", "fly64tasks.runner"]
     command += ["--input-npz", str(input_npz), "--output-dir", str(output_dir)]
     for name, value, default in said:

@@ -21,6 +21,12 @@ Energy = Annotated[float, Meta(ge=1e-3, le=1e12)]
 MOST_POSITIONS = 10**7
 
 
+HC_EV_M = 1.239841984e-6
+"""h c, in eV m (CODATA 2018)."""
+SIZES = ("pixel_size_m", "energy_ev", "detector_pixel_size_m")
+"""The fields of `Geometry` that are measured."""
+
+
 class Geometry(Spec, frozen=True):
     """Physical sizes of the experiment; ``assumed`` when they are not known from a measurement."""
 
@@ -31,8 +37,8 @@ class Geometry(Spec, frozen=True):
 
     @property
     def wavelength_m(self) -> float:
-        """Return h c / E, with h c = 1.239841984e-6 eV m (CODATA 2018)."""
-        return 1.239841984e-6 / self.energy_ev
+        """Return h c / E."""
+        return HC_EV_M / self.energy_ev
 
     def detector_distance_m(self, frame_size_px: int) -> float:
         """Return N dx p / lambda: where detector pixels p sample the far field of pixels dx."""

@@ -13,15 +13,9 @@ from numpy.typing import NDArray
 
 from fly64tasks.data.edits import less_dark
 from fly64tasks.data.frame_stack import FrameStack
-from fly64tasks.data.measurement import (
-    EV_J,
-    HC_EV_M,
-    SQUARE,
-    Measurement,
-    centred_px,
-    object_pixel_m,
-)
+from fly64tasks.data.measurement import EV_J, SQUARE, Measurement, centred_px, object_pixel_m
 from fly64tasks.data.readers.hdf5 import Hdf5
+from fly64tasks.study.stages import HC_EV_M
 
 KIND = "CXI"
 _ENTRY = "entry_1"

@@ -11,16 +11,11 @@ from numpy.typing import NDArray
 
 from fly64tasks.data.edits import less_dark, squared
 from fly64tasks.data.frame_stack import FrameStack
-from fly64tasks.data.measurement import (
-    HC_EV_M,
-    Measurement,
-    bad_pixels,
-    centred_px,
-    object_pixel_m,
-)
+from fly64tasks.data.measurement import Measurement, bad_pixels, centred_px, object_pixel_m
 from fly64tasks.data.readers.hdf5 import Hdf5
 from fly64tasks.data.readers.keymap import EV, METRES, KeyMap
 from fly64tasks.errors import DatasetError
+from fly64tasks.study.stages import HC_EV_M
 
 KIND = "HDF5 by a key map"
 

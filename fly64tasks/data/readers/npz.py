@@ -20,11 +20,11 @@ from fly64tasks.data.dataset import Base, PtychoDataset
 from fly64tasks.data.edits import squared
 from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.data.frames import Frames, Kind, frames_of, holds_intensity
-from fly64tasks.data.measurement import SIZES, Measurement
+from fly64tasks.data.measurement import Measurement
 from fly64tasks.data.metadata import geometry_of
 from fly64tasks.data.survey import survey
 from fly64tasks.errors import DatasetError
-from fly64tasks.study.stages import Geometry
+from fly64tasks.study.stages import SIZES, Geometry
 
 _DIFFRACTION = ("diffraction", "diff3d")
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fly64tasks.data.measurement import HC_EV_M, SQUARE, Measurement, centred_px
+from fly64tasks.data.measurement import SQUARE, Measurement, centred_px
 from fly64tasks.data.readers.hdf5 import Hdf5
+from fly64tasks.study.stages import HC_EV_M
 
 KIND = "dp/para pair"
 _ENDS = ("_dp", "_para")

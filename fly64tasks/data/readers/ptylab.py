@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from fly64tasks.data.edits import oriented
-from fly64tasks.data.measurement import HC_EV_M, Measurement, centred_px, object_pixel_m
+from fly64tasks.data.measurement import Measurement, centred_px, object_pixel_m
 from fly64tasks.data.readers.hdf5 import Hdf5
+from fly64tasks.study.stages import HC_EV_M
 
 KIND = "PtyLab"
 

@@ -127,9 +127,7 @@ class Journal:
 
     def recorded(self) -> Iterator[tuple[str, list[str]]]:
         """Yield each task of which anything is recorded, with the targets that are named there."""
-        self.load()
-        for task_id in self._text:
-            row = self.row(task_id)
+        for task_id, row in self.rows():
             attempt = row.get(ATTEMPT) or {}
             yield task_id, [*(row.get(TARGETS) or ()), *(attempt.get("targets") or ())]
 
