@@ -31,7 +31,7 @@ def test_python_of_the_api_page_runs(
     shutil.copy(small_sets["train"], "my_scan.npz")
     new_project(tmp_path / "my_study", SMALL_STUDY)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / "api.md").read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "api.md", "exec"), names)

@@ -25,6 +25,7 @@ from fly64tasks.physics.alignment import BoolArray, ComplexArray, FloatArray, bo
 from fly64tasks.physics.image_quality import phase_near
 from fly64tasks.physics.probe_modes import shares
 from fly64tasks.recon.result import Reconstructed
+from fly64tasks.study.stages import ASSUMED, Geometry
 
 THUMBNAIL_PX = 240
 CYCLIC_FROM_RAD = 1.8 * math.pi
@@ -63,8 +64,9 @@ def phase_scale(phase: FloatArray) -> Scale:
 def draw_comparison(
     path: Path,
     obj: ComplexArray,
-    found: Reconstructed,
+    found: Reconstructed | None,
     *,
+    geometry: Geometry | None = None,
     truth: ComplexArray | None,
     region: BoolArray | None,
     title: str,
@@ -80,6 +82,10 @@ def draw_comparison(
     ----------
     obj : (H, W) complex
         The reconstruction, aligned with the truth where there is one.
+    found : Reconstructed or None
+        What has the probe, the loss and the scan; they are left out where it is None.
+    geometry : Geometry, optional
+        The sizes of ``obj``; those of ``found`` unless given.
     note : str
         Why there is no truth; empty where there is one.
     """
@@ -88,18 +94,22 @@ def draw_comparison(
     rows = _rows(obj, truth, seen)
     height, width = (side.stop - side.start for side in box)
     columns, lines = (2, 1) if truth is None else (3, 2)
+    sizes = geometry or (found.geometry if found else ASSUMED)
+    context_in = _CONTEXT_IN if found else 0.0
     row_in = float(np.clip(height / width, 0.3, 1.2)) * (plotstyle.PAGE_IN / columns - 0.7) + 0.3
     with plotstyle.applied(**plotstyle.PRINT, **{"axes.grid": False}):
-        size = (plotstyle.PAGE_IN, lines * row_in + _CONTEXT_IN + _HEADING_IN)
+        size = (plotstyle.PAGE_IN, lines * row_in + context_in + _HEADING_IN)
         figure = plt.figure(figsize=size, layout="constrained")
         try:
-            ratios = [lines * row_in, _CONTEXT_IN]
-            halves: Any = figure.subfigures(2, 1, height_ratios=ratios)
-            upper, lower = halves
-            _draw_images(upper, rows, seen, box, found.geometry.pixel_size_m)
-            _draw_context(lower, found, box)
+            upper: Any = figure
+            if found:
+                ratios = [lines * row_in, _CONTEXT_IN]
+                halves: Any = figure.subfigures(2, 1, height_ratios=ratios)
+                upper, lower = halves
+                _draw_context(lower, found, box)
+            _draw_images(upper, rows, seen, box, sizes.pixel_size_m)
             heading = title + (f": {note}" if note else "")
-            if found.geometry.assumed:
+            if sizes.assumed:
                 heading += "   (pixel size assumed)"
             look = {"fontsize": 8, "fontweight": "bold", "parse_math": False}
             figure.suptitle(textwrap.fill(heading, 110), x=0.01, ha="left", **look)
