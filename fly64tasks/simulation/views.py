@@ -65,7 +65,7 @@ def make_view(
         view = dataset.select(thinning.kept)
         overlap = overlap_metrics(
             view.positions_px,
-            diameter_px=probe_diameter_px(dataset.probe_guess),
+            diameter_px=spec.probe_diameter_px or probe_diameter_px(dataset.probe_guess),
             gridsize=spec.gridsize,
             neighbor_count=spec.neighbor_count,
         )
@@ -87,8 +87,17 @@ def make_view(
         made[split] = replace(view, metadata=metadata)
     if few:
         raise TooFewFrames(
-            f"{'; '.join(few)}; raise the overlap ({spec.overlap:g}), scan a wider area, or skip "
-            "what needs it: --allow-missing-phase-d"
+            f"{'; '.join(few)}; {_more_frames(spec)}, scan a wider area, or skip what needs it: "
+            "--allow-missing-phase-d"
         )
     for split, dataset in made.items():
         write_dataset(targets[split], dataset)
+
+
+def _more_frames(spec: ViewSpec) -> str:
+    """Return what keeps more of them."""
+    if spec.share is not None:
+        return f"raise the share ({spec.share:g})"
+    if spec.every is not None:
+        return f"lower every ({spec.every})"
+    return f"raise the overlap ({spec.overlap:g})"

@@ -55,7 +55,12 @@ SpecT = TypeVar("SpecT", bound=Spec)
 def _later_or_nested(spec_type: type[Spec]) -> tuple[tuple[str, Any], ...]:
     """Return the fields that `Spec.to_dict` looks at, with their defaults."""
     return tuple(
-        (field.name, field.default)
+        (
+            field.name,
+            field.default
+            if field.default_factory is msgspec.NODEFAULT
+            else field.default_factory(),
+        )
         for field in msgspec.structs.fields(spec_type)
         if field.name in spec_type.added_later or isinstance(field.default, Spec)
     )

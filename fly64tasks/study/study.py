@@ -112,11 +112,16 @@ class Study(Spec, frozen=True):
     def thinned_views(self) -> tuple[str, ...]:
         """Return the views but the baseline, from much overlap to little.
 
+        Then those by a share of the frames, from large to small, then those by every so-manieth.
+
         >>> Study().thinned_views
         ('dense', 'sparse')
         """
-        overlap = self.views.overlap
-        return tuple(sorted(overlap, key=lambda view: (-overlap[view], view)))
+        views = self.views
+        falling = (views.overlap, views.share, {name: 1 / n for name, n in views.every.items()})
+        return tuple(
+            view for rule in falling for view in sorted(rule, key=lambda name: (-rule[name], name))
+        )
 
     def cases(self) -> Iterator[Case]:
         """Yield every job: dose ascending, baseline then the thinned views, train then test.
@@ -135,12 +140,16 @@ class Study(Spec, frozen=True):
         views = self.views
         return ViewSpec(
             view=view,
-            overlap=views.overlap[view],
+            overlap=views.overlap.get(view),
             gridsize=views.gridsizes[1],
             neighbor_count=views.neighbor_count,
             min_positions=views.min_positions,
             patch_size_px=views.patch_size_px,
             grouping_seed=views.grouping_seed,
+            share=views.share.get(view),
+            every=views.every.get(view),
+            share_seed=views.share_seed if view in views.share else None,
+            probe_diameter_px=views.probe_diameter_px,
         )
 
 
