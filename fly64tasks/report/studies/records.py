@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from fly64tasks.errors import Fly64Error, StudyError
+from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.recon.files import RUN_RECORD
 from fly64tasks.report.records import Number, read_json
 from fly64tasks.score.files import SCORES
@@ -73,7 +73,7 @@ def read_records(folders: Sequence[Path]) -> list[StudyRecord]:
 
     Raises
     ------
-    Fly64Error
+    DatasetError
         A folder holds no job, or two of one name, or a record that is damaged.
     """
     return [_read(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
@@ -81,19 +81,19 @@ def read_records(folders: Sequence[Path]) -> list[StudyRecord]:
 
 def _read(folder: Path, name: str) -> StudyRecord:
     if not folder.is_dir():
-        raise Fly64Error(f"{folder}: is no folder; expected a study's, or that of its reports")
+        raise DatasetError(f"{folder}: is no folder; expected a study's, or that of its reports")
     jobs: dict[str, JobRecord] = {}
     places: dict[str, Path] = {}
     for place in sorted({path.parent for path in _records_in(folder)}):
         job, record = _job(place, folder)
         if job in jobs:
-            raise Fly64Error(
+            raise DatasetError(
                 f"{folder}: holds {job} twice, in {places[job].relative_to(folder)} and "
                 f"{place.relative_to(folder)}; expected one study: name the folder of its reports"
             )
         jobs[job], places[job] = record, place
     if not jobs:
-        raise Fly64Error(
+        raise DatasetError(
             f"{folder}: holds no {SCORES} and no {RUN_RECORD}; expected a study that was run, or "
             "the folder of its reports"
         )
@@ -173,4 +173,4 @@ def _names(folders: Sequence[Path]) -> list[str]:
         names = ["/".join(part[-length:]) for part in parts]
         if len(set(names)) == len(names):
             return names
-    raise Fly64Error(f"{folders[0]}: is named twice; expected two studies")
+    raise DatasetError(f"{folders[0]}: is named twice; expected two studies")
