@@ -77,7 +77,12 @@ def _write_reconstruction(path: Path, finished: Finished) -> None:
     found = finished.result
     arrays = (found.obj, found.probe, found.positions_px, found.loss)
     result.write_reconstruction(
-        path, *arrays, given_positions_px=finished.given_positions_px, record=finished.record
+        path,
+        *arrays,
+        given_positions_px=finished.given_positions_px,
+        relaxation=found.relaxation,
+        slices=found.slices,
+        record=finished.record,
     )
 
 
@@ -85,6 +90,7 @@ def _write_product(path: Path, finished: Finished) -> None:
     from fly64tasks.data.writers import product
     from fly64tasks.recon import record
 
+    relaxation = finished.result.relaxation
     product.write_product(
         path,
         name=finished.input_npz.stem,
@@ -93,6 +99,11 @@ def _write_product(path: Path, finished: Finished) -> None:
         probe=finished.result.probe,
         positions_px=finished.result.positions_px,
         given_positions_px=finished.given_positions_px,
+        opr_modes=relaxation and relaxation.modes,
+        opr_weights=relaxation and relaxation.weights,
+        mean_photons=relaxation and relaxation.mean_power(finished.result.probe),
+        slices=finished.result.slices,
+        slice_spacing_m=finished.record["spec"].get("slice_spacing_m"),
         loss=finished.result.loss,
         geometry=finished.start.geometry,
     )

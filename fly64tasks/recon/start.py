@@ -22,6 +22,7 @@ from fly64tasks.data.metadata import geometry_of
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics.probe_modes import with_modes
+from fly64tasks.physics.relaxation import Relaxation, first_relaxation
 from fly64tasks.physics.scan import Canvas, canvas_of
 from fly64tasks.recon import doubts
 from fly64tasks.recon.scale import Scale
@@ -74,6 +75,10 @@ class Start:
         What else the set was read from than the file that was named.
     given_modes : int or None
         How many of the probe's modes are the set's; None where all are.
+    relaxation : Relaxation or None
+        What the probe may change by from frame to frame, in pty-chi's scale; None where it is one.
+    slices : int
+        Layers of the object: ``obj`` is the first, the others are empty.
     """
 
     intensity: NDArray[np.float32]
@@ -93,6 +98,14 @@ class Start:
     warnings: tuple[str, ...]
     files: tuple[Path, ...] = ()
     given_modes: int | None = None
+    relaxation: Relaxation | None = None
+    slices: int = 1
+
+    @property
+    def layers(self) -> NDArray[np.complex64]:
+        """Return the first object, layer by layer: (layers, H, W)."""
+        empty = np.ones((self.slices - 1, *self.obj.shape), self.obj.dtype)
+        return np.concatenate([self.obj[None], empty])
 
 
 def read_start(
@@ -140,6 +153,12 @@ def start_of(
     size = dataset.frame_size_px
     geometry = geometry_of(dataset.metadata, geometry, name, given)
     doubts.refuse_scan(dataset, geometry, name)
+    if spec.slices > 1 and geometry.assumed:
+        raise DatasetError(
+            f"{name}: slices = {spec.slices} asks for pixel size and photon energy, found assumed "
+            "ones; expected --pixel-size-m and --energy-ev, or assumed = false in the study's "
+            "[geometry]"
+        )
     canvas = canvas_of(dataset.positions_px, size, _shape_of_frame(dataset, spec), name)
     statistics = doubts.Statistics.of(dataset)
     left_out = tuple(int(frame) for frame in np.flatnonzero(statistics.empty))
@@ -176,6 +195,8 @@ def start_of(
         warnings=warnings,
         files=dataset.files,
         given_modes=len(dataset.probe_guess) if spec.probe_modes else None,
+        relaxation=_first_relaxation(spec, len(frames), size),
+        slices=spec.slices,
     )
 
 
@@ -196,6 +217,13 @@ def choose_frames(n: int, spec: ReconSpec, left_out: Sequence[int] = ()) -> NDAr
     if spec.half is not None:
         frames = frames[("even", "odd").index(spec.half) :: 2]
     return frames[~np.isin(frames, left_out)] if len(left_out) else frames
+
+
+def _first_relaxation(spec: ReconSpec, n_frames: int, size_px: int) -> Relaxation | None:
+    if not spec.opr_modes:
+        return None
+    rng = np.random.default_rng([spec.seed, 3])
+    return first_relaxation(spec.opr_modes, n_frames, size_px, rng)
 
 
 def _shape_of_frame(dataset: PtychoDataset, spec: ReconSpec) -> tuple[int, int] | None:
