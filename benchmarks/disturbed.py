@@ -37,7 +37,7 @@ SOURCE_PX = 1.5
 """Standard deviation of the source, as the detector sees it: its far field is blurred by that."""
 HOT_BLOCK = (slice(10, 14), slice(40, 44))
 HOT_COUNTS = 200.0
-FOCUS_DRIFT_M = 40e-6
+FOCUS_DRIFT_M = 10e-6
 """How far the focus goes to either side, twice along the scan: the depth of focus is 18 um."""
 STOP_RADIUS_PX, WIRE_PX = 7.0, 2
 """Of a beam stop before the middle of the detector, and of the wire that holds it."""
@@ -128,7 +128,8 @@ def stopped(dataset: PtychoDataset, rng: np.random.Generator) -> PtychoDataset:
     """Return a set behind a beam stop."""
     amplitude = dataset.diffraction_amplitude
     free = unstopped(dataset.frame_size_px)
-    print(f"it stops {1 - (amplitude[:, free] ** 2).sum() / (amplitude**2).sum():.0%} of the photons\n")
+    seen = (amplitude[:, free] ** 2).sum() / (amplitude**2).sum()
+    print(f"it stops {1 - seen:.0%} of the photons\n")
     return replace(dataset, diffraction_amplitude=np.where(free, amplitude, 0).astype(np.float32))
 
 

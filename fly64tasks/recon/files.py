@@ -91,6 +91,10 @@ def _write_product(path: Path, finished: Finished) -> None:
     from fly64tasks.recon import record
 
     relaxation = finished.result.relaxation
+    changing: dict[str, Any] = {}
+    if relaxation is not None:
+        changing["opr_modes"], changing["opr_weights"] = relaxation.modes, relaxation.weights
+        changing["mean_photons"] = relaxation.mean_power(finished.result.probe)
     product.write_product(
         path,
         name=finished.input_npz.stem,
@@ -99,9 +103,7 @@ def _write_product(path: Path, finished: Finished) -> None:
         probe=finished.result.probe,
         positions_px=finished.result.positions_px,
         given_positions_px=finished.given_positions_px,
-        opr_modes=relaxation and relaxation.modes,
-        opr_weights=relaxation and relaxation.weights,
-        mean_photons=relaxation and relaxation.mean_power(finished.result.probe),
+        **changing,
         slices=finished.result.slices,
         slice_spacing_m=finished.record["spec"].get("slice_spacing_m"),
         loss=finished.result.loss,
