@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from small_study import SMALL_STUDY, new_project
+from small_study import ONE_DOSE, SMALL_STUDY, doit, new_project
 
 from fly64tasks import runner
 from fly64tasks.api import read_reconstruction
@@ -254,6 +254,18 @@ def test_all_is_kept_in_both_files_and_drawn(measured_sizes: Path, tmp_path: Pat
 def height_px(path: Path) -> int:
     """Return the height of a PNG."""
     return int.from_bytes(path.read_bytes()[20:24], "big")
+
+
+@pytest.mark.slow
+def test_study_with_all_of_it_runs_to_its_report_and_verifies(tmp_path: Path):
+    recon = 'algorithm = "LSQML"\nnum_epochs = 6\nopr_modes = 1\nslices = 2\nslice_spacing_m = 5e-6'
+    study = ONE_DOSE.replace("num_epochs = 3", recon) + "\n[geometry]\nassumed = false\n"
+    folder = new_project(tmp_path / "study", study)
+    doit(folder)
+    page = (folder / "reports" / "index.html").read_text("utf-8")
+    assert page.count("Shares of its OPR modes") == 6
+    assert page.count("2; scores are of their product") == 6
+    doit(folder, "verify")
 
 
 def test_a_damaged_relaxation_is_named(small_sets: dict[str, Path], tmp_path: Path):
