@@ -153,12 +153,8 @@ def start_of(
     size = dataset.frame_size_px
     geometry = geometry_of(dataset.metadata, geometry, name, given)
     doubts.refuse_scan(dataset, geometry, name)
-    if spec.slices > 1 and geometry.assumed:
-        raise DatasetError(
-            f"{name}: slices = {spec.slices} asks for pixel size and photon energy, found assumed "
-            "ones; expected --pixel-size-m and --energy-ev, or assumed = false in the study's "
-            "[geometry]"
-        )
+    if lacking := spec.lacks_sizes(geometry):
+        raise DatasetError(f"{name}: {lacking}")
     canvas = canvas_of(dataset.positions_px, size, _shape_of_frame(dataset, spec), name)
     statistics = doubts.Statistics.of(dataset)
     left_out = tuple(int(frame) for frame in np.flatnonzero(statistics.empty))

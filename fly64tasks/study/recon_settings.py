@@ -204,6 +204,15 @@ class ReconSpec(Spec, frozen=True):
         chosen = {key: value for key, value in suited.items() if getattr(self, key) is None}
         return msgspec.structs.replace(self, **chosen)
 
+    def lacks_sizes(self, geometry: Geometry) -> str | None:
+        """Return in words that measured sizes are asked for, None where these will do."""
+        if self.slices == 1 or not geometry.assumed:
+            return None
+        return (
+            f"slices = {self.slices} asks for pixel size and photon energy, found assumed ones; "
+            "expected --pixel-size-m and --energy-ev, or assumed = false in the study's [geometry]"
+        )
+
     @property
     def ends_in_map(self) -> bool:
         """Return whether the last stage is MAP, which stops by itself."""

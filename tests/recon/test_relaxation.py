@@ -143,6 +143,14 @@ def test_dry_run_and_runner_refuse_in_one_line(tmp_path: Path, capsys: pytest.Ca
     said = "opr_modes is 2, expected 0 for DM: use one of LSQML, EPIE, RPIE, AD"
     assert said in out + err
     assert "Traceback" not in out + err
+    study = SMALL_STUDY.replace(
+        "num_epochs = 3", 'algorithm = "LSQML"\nslices = 2\nslice_spacing_m = 5e-6'
+    )
+    (folder / "study.toml").write_text(study)
+    exit_code, out, err = doit_any(folder, "-n")
+    assert exit_code != 0
+    assert "recon: slices = 2 asks for pixel size and photon energy, found assumed" in out + err
+    assert "Traceback" not in out + err
     options = ["--input", "none.npz", "--output-dir", str(tmp_path / "out")]
     assert runner.main([*options, "--slices", "2", "--slice-spacing-m", "1e-6"]) != 0
     assert "slices is 2, expected 1 for MAP" in capsys.readouterr().err
