@@ -18,7 +18,8 @@ from fly64tasks.data import lineage
 from fly64tasks.data.frames import Kind
 from fly64tasks.data.lineage import AskedSet
 from fly64tasks.errors import ReconstructionError, failure_of
-from fly64tasks.recon import doubts, files, fit, record
+from fly64tasks.recon import files, fit, record
+from fly64tasks.recon.doubts.result import of_result
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.recon.runlog import logging_to
 from fly64tasks.recon.start import Start, read_start
@@ -149,7 +150,7 @@ def run(
         )
         thinned = "overlap_view" in start.said_of_the_set
         ended = (start.scale, result.converged, len(result.loss))
-        for doubt in doubts.of_result(of_run["fit"], *ended, thinned=thinned):
+        for doubt in of_result(of_run["fit"], *ended, thinned=thinned):
             logger.warning("%s: %s", input_npz, doubt)
             of_run["warnings"].append(doubt)
         files.write_results(output_dir, files.Finished(input_npz, start, result, of_run))

@@ -101,8 +101,8 @@ def predicted_amplitude(
     waves = optics.exit_waves(
         probe.astype(complex), obj.astype(complex), positions_px, shift_probe=True
     )
-    for wave in waves:
-        yield np.sqrt(optics.diffraction_intensity(wave))
+    for block in waves:
+        yield from np.sqrt(optics.diffraction_intensity(block))
 
 
 def said_of_fit(

@@ -24,7 +24,9 @@ from fly64tasks.errors import DatasetError
 from fly64tasks.physics.probe_modes import with_modes
 from fly64tasks.physics.relaxation import Relaxation, first_relaxation
 from fly64tasks.physics.scan import Canvas, canvas_of
-from fly64tasks.recon import doubts
+from fly64tasks.recon.doubts.frames import Statistics, of_frames
+from fly64tasks.recon.doubts.guesses import of_probe, of_truth
+from fly64tasks.recon.doubts.scan import of_scan, refuse_near_field, refuse_scan
 from fly64tasks.recon.scale import Scale
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import AS_STORED, ASSUMED, Geometry, Orientation
@@ -152,11 +154,12 @@ def start_of(
     """
     size = dataset.frame_size_px
     geometry = geometry_of(dataset.metadata, geometry, name, given)
-    doubts.refuse_scan(dataset, geometry, name)
+    refuse_near_field(dataset, name)
+    refuse_scan(dataset, geometry, name)
     if lacking := spec.lacks_sizes(geometry):
         raise DatasetError(f"{name}: {lacking}")
     canvas = canvas_of(dataset.positions_px, size, _shape_of_frame(dataset, spec), name)
-    statistics = doubts.Statistics.of(dataset)
+    statistics = Statistics.of(dataset)
     left_out = tuple(int(frame) for frame in np.flatnonzero(statistics.empty))
     frames = choose_frames(len(dataset.positions_px), spec, left_out)
     if not statistics.photons[frames].any():
@@ -168,10 +171,10 @@ def start_of(
     scaled = intensity.mapped(lambda block: block * scale.intensity, dtype=np.float32)
     warnings = (
         *dataset.warnings,
-        *doubts.of_scan(dataset, geometry),
-        *doubts.of_frames(dataset, statistics, scale),
-        *doubts.of_probe(dataset, scale),
-        *doubts.of_truth(dataset),
+        *of_scan(dataset, geometry),
+        *of_frames(dataset, statistics, scale),
+        *of_probe(dataset, scale),
+        *of_truth(dataset),
     )
     return Start(
         intensity=scaled.array(),

@@ -15,7 +15,7 @@ from fly64tasks.physics.alignment import BoolArray, FloatArray
 from fly64tasks.physics.frc import RingCorrelation, ring_correlation, soft_window
 from fly64tasks.physics.image_quality import complex_nrmse, phase_near
 from fly64tasks.physics.scan import patches_inside
-from fly64tasks.recon.doubts import is_constant
+from fly64tasks.recon.doubts.guesses import is_constant
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.recon.start import choose_frames
 from fly64tasks.score.fit import DataFit, data_fit

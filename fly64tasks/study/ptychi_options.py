@@ -7,7 +7,6 @@ appears once.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 import math
@@ -16,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from fly64tasks.doitext.errors import nearest
 from fly64tasks.errors import shortened
 
 UNSET: Final = "none"
@@ -160,7 +160,8 @@ def _options_in(group: str) -> str:
 def _hint(name: str) -> str:
     """Return the nearest name, or what there is to choose from."""
     known = [each for each in (*_groups(), *_known()) if each not in _OURS]
-    near = difflib.get_close_matches(name[:200], known, n=1, cutoff=0.7)
+    found = nearest(name, known, cutoff=0.7)
+    near = [found] if found else []
     if not near:  # its last part, in a wrong group or in none
         last = name[:200].rpartition(".")[2]
         near = [each for each in known if each.rpartition(".")[2] == last]

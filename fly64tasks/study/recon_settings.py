@@ -143,11 +143,6 @@ class ReconSpec(Spec, frozen=True):
                 "pty-chi 2.2 fails: set batch_size to 1 or use EPIE"
             )
 
-        if self.algorithm == "MAP" and self.correct_positions:
-            raise ValueError(
-                "correct_positions is true, expected false for MAP, which holds positions: use "
-                'algorithm = "LSQML", with refine = "MAP" to end in it'
-            )
         self._refuse_relaxation()
         self._refuse_slices()
 
@@ -278,7 +273,6 @@ _REFINING: dict[str, Any] = {
     "algorithm": "MAP",
     "batch_size": 100_000,
     "batching": "RANDOM",
-    "correct_positions": False,  # it takes those that the warm-up found
 }
 _MAP_EPOCHS = 200  # a bound: it has converged before
 _RELAXES = ("LSQML", "EPIE", "RPIE", "AD")

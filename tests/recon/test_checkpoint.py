@@ -70,6 +70,7 @@ LSQML = {"algorithm": "LSQML", "warmup_epochs": 3, "num_epochs": 7}
         ({"algorithm": "AD", "num_epochs": 4}, [2]),
         ({"algorithm": "MAP", "num_epochs": 16}, [1, 3, 9]),
         ({"algorithm": "MAP", "num_epochs": 4, "update_probe": False}, [2]),
+        ({"algorithm": "MAP", "num_epochs": 16, "correct_positions": True}, [1, 3, 9]),
         ({**LSQML, "refine": "MAP"}, [2, 1, 1]),
         ({**LSQML, "probe_modes": 3}, [1, 4]),
         ({**LSQML, "refine": "MAP", "probe_modes": 2, "correct_positions": True}, [1, 4]),
@@ -119,18 +120,21 @@ def test_run_with_a_mask_in_parts_ends_in_the_same_bytes(
     assert result(tmp_path / "parts") == result(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("algorithm", ["LSQML", "MAP"])
 def test_masked_set_with_modes_and_positions_goes_on_to_the_same_bytes(
-    small_set: PtychoDataset, tmp_path: Path
+    algorithm: str, small_set: PtychoDataset, tmp_path: Path
 ):
     mask = np.ones((32, 32), bool)
     mask[3:6, 20:24] = False
-    off = np.random.default_rng(0).normal(size=small_set.positions_px.shape)
+    off = np.random.default_rng(0).normal(size=small_set.positions_px.shape, scale=1.5)
     path = tmp_path / "set.npz"
     moved = small_set.positions_px + off
     write_dataset(path, replace(small_set, mask=mask, positions_px=moved))
-    spec = ReconSpec(**LSQML, probe_modes=2, correct_positions=True)
+    shared: dict[str, Any] = {"probe_modes": 2, "correct_positions": True}
+    table = LSQML if algorithm == "LSQML" else {"num_epochs": 15}
+    spec = ReconSpec(**table, **shared)
     recon.run(path, tmp_path / "whole", spec)
-    for n in (1, 2, 1, 2):
+    for n in (1, 2, 1, 2) if algorithm == "LSQML" else (4, 1, 1, 1, 1, 3):
         with pytest.raises(StoppedEarly):
             recon.run(path, tmp_path / "parts", spec, why_stop=stop_after(n))
     recon.run(path, tmp_path / "parts", spec)

@@ -76,6 +76,8 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
         positions.optimizable = True
         if spec.algorithm == "AD":
             positions.optimizer, positions.step_size = api.Optimizers.ADAM, 0.02
+        elif spec.algorithm == "LSQML":  # with pty-chi's 0.3 these epochs end on the way
+            positions.step_size = 1.0
 
     if spec.opr_modes:
         weights = options.opr_mode_weight_options

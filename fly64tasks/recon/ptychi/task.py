@@ -56,7 +56,12 @@ def new_task(
     if isinstance(options, MAPOptions):
         scale = start.scale
         _, guess, _ = scale.to_known(start.obj, scale.to_ptychi(start.probe))
-        kind = partial(MAPTask, probe_guess=guess, given_modes=start.given_modes)
+        kind = partial(
+            MAPTask,
+            probe_guess=guess,
+            positions_guess=start.positions_px,
+            given_modes=start.given_modes,
+        )
     # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
     by_frame = start.mask is not None and start.mask.ndim == 3  # pty-chi's is of all frames alike
     intensity = _corner_centred(start.intensity, start.mask if by_frame else None)
