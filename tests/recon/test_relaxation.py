@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -192,13 +193,24 @@ def test_frames_are_predicted_as_ptychi_predicts_them(small_set: PtychoDataset):
         expected = task.reconstructor.forward_model.forward(torch.arange(n)).numpy()
     size = probe.shape[-1]
     transfer = transfer_function(size, LAYERS["slice_spacing_m"], MEASURED)
-    probes = relaxation.scaled(size).probes(probe * size)
-    waves = exit_waves(probes, slices, start.positions_px, transfer)
-    found = np.stack([np.fft.ifftshift(diffraction_intensity(wave)) for wave in waves])
+    found = frames_of(
+        exit_waves(
+            probe * size,
+            slices,
+            start.positions_px,
+            relaxation=relaxation.scaled(size),
+            transfer=transfer,
+        )
+    )
     np.testing.assert_allclose(found, expected, atol=2e-4 * expected.max())
-    flat = exit_waves([probe] * n, slices, start.positions_px)
-    still = np.stack([np.fft.ifftshift(diffraction_intensity(wave * size)) for wave in flat])
+    still = frames_of(exit_waves(probe * size, slices, start.positions_px))
     assert np.abs(still - expected).max() > 0.05 * expected.max()
+
+
+def frames_of(exit_waves: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the intensity of each frame, zero frequency in the corner."""
+    blocks = [diffraction_intensity(waves) for waves in exit_waves]
+    return np.fft.ifftshift(np.concatenate(blocks), axes=(1, 2))
 
 
 @pytest.fixture
