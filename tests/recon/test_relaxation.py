@@ -248,6 +248,36 @@ def test_opr_modes_lower_the_misfit_of_a_drifting_beam(drifting: Path, tmp_path:
     assert abs(np.corrcoef(found.weights[:, 1], swing)[0, 1]) > 0.9
 
 
+def test_two_layers_are_told_apart(small_set: PtychoDataset, tmp_path: Path):
+    """Half of the object, and half of it turned round 20 um behind, at 1e6 photons."""
+    assert small_set.object_guess is not None
+    obj = small_set.object_guess.astype(complex)
+    half = np.abs(obj) ** 0.5 * np.exp(0.5j * np.angle(obj))
+    layers = np.stack([half, half[::-1, ::-1]])
+    transfer = transfer_function(32, 20e-6, MEASURED)
+    probe = small_set.probe_guess.astype(complex) * 10
+    waves = exit_waves(probe, layers, small_set.positions_px, transfer=transfer)
+    expected = np.concatenate([diffraction_intensity(block) for block in waves])
+    counts = np.random.default_rng(0).poisson(expected)
+    thick = replace(small_set, diffraction_amplitude=np.sqrt(counts).astype(np.float32))
+    write_dataset(tmp_path / "set.npz", thick)
+    chi2 = {}
+    for settings in ({"slices": 1}, {"slices": 2, "slice_spacing_m": 20e-6}):
+        spec = ReconSpec(algorithm="LSQML", num_epochs=60, warmup_epochs=60, **settings)
+        folder = tmp_path / str(spec.slices)
+        record = run(tmp_path / "set.npz", folder, spec, device="cpu", geometry=MEASURED)
+        chi2[spec.slices] = record["fit"]["chi2"]
+    assert chi2[1] > 3
+    assert chi2[2] < 1.2
+    found = read_reconstruction(tmp_path / "2").slices
+    assert found is not None
+    seen = slice(20, 60), slice(25, 90)
+    phases = [np.angle(layer[seen]).ravel() for layer in (*found, *layers)]
+    alike = np.corrcoef(phases)[:2, 2:]
+    assert (np.diagonal(alike) > 0.85).all()
+    assert (np.abs(alike[[0, 1], [1, 0]]) < 0.4).all()
+
+
 def test_all_is_kept_in_both_files_and_drawn(measured_sizes: Path, tmp_path: Path):
     spec = ReconSpec(algorithm="LSQML", num_epochs=3, opr_modes=2, probe_modes=2, **LAYERS)
     run(measured_sizes, tmp_path / "out", spec, device="cpu")
