@@ -37,7 +37,7 @@ _OURS: Final = {
     "reconstructor_options.preconditioning_damping_factor": "damping",
     "reconstructor_options.chunk_length": "batch_size",
     "object_options.initial_guess": "object_init",
-    "object_options.slice_spacings_m": "nothing: objects have one slice",
+    "object_options.slice_spacings_m": "slice_spacing_m",
     "object_options.pixel_size_m": "[geometry] pixel_size_m",
     "object_options.pixel_size_aspect_ratio": "nothing: pixels are square",
     "object_options.determine_position_origin_coords_by": "nothing: the set's positions are kept",
@@ -49,8 +49,8 @@ _OURS: Final = {
     "probe_position_options.optimizable": "correct_positions",
     "probe_position_options.position_x_px": "xcoords in the set",
     "probe_position_options.position_y_px": "ycoords in the set",
-    "opr_mode_weight_options.initial_weights": "nothing: there is one OPR mode",
-    "opr_mode_weight_options.optimizable": "nothing: there is one OPR mode",
+    "opr_mode_weight_options.initial_weights": "opr_modes",
+    "opr_mode_weight_options.optimizable": "opr_modes",
 }
 """What says the same here."""
 

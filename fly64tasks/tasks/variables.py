@@ -62,6 +62,8 @@ def load_study() -> tuple[Study, Layout]:
             data_root=_path_variable("data_root"),
             artifact_root=_path_variable("artifact_root"),
         )
+        if layout.makes_base and (lacking := study.recon.lacks_sizes(study.geometry)):
+            raise StudyError(f"{study_path}: recon: {lacking}")
     except StudyError as error:
         raise InvalidDodoFile(str(error)) from None
     return study, layout
