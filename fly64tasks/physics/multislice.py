@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fly64tasks.physics.optics import extract_patch
+from fly64tasks.physics.optics import extract_patches
 from fly64tasks.study.stages import Geometry
 
 
@@ -48,12 +48,12 @@ def exit_waves(
     """
     for probe, (y, x) in zip(probes, positions_px, strict=True):
         n = probe.shape[-1]
-        row, col = np.round(y), np.round(x)
+        nearest = np.round([[y, x]])
         k = np.fft.fftfreq(n)
-        ramp = np.exp(-2j * np.pi * (k[:, None] * (y - row) + k[None, :] * (x - col)))
+        ramp = np.exp(-2j * np.pi * (k[:, None] * (y - nearest[0, 0]) + k * (x - nearest[0, 1])))
         wave = np.fft.ifft2(np.fft.fft2(probe) * ramp)
         for number, layer in enumerate(slices):
             if number and transfer is not None:
                 wave = np.fft.ifft2(np.fft.fft2(wave) * transfer)
-            wave = wave * extract_patch(layer, row, col, n)
+            wave = wave * extract_patches(layer, nearest, n)[0]
         yield wave
