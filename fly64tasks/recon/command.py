@@ -68,7 +68,8 @@ def run(
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:i``; never part of what makes a result stale.
     geometry : Geometry
-        Physical sizes where the set says none; no pixel of a result depends on them.
+        Physical sizes where the set says none; no pixel of a result depends on them, but of an
+        object of several slices.
     given : collection of str
         Which of them were asked for: a set that says other ones is refused.
     on_epoch : callable
@@ -139,10 +140,10 @@ def run(
         of_run["scale"] = start.scale.said(result.factor)
         of_run["converged"] = result.converged
         of_run["ptychi_options"] = result.options
-        of_run |= record.found(result.probe, result.positions_px - start.positions_px)
+        of_run |= record.found(result, result.positions_px - start.positions_px)
         of_run["fit"] = fit.said_of_fit(
             (np.sqrt(frame) for frame in start.intensity),
-            fit.predicted_amplitude(result.probe, result.obj, result.positions_px),
+            fit.predicted_by(result, spec, start.geometry),
             start.frames,
             counts=start.scale.counts,
             mask=start.mask,

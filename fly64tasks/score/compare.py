@@ -168,9 +168,14 @@ def in_frame_of_truth(found: Reconstructed, shape: tuple[int, ...]) -> Reconstru
     inside = (shape[0], shape[1])
     if not patches_inside(positions, found.probe.shape[-1], inside).all():
         return None
-    moved = laid_on(found.obj, (int(origin[0]), int(origin[1])), inside)
-    given = found.given_positions_px - origin
-    return replace(found, obj=moved, positions_px=positions, given_positions_px=given)
+    oy, ox = (int(extent) for extent in origin)
+    return replace(
+        found,
+        obj=laid_on(found.obj, (oy, ox), inside),
+        slices=None if found.slices is None else laid_on(found.slices, (oy, ox), inside),
+        positions_px=positions,
+        given_positions_px=found.given_positions_px - origin,
+    )
 
 
 def laid_on(obj: NDArray[Any], origin_px: tuple[int, int], shape: tuple[int, int]) -> NDArray[Any]:
@@ -178,16 +183,16 @@ def laid_on(obj: NDArray[Any], origin_px: tuple[int, int], shape: tuple[int, int
 
     Parameters
     ----------
-    obj : (h, w)
+    obj : (..., h, w)
     origin_px : (int, int)
         Its pixel that comes to lie on the array's first, y first.
     shape : (int, int)
     """
-    laid = np.ones(shape, obj.dtype)
+    laid = np.ones((*obj.shape[:-2], *shape), obj.dtype)
     oy, ox = origin_px
     y0, x0 = max(-oy, 0), max(-ox, 0)
-    y1, x1 = np.maximum(np.minimum(shape, np.array(obj.shape) - (oy, ox)), (y0, x0))
-    laid[y0:y1, x0:x1] = obj[y0 + oy : y1 + oy, x0 + ox : x1 + ox]
+    y1, x1 = np.maximum(np.minimum(shape, np.array(obj.shape[-2:]) - (oy, ox)), (y0, x0))
+    laid[..., y0:y1, x0:x1] = obj[..., y0 + oy : y1 + oy, x0 + ox : x1 + ox]
     return laid
 
 

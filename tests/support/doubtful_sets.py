@@ -55,7 +55,7 @@ def expected_counts(
 ) -> NDArray[np.float64]:
     """Return the mean counts, (n, N, N), of `blobs` under a probe, (modes, N, N)."""
     waves = exit_waves(probe, blobs(), positions, shift_probe=True)
-    return np.stack([diffraction_intensity(wave) for wave in waves])
+    return np.concatenate([diffraction_intensity(block) for block in waves])
 
 
 def counts_of(mean: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -99,7 +99,7 @@ def near_field(magnification: float = 0.15) -> Arrays:
     fresnel = np.exp(-1j * np.pi * 4 * (k[:, None] ** 2 + k**2))
     noise = np.random.default_rng(4).standard_normal((SIZE, SIZE))
     grains = np.exp(3j * gaussian_filter(noise, 1.5, mode="wrap"))
-    waves = np.concatenate(list(exit_waves(spot[None], grains, scan(), shift_probe=True)))
+    waves = np.concatenate(list(exit_waves(spot[None], grains, scan(), shift_probe=True)))[:, 0]
     frames = np.abs(np.fft.ifft2(np.fft.fft2(waves) * fresnel)) ** 2
     return {
         "diffraction": np.sqrt(counts_of(frames)).astype(np.float32),
