@@ -24,17 +24,19 @@ if layout.makes_phase_c:
 
     def task_simulate():
         """Simulate the diffraction of every frame at each dose (Phase C)."""
-        for dose in study.sorted_doses:
-            yield tasks.simulate(study, layout, dose)
+        for repeat in study.draws:
+            for dose in study.sorted_doses:
+                yield tasks.simulate(study, layout, dose, repeat)
 
 
 if layout.makes_phase_d:
 
     def task_views():
         """Thin each dose to the overlap views (Phase D)."""
-        for dose in study.sorted_doses:
-            for view in study.thinned_views:
-                yield tasks.views(study, layout, dose, view)
+        for repeat in study.draws:
+            for dose in study.sorted_doses:
+                for view in study.thinned_views:
+                    yield tasks.views(study, layout, dose, view, repeat)
 
 
 def task_recon():

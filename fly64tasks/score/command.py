@@ -245,7 +245,10 @@ def _alignment_of(comparison: Comparison) -> dict[str, Any]:
 
 
 def _fields(case: Case) -> dict[str, Any]:
-    return {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")}
+    said = {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")}
+    if case.variant:
+        said |= {"method": case.method, "repeat": case.repeat}
+    return said
 
 
 def write_scores(path: Path, scores: dict[str, Any]) -> None:

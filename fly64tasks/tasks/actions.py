@@ -24,7 +24,7 @@ from fly64tasks.study.cases import Case
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
-from fly64tasks.study.stages import DataSpec, Geometry, ScoreSpec, ViewSpec
+from fly64tasks.study.stages import DataSpec, Geometry, ScoreSpec, SimulationSpec, ViewSpec
 from fly64tasks.study.study import Study
 
 
@@ -60,12 +60,12 @@ def simulate(
     base: Path,
     outputs: dict[str, Path],
     dose: float,
-    study: Study,
+    spec: SimulationSpec,
+    geometry: Geometry,
     base_lineage: dict[str, Any] | None,
 ) -> None:
     from fly64tasks.simulation import simulate as command
 
-    spec, geometry = study.simulation, study.geometry
     command.simulate(
         base, outputs, dose=dose, spec=spec, geometry=geometry, base_lineage=base_lineage
     )

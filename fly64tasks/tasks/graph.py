@@ -17,7 +17,7 @@ from fly64tasks.report.files import MARKS as REPORT_MARKS
 from fly64tasks.report.files import REPORT_FILES
 from fly64tasks.score.files import MARKS as SCORE_MARKS
 from fly64tasks.score.files import SCORE_FILES
-from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name
+from fly64tasks.study.cases import BASELINE, MAIN, SPLITS, Case, dose_name, variant_name
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.stages import ASSUMED, DataSpec, Geometry, said_of_reading
@@ -49,13 +49,13 @@ def base(study: Study, layout: Layout) -> TaskDict:
     }
 
 
-def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
-    """Return the task that simulates one dose."""
-    spec, geometry = study.simulation, study.geometry
+def simulate(study: Study, layout: Layout, dose: float, repeat: int = 1) -> TaskDict:
+    """Return the task that simulates one dose, with one draw of the noise."""
+    spec, geometry = study.simulation_of(repeat), study.geometry
     settings = {"dose": dose, **spec.to_dict(), "geometry": geometry.to_dict()}
-    targets = {split: layout.phase_c(dose, split) for split in SPLITS}
+    targets = {split: layout.phase_c(dose, split, repeat) for split in SPLITS}
     return {
-        "name": dose_name(dose),
+        "name": dose_name(dose) + variant_name(repeat=repeat),
         "actions": [
             actions.on_worker(
                 actions.simulate,
@@ -63,7 +63,8 @@ def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
                 base=layout.base,
                 outputs=targets,
                 dose=dose,
-                study=study,
+                spec=spec,
+                geometry=geometry,
                 base_lineage=_base_lineage(study, layout),
             )
         ],
@@ -77,23 +78,25 @@ def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
         ],
         "clean": [(actions.remove, [{str(path): None for path in targets.values()}])],
         "meta": {"claim": roots.data(layout)},
-        "doc": f"Simulate diffraction at {dose:g} photons per frame, train and test",
+        "doc": (
+            f"Simulate diffraction at {dose:g} photons per frame, train and test{_drawn(repeat)}"
+        ),
     }
 
 
-def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
-    """Return the task that thins one dose to one view."""
+def views(study: Study, layout: Layout, dose: float, view: str, repeat: int = 1) -> TaskDict:
+    """Return the task that thins one dose to one view, in one draw of the noise."""
     spec = study.view_spec(view)
     data = _data_of(study, made_by_us=layout.makes_phase_c)
-    sources = {split: layout.phase_c(dose, split) for split in SPLITS}
-    targets = {split: layout.phase_d(dose, view, split) for split in SPLITS}
+    sources = {split: layout.phase_c(dose, split, repeat) for split in SPLITS}
+    targets = {split: layout.phase_d(dose, view, split, repeat) for split in SPLITS}
     made_as_asked, asked = [], None
     if layout.makes_phase_c:  # else the sources are the user's, and say what they like
-        asked = _asked(study, layout, dose, BASELINE)
-        made_from = (layout.base, dose, study.simulation, study.geometry, spec)
+        asked = _asked(study, layout, dose, BASELINE, repeat)
+        made_from = (layout.base, dose, study.simulation_of(repeat), study.geometry, spec)
         made_as_asked.append(MadeAsAsked(targets.values(), partial(lineage_of_set, *made_from)))
     return {
-        "name": f"{dose_name(dose)}_{view}",
+        "name": f"{dose_name(dose)}_{view}{variant_name(repeat=repeat)}",
         "actions": [
             actions.on_worker(
                 actions.make_view,
@@ -113,8 +116,16 @@ def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
         ],
         "clean": [(actions.remove, [{str(path): None for path in targets.values()}])],
         "meta": {"claim": roots.data(layout)},
-        "doc": f"Thin {dose:g} photons per frame to the {view} view, overlap {spec.overlap:g}",
+        "doc": (
+            f"Thin {dose:g} photons per frame to the {view} view, overlap {spec.overlap:g}"
+            f"{_drawn(repeat)}"
+        ),
     }
+
+
+def _drawn(repeat: int) -> str:
+    """Return what the words of a task say of a draw of the noise: nothing of the first."""
+    return "" if repeat == 1 else f", draw {repeat}"
 
 
 def _data_of(study: Study, *, made_by_us: bool) -> DataSpec:
@@ -130,7 +141,8 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     data = _data_of(study, made_by_us=made_by_us)
     # What we simulate says its sizes itself: where they change, the set does.
     geometry = ASSUMED if simulated else study.geometry
-    spec = study.recon.resolved()
+    spec = study.method_of(case)
+    assert isinstance(spec, ReconSpec)
     task = reconstruction(
         case.name,
         source,
@@ -140,17 +152,27 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         data,
         study.checkpoint,
         roots.results(layout),
-        asked=_asked(study, layout, case.dose, case.view),
+        asked=_asked(study, layout, case.dose, case.view, case.repeat),
     )
-    task["meta"] |= {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")}
+    task["meta"] |= _filtered_by(study, case)
     if not made_by_us:
         task["meta"]["check_inputs"] = partial(actions.problems, source, spec, geometry, data)
         if case.view != BASELINE:
             task["meta"]["optional"] = "phase_d"
-    task["doc"] = (
-        f"Reconstruct {case.dose:g} photons per frame, {case.view}, {case.split}: {spec.in_words}"
-    )
+    task["doc"] = f"Reconstruct {_words(case)}: {spec.in_words}"
     return task
+
+
+def _words(case: Case) -> str:
+    """Return what the words of a task say of its case."""
+    by = "" if case.method == MAIN else f", by {case.method}"
+    return f"{case.dose:g} photons per frame, {case.view}, {case.split}{by}{_drawn(case.repeat)}"
+
+
+def _filtered_by(study: Study, case: Case) -> dict[str, Any]:
+    """Return what filters look for in a task; of methods and draws only where there are some."""
+    variant = () if study.is_plain else ("method", "repeat")
+    return {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize", *variant)}
 
 
 def reconstruction(
@@ -230,8 +252,8 @@ def score(study: Study, layout: Layout, case: Case) -> TaskDict:
                 spec=study.score,
                 case=case,
                 data=study.data,
-                asked=_asked(study, layout, case.dose, case.view),
-                recon=study.recon,
+                asked=_asked(study, layout, case.dose, case.view, case.repeat),
+                recon=study.method_of(case),
             )
         ],
         "file_dep": [str(source), f"{folder}/{files.RECONSTRUCTION}"],
@@ -242,11 +264,9 @@ def score(study: Study, layout: Layout, case: Case) -> TaskDict:
         ],
         "meta": {
             "claim": roots.results(layout),
-            **{key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")},
+            **_filtered_by(study, case),
         },
-        "doc": (
-            f"Score {case.dose:g} photons per frame, {case.view}, {case.split} against the truth"
-        ),
+        "doc": f"Score {_words(case)} against the truth",
     }
 
 
@@ -275,7 +295,7 @@ def _base_lineage(study: Study, layout: Layout) -> dict[str, Any] | None:
     return lineage_of_base(study.base, study.geometry) if layout.makes_base else None
 
 
-def _asked(study: Study, layout: Layout, dose: float, view: str) -> AskedSet | None:
+def _asked(study: Study, layout: Layout, dose: float, view: str, repeat: int) -> AskedSet | None:
     """Return what a set is to be made from, None for one of the user's."""
     thinned = view != BASELINE
     if not (layout.makes_phase_d if thinned else layout.makes_phase_c):
@@ -284,7 +304,7 @@ def _asked(study: Study, layout: Layout, dose: float, view: str) -> AskedSet | N
         base=layout.base,
         base_lineage=_base_lineage(study, layout),
         dose=dose,
-        simulation=study.simulation,
+        simulation=study.simulation_of(repeat),
         geometry=study.geometry,
         view=study.view_spec(view) if thinned else None,
         own_source=not layout.makes_phase_c,
