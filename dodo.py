@@ -39,6 +39,14 @@ if layout.makes_phase_d:
                     yield tasks.views(study, layout, dose, view, repeat)
 
 
+if study.trained:
+
+    def task_train():
+        """Train each method that is trained, once per dose and view, on the train split."""
+        for case in study.trainings():
+            yield tasks.train(study, layout, case)
+
+
 def task_recon():
     """Reconstruct each dose/view/split with pty-chi."""
     for case in study.cases():

@@ -258,7 +258,7 @@ def _draw_context(figure: Any, found: Reconstructed, box: tuple[slice, slice]) -
         axis.set_axis_off()
         figure.colorbar(shown, ax=axis, shrink=0.85, aspect=14)
     loss.semilogy(np.arange(1, len(found.loss) + 1), found.loss, color=plotstyle.VIEW_COLOURS[0])
-    loss.set(title="loss", xlabel="epoch")
+    loss.set(title="loss" if found.loss.size else "no loss said", xlabel="epoch")
     known = found.loss[np.isfinite(found.loss) & (found.loss > 0)]
     span = known.max() / known.min() if known.size else 1.0
     named = LogLocator(subs=(1, 3) if span < 100 else (1,), numticks=6)

@@ -7,6 +7,7 @@ import re
 import shlex
 import string
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -39,7 +40,7 @@ class ProgramSpec(Spec, frozen=True):
     train : list of str, never unless given
         What makes the {model} of {train_npz}, once per dose and view.
     files : list of str, none but the commands' .py files unless given
-        Files beside the study file that it consists of: words that name one are made its path.
+        Files beside the study file that it consists of: copied to where it runs.
     output : str
         The name of what it writes; its suffix tells the form.
     key : str
@@ -65,9 +66,17 @@ class ProgramSpec(Spec, frozen=True):
         for step in PLACEHOLDERS:
             if words := self.words(step):
                 _refuse_words(step, words, PLACEHOLDERS[step], trained=self.train is not None)
+        taken = {"train.npz", "input.npz", "model", self.output}
         for file in self.files_used:
-            if not file.isprintable() or not file:
+            name = PurePath(file).name
+            if not file.isprintable() or not name:
                 raise ValueError(f"files: {file[:60]!r} is no path, expected a file's")
+            if name in taken:
+                raise ValueError(
+                    f"files: {shortened(file)!r} would be {name} where the program runs, which is "
+                    "there already; expected another name"
+                )
+            taken.add(name)
         if not _FILE_NAME.fullmatch(self.output):
             raise ValueError(
                 f"output is {shortened(self.output)!r}, expected the name of a file that ends in "
@@ -78,7 +87,7 @@ class ProgramSpec(Spec, frozen=True):
         """Return the words of a step, none where there is no such step."""
         return (self.train if step == "train" else self.command) or ()
 
-    def settings(self, step: Step) -> dict[str, Any]:
+    def settings(self, step: Step = "command") -> dict[str, Any]:
         """Return what the result of a step depends on besides its files, as JSON-ready values."""
         said = self.to_dict()
         if step == "command":
@@ -164,7 +173,7 @@ def methods_of(recon: ReconSpec, tables: Mapping[str, Mapping[str, Any]]) -> dic
     --------
     >>> methods = methods_of(ReconSpec(), {"momentum": {"algorithm": "LSQML", "momentum": [0, 1]}})
     >>> {name: spec.momentum for name, spec in methods.items()}
-    {'main': 2.0, 'momentum_0': 0, 'momentum_1': 1}
+    {'main': 2.0, 'momentum_0': 0.0, 'momentum_1': 1.0}
     """
     found: dict[str, Method] = {MAIN: recon}
     for name, table in tables.items():

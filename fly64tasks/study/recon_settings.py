@@ -147,6 +147,10 @@ class ReconSpec(Spec, frozen=True):
         chosen = {key: value for key, value in suited.items() if getattr(self, key) is None}
         return msgspec.structs.replace(self, **chosen)
 
+    def settings(self) -> dict[str, Any]:
+        """Return what a result depends on besides its files, as JSON-ready values."""
+        return self.resolved().to_dict()
+
     @property
     def ends_in_map(self) -> bool:
         """Return whether the last stage is MAP, which stops by itself."""

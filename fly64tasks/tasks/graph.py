@@ -17,12 +17,13 @@ from fly64tasks.report.files import MARKS as REPORT_MARKS
 from fly64tasks.report.files import REPORT_FILES
 from fly64tasks.score.files import MARKS as SCORE_MARKS
 from fly64tasks.score.files import SCORE_FILES
-from fly64tasks.study.cases import BASELINE, MAIN, SPLITS, Case, dose_name, variant_name
+from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name, variant_name
+from fly64tasks.study.methods import ProgramSpec
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.stages import ASSUMED, DataSpec, Geometry, said_of_reading
 from fly64tasks.study.study import Study
-from fly64tasks.tasks import actions, roots
+from fly64tasks.tasks import actions, of_case, programs, roots
 
 TaskDict = dict[str, Any]
 
@@ -65,7 +66,7 @@ def simulate(study: Study, layout: Layout, dose: float, repeat: int = 1) -> Task
                 dose=dose,
                 spec=spec,
                 geometry=geometry,
-                base_lineage=_base_lineage(study, layout),
+                base_lineage=of_case.base_lineage(study, layout),
             )
         ],
         "file_dep": [str(layout.base)],
@@ -79,7 +80,8 @@ def simulate(study: Study, layout: Layout, dose: float, repeat: int = 1) -> Task
         "clean": [(actions.remove, [{str(path): None for path in targets.values()}])],
         "meta": {"claim": roots.data(layout)},
         "doc": (
-            f"Simulate diffraction at {dose:g} photons per frame, train and test{_drawn(repeat)}"
+            f"Simulate diffraction at {dose:g} photons per frame, train and test"
+            f"{of_case.drawn(repeat)}"
         ),
     }
 
@@ -87,12 +89,12 @@ def simulate(study: Study, layout: Layout, dose: float, repeat: int = 1) -> Task
 def views(study: Study, layout: Layout, dose: float, view: str, repeat: int = 1) -> TaskDict:
     """Return the task that thins one dose to one view, in one draw of the noise."""
     spec = study.view_spec(view)
-    data = _data_of(study, made_by_us=layout.makes_phase_c)
+    data = of_case.data_of(study, made_by_us=layout.makes_phase_c)
     sources = {split: layout.phase_c(dose, split, repeat) for split in SPLITS}
     targets = {split: layout.phase_d(dose, view, split, repeat) for split in SPLITS}
     made_as_asked, asked = [], None
     if layout.makes_phase_c:  # else the sources are the user's, and say what they like
-        asked = _asked(study, layout, dose, BASELINE, repeat)
+        asked = of_case.asked_of(study, layout, dose, BASELINE, repeat)
         made_from = (layout.base, dose, study.simulation_of(repeat), study.geometry, spec)
         made_as_asked.append(MadeAsAsked(targets.values(), partial(lineage_of_set, *made_from)))
     return {
@@ -118,31 +120,18 @@ def views(study: Study, layout: Layout, dose: float, view: str, repeat: int = 1)
         "meta": {"claim": roots.data(layout)},
         "doc": (
             f"Thin {dose:g} photons per frame to the {view} view, overlap {spec.overlap:g}"
-            f"{_drawn(repeat)}"
+            f"{of_case.drawn(repeat)}"
         ),
     }
 
 
-def _drawn(repeat: int) -> str:
-    """Return what the words of a task say of a draw of the noise: nothing of the first."""
-    return "" if repeat == 1 else f", draw {repeat}"
-
-
-def _data_of(study: Study, *, made_by_us: bool) -> DataSpec:
-    """Return what the study says of a set; of one of ours, which says it itself, nothing."""
-    return DataSpec() if made_by_us else study.data
-
-
 def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     """Return the task that reconstructs one case."""
-    source, folder = layout.dataset(case), layout.recon_dir(case)
-    simulated = layout.makes_phase_c and (case.view == BASELINE or layout.makes_phase_d)
-    made_by_us = layout.makes_phase_c if case.view == BASELINE else layout.makes_phase_d
-    data = _data_of(study, made_by_us=made_by_us)
-    # What we simulate says its sizes itself: where they change, the set does.
-    geometry = ASSUMED if simulated else study.geometry
     spec = study.method_of(case)
-    assert isinstance(spec, ReconSpec)
+    if isinstance(spec, ProgramSpec):
+        return programs.reconstruction(study, layout, case)
+    source, folder = layout.dataset(case), layout.recon_dir(case)
+    geometry, data = of_case.read_with(study, layout, case)
     task = reconstruction(
         case.name,
         source,
@@ -152,27 +141,15 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         data,
         study.checkpoint,
         roots.results(layout),
-        asked=_asked(study, layout, case.dose, case.view, case.repeat),
+        asked=of_case.asked_of(study, layout, case.dose, case.view, case.repeat),
     )
-    task["meta"] |= _filtered_by(study, case)
-    if not made_by_us:
+    task["meta"] |= of_case.filtered_by(study, case)
+    if not of_case.is_ours(layout, case.view):
         task["meta"]["check_inputs"] = partial(actions.problems, source, spec, geometry, data)
         if case.view != BASELINE:
             task["meta"]["optional"] = "phase_d"
-    task["doc"] = f"Reconstruct {_words(case)}: {spec.in_words}"
+    task["doc"] = f"Reconstruct {of_case.words(case)}: {spec.in_words}"
     return task
-
-
-def _words(case: Case) -> str:
-    """Return what the words of a task say of its case."""
-    by = "" if case.method == MAIN else f", by {case.method}"
-    return f"{case.dose:g} photons per frame, {case.view}, {case.split}{by}{_drawn(case.repeat)}"
-
-
-def _filtered_by(study: Study, case: Case) -> dict[str, Any]:
-    """Return what filters look for in a task; of methods and draws only where there are some."""
-    variant = () if study.is_plain else ("method", "repeat")
-    return {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize", *variant)}
 
 
 def reconstruction(
@@ -252,7 +229,7 @@ def score(study: Study, layout: Layout, case: Case) -> TaskDict:
                 spec=study.score,
                 case=case,
                 data=study.data,
-                asked=_asked(study, layout, case.dose, case.view, case.repeat),
+                asked=of_case.asked_of(study, layout, case.dose, case.view, case.repeat),
                 recon=study.method_of(case),
             )
         ],
@@ -264,9 +241,9 @@ def score(study: Study, layout: Layout, case: Case) -> TaskDict:
         ],
         "meta": {
             "claim": roots.results(layout),
-            **_filtered_by(study, case),
+            **of_case.filtered_by(study, case),
         },
-        "doc": f"Score {_words(case)} against the truth",
+        "doc": f"Score {of_case.words(case)} against the truth",
     }
 
 
@@ -288,24 +265,3 @@ def report(study: Study, layout: Layout) -> TaskDict:
         "meta": {"partial": True, "claim": roots.results(layout)},
         "doc": "Write the report: a page, tables and figures of every score",
     }
-
-
-def _base_lineage(study: Study, layout: Layout) -> dict[str, Any] | None:
-    """Return what the base is made from, None for one of the user's."""
-    return lineage_of_base(study.base, study.geometry) if layout.makes_base else None
-
-
-def _asked(study: Study, layout: Layout, dose: float, view: str, repeat: int) -> AskedSet | None:
-    """Return what a set is to be made from, None for one of the user's."""
-    thinned = view != BASELINE
-    if not (layout.makes_phase_d if thinned else layout.makes_phase_c):
-        return None
-    return AskedSet(
-        base=layout.base,
-        base_lineage=_base_lineage(study, layout),
-        dose=dose,
-        simulation=study.simulation_of(repeat),
-        geometry=study.geometry,
-        view=study.view_spec(view) if thinned else None,
-        own_source=not layout.makes_phase_c,
-    )
