@@ -102,7 +102,7 @@ def test_program_that_changed_makes_its_own_jobs_stale_alone(project: Path):
     text = STUDY.replace('"{output}"]', '"{output}"]\nseed = 3')
     (project / "net.py").write_text(PROGRAM)
     (project / "study.toml").write_text(text)
-    assert planned(project, *DENSE)[of_net[0]] == "seed 0 -> 3; after train:dose_1000_dense@net"
+    assert planned(project, *DENSE)[of_net[0]] == "seed 0 -> 3"
 
 
 def test_time_limit_makes_nothing_stale(project: Path):

@@ -89,14 +89,10 @@ class ProgramSpec(Spec, frozen=True):
 
     def settings(self, step: Step = "command") -> dict[str, Any]:
         """Return what the result of a step depends on besides its files, as JSON-ready values."""
-        said = self.to_dict()
+        keys: tuple[str, ...] = ("sees_truth", "seed")  # files are inputs: what they hold matters
         if step == "command":
-            del said["train"]
-        else:
-            said = {key: said[key] for key in ("train", "files", "sees_truth", "seed")}
-        del said["files"]  # they are inputs: what matters is what they hold
-        said.pop("timeout_s", None)
-        return said
+            keys = ("output", "key", *keys)
+        return {step: list(self.words(step)), **{key: getattr(self, key) for key in keys}}
 
     @property
     def files_used(self) -> tuple[str, ...]:

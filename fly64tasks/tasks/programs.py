@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def _program(study: Study, case: Case) -> ProgramSpec:
 def _files(layout: Layout, spec: ProgramSpec) -> dict[str, Path]:
     """Return where the files of a program lie: beside the study file."""
     beside = layout.study_file.parent if layout.study_file else Path()
-    return {name: beside / name for name in spec.files_used}
+    return {name: Path(os.path.normpath(beside / name)) for name in spec.files_used}
 
 
 def _task(
