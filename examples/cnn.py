@@ -82,7 +82,7 @@ def at_sample(wave: torch.Tensor) -> torch.Tensor:
 
 
 class Network(nn.Module):
-    """Convolutions that correct a patch: real and imaginary part in, real and imaginary part out."""
+    """Convolutions that correct a patch; real and imaginary parts are channels."""
 
     def __init__(self) -> None:
         super().__init__()
