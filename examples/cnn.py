@@ -96,12 +96,13 @@ class Network(nn.Module):
             inputs = CHANNELS
         last = nn.Conv2d(CHANNELS, 2, 3, padding=1)
         nn.init.zeros_(last.weight)  # it begins with what it is given
-        self.layers = nn.Sequential(*layers, last)
+        self.layers = nn.Sequential(*layers, last).to(memory_format=torch.channels_last)
 
     def forward(self, given: Set) -> torch.Tensor:
         """Return the object, (H, W) complex, of a set."""
         guess = given.first_guess()
         shown = torch.stack([guess.real - 1, guess.imag, given.weight], dim=1)
+        shown = shown.contiguous(memory_format=torch.channels_last)  # twice as fast on CPUs
         change = self.layers(shown)
         patches = guess + torch.complex(change[:, 0], change[:, 1])
         # Where the probe is weak the patch says little; where nothing was lit, the object is 1.
