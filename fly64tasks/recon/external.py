@@ -158,7 +158,7 @@ def reconstruct(
         found = job.taken(foreign.read_written, scratch / spec.output, spec.key, start)
         losses += found.loss
         result, of_run["scale"] = job.taken(foreign.in_scale, found, start, dataset)
-        of_run["fit"] = record.fit_of(start, result)
+        of_run["fit"] = record.fit_of(start, result, ReconSpec())
         files.write_results(folder, files.Finished(source, start, result, of_run))
     return of_run
 

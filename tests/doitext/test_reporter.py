@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doit.cmdparse import CmdOption
 from doitext_project import LONG, MAIN, Project, wait_until_up
 
 from fly64tasks.doitext import progress
-from fly64tasks.doitext.commands.base import ours_first
 from fly64tasks.doitext.running.reporter import LineReporter
 
 
@@ -154,27 +152,6 @@ def test_output_that_is_no_terminal_has_no_control_characters() -> None:
     reporter.complete_run()
     assert "\x1b" not in out.getvalue()
     assert out.getvalue().startswith("nothing to do in ")
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        (["a", "-n"], ["-n", "a"]),
-        (["a", "--dose", "1", "b"], ["--dose", "1", "a", "b"]),
-        (["a", "--dose=1"], ["--dose=1", "a"]),
-        (["a", "-j2", "-j", "3"], ["-j2", "-j", "3", "a"]),
-        (["a", "--", "-n"], ["a", "--", "-n"]),
-        (["-c", "a", "-x"], ["-c", "a", "-x"]),
-        (["a", "--dose"], ["--dose", "a"]),
-    ],
-)
-def test_our_options_move_to_the_front(line: list[str], expected: list[str]) -> None:
-    options = [
-        CmdOption({"name": "n", "short": "n", "type": bool, "default": False}),
-        CmdOption({"name": "j", "short": "j", "type": int, "default": 0}),
-        CmdOption({"name": "dose", "long": "dose", "type": list, "default": []}),
-    ]
-    assert ours_first(line, options) == expected
 
 
 DODO = f"""{LONG}
