@@ -239,12 +239,16 @@ def problems_of_scan(
 
 def remove_kept(folder: Path, task: Any, dryrun: bool = False) -> None:
     """Remove the folder that a program of others failed in; print that."""
-    from fly64tasks.recon import external
+    from fly64tasks.recon import job
 
-    if folder.exists():
-        print(f"{'would remove' if dryrun else 'removed'} {folder}")
+    if not folder.exists():
+        return
+    try:
         if not dryrun:
-            external.remove_kept(folder)
+            job.remove_kept(folder)
+        print(f"{'would remove' if dryrun else 'removed'} {folder}")
+    except DatasetError as error:
+        print(f"kept {error}")
 
 
 def remove(marks: Mapping[str, Mark | None], task: Any, dryrun: bool = False) -> None:
