@@ -139,8 +139,7 @@ def without_stop(dataset: PtychoDataset) -> PtychoDataset:
 
 
 RELAXED = {"algorithm": "LSQML", "opr_modes": 2, "warmup_epochs": 150, "num_epochs": 176}
-"""OPR modes are found slowly: with the 24 epochs of the default they hold a tenth of what they
-should."""
+"""OPR modes are found slowly: with the default's epochs they hold a tenth of what they should."""
 FAULTS = {
     "none": Fault("nothing", lambda dataset, rng: dataset, {}),
     "positions": Fault("positions 2 px off", misplaced, {"correct_positions": True}),

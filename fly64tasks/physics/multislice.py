@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fly64tasks.physics.optics import extract_patches
+from fly64tasks.physics.optics import blocks_of, extract_patches
+from fly64tasks.physics.relaxation import Relaxation
 from fly64tasks.study.stages import Geometry
 
 
@@ -26,34 +27,43 @@ def transfer_function(
 
 
 def exit_waves(
-    probes: Iterable[NDArray[np.complexfloating]],
+    probe: NDArray[np.complexfloating],
     slices: NDArray[np.complexfloating],
     positions_px: NDArray[np.float64],
+    *,
+    relaxation: Relaxation | None = None,
     transfer: NDArray[np.complexfloating] | None = None,
 ) -> Iterator[NDArray[np.complexfloating]]:
-    """Yield the exit wave of each frame, all modes, behind the last layer.
+    """Yield the exit waves behind the last layer, all modes, a block of frames at a time.
 
     As `fly64tasks.physics.optics.exit_waves` does with a shifted probe, which is pty-chi's model.
 
     Parameters
     ----------
-    probes : iterable of (modes, N, N) complex
-        Of each frame.
+    probe : (modes, N, N) complex
     slices : (layers, H, W) complex
         The beam meets the first one first.
     positions_px : (n, 2) float
         Patch centres, y first.
+    relaxation : Relaxation, optional
+        What the probe changes by from frame to frame.
     transfer : (N, N) complex, optional
         What lies between two layers, as `transfer_function` returns it.
+
+    Yields
+    ------
+    exit_waves : (frames, modes, N, N) complex
     """
-    for probe, (y, x) in zip(probes, positions_px, strict=True):
-        n = probe.shape[-1]
-        nearest = np.round([[y, x]])
-        k = np.fft.fftfreq(n)
-        ramp = np.exp(-2j * np.pi * (k[:, None] * (y - nearest[0, 0]) + k * (x - nearest[0, 1])))
-        wave = np.fft.ifft2(np.fft.fft2(probe) * ramp)
+    n = probe.shape[-1]
+    k = np.fft.fftfreq(n)
+    for block in blocks_of(len(positions_px), probe.size):
+        nearest = np.round(positions_px[block])
+        dy, dx = (positions_px[block] - nearest).T[:, :, None, None]
+        ramp = np.exp(-2j * np.pi * (k[:, None] * dy + k * dx))
+        probes = probe[None] if relaxation is None else relaxation.probes(probe, block)
+        waves = np.fft.ifft2(np.fft.fft2(probes) * ramp[:, None])
         for number, layer in enumerate(slices):
             if number and transfer is not None:
-                wave = np.fft.ifft2(np.fft.fft2(wave) * transfer)
-            wave = wave * extract_patches(layer, nearest, n)[0]
-        yield wave
+                waves = np.fft.ifft2(np.fft.fft2(waves) * transfer)
+            waves *= extract_patches(layer, nearest, n)[:, None]
+        yield waves

@@ -6,7 +6,6 @@ Its first mode is a sum with weights of the frame's own (Odstrcil et al., *Opt. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,11 +29,14 @@ class Relaxation:
     modes: NDArray[np.complexfloating]
     weights: NDArray[np.floating]
 
-    def probes(self, probe: NDArray[np.complexfloating]) -> Iterator[NDArray[np.complexfloating]]:
-        """Yield the probe, (modes, N, N), of each frame."""
-        parts = np.concatenate([probe[:1], self.modes])
-        for weights in self.weights:
-            yield np.concatenate([np.tensordot(weights, parts, axes=1)[None], probe[1:]])
+    def probes(
+        self, probe: NDArray[np.complexfloating], frames: slice = slice(None)
+    ) -> NDArray[np.complexfloating]:
+        """Return the probe, (modes, N, N), of each of the frames: (frames, modes, N, N)."""
+        weights = self.weights[frames]
+        found = np.repeat(probe[None], len(weights), axis=0)
+        found[:, 0] = np.tensordot(weights, np.concatenate([probe[:1], self.modes]), axes=1)
+        return found
 
     def mean_power(self, probe: NDArray[np.complexfloating]) -> float:
         """Return the sum of |p|^2 of a probe, (modes, N, N), in the mean over all frames."""

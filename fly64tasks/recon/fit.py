@@ -5,7 +5,6 @@ The limits are measured on right and on wrong answers by ``benchmarks/fit.py``: 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
@@ -71,16 +70,19 @@ def predicted_by(
     if found.relaxation is None and found.slices is None:
         yield from predicted_amplitude(probe, found.obj, found.positions_px)
         return
-    frames = len(found.positions_px)
-    relaxed = found.relaxation
-    probes = itertools.repeat(probe, frames) if relaxed is None else relaxed.probes(probe)
     slices = found.obj[None] if found.slices is None else found.slices
     transfer = None
     if spec.slice_spacing_m is not None:
         transfer = multislice.transfer_function(probe.shape[-1], spec.slice_spacing_m, geometry)
-    waves = multislice.exit_waves(probes, slices.astype(complex), found.positions_px, transfer)
-    for wave in waves:
-        yield np.sqrt(optics.diffraction_intensity(wave))
+    waves = multislice.exit_waves(
+        probe,
+        slices.astype(complex),
+        found.positions_px,
+        relaxation=found.relaxation,
+        transfer=transfer,
+    )
+    for block in waves:
+        yield from np.sqrt(optics.diffraction_intensity(block))
 
 
 def predicted_amplitude(

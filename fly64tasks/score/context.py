@@ -33,7 +33,7 @@ def draw(figure: Any, found: Reconstructed, box: Box) -> None:
         What is shown of the object.
     """
     rows = _rows(found)
-    parts = np.atleast_1d(figure.subfigures(len(rows), 1)) if len(rows) > 1 else [figure]
+    parts = figure.subfigures(len(rows), 1) if len(rows) > 1 else [figure]
     for part, row in zip(parts, rows, strict=True):
         row(part, found, box)
 
@@ -58,7 +58,7 @@ def _draw_relaxation(figure: Any, found: Reconstructed, box: Box) -> None:
         ink = plotstyle.LIGHT["muted"]
         plot.plot(weights[:, 0] - 1, linewidth=0.7, color=ink, label="probe, less 1")
     plot.set(title="OPR weights, the probe's own is 1", xlabel="frame")
-    plot.legend(loc="upper right", fontsize=6)
+    plot.legend(loc="upper right", fontsize=6, frameon=True)
     for k, mode in enumerate(found.relaxation.modes[:2]):
         axis, title = figure.add_subplot(grid[0, 2 + k]), f"OPR mode {k + 1}, {held[k]:.1%}"
         _show(figure, axis, np.abs(mode), plotstyle.AMPLITUDE_MAP, title)
@@ -76,7 +76,7 @@ def _draw_layers(figure: Any, found: Reconstructed, box: Box) -> None:
         axis.set_title(f"layer {k + 1}/{len(found.slices)}: phase")
     for axis in axes:
         axis.set_axis_off()
-    figure.colorbar(shown, ax=axes, shrink=0.6, aspect=14)
+    figure.colorbar(shown, ax=axes[: len(phases)], shrink=0.6, aspect=14)
 
 
 def _show(

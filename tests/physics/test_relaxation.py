@@ -15,8 +15,9 @@ RELAXED = Relaxation(MODES, np.array([[1.0, 0.5], [1.0, -0.5], [1.0, 0.0]]))
 
 
 def test_only_the_first_mode_changes():
-    probes = list(RELAXED.probes(PROBE))
-    assert [probe.shape for probe in probes] == [(2, 4, 4)] * 3
+    probes = RELAXED.probes(PROBE)
+    assert probes.shape == (3, 2, 4, 4)
+    np.testing.assert_array_equal(RELAXED.probes(PROBE, slice(1, 3)), probes[1:])
     assert [probe[0, 2, 2] for probe in probes] == [0.5j, -0.5j, 0]
     for probe in probes:
         np.testing.assert_array_equal(probe[1], PROBE[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -192,13 +193,24 @@ def test_frames_are_predicted_as_ptychi_predicts_them(small_set: PtychoDataset):
         expected = task.reconstructor.forward_model.forward(torch.arange(n)).numpy()
     size = probe.shape[-1]
     transfer = transfer_function(size, LAYERS["slice_spacing_m"], MEASURED)
-    probes = relaxation.scaled(size).probes(probe * size)
-    waves = exit_waves(probes, slices, start.positions_px, transfer)
-    found = np.stack([np.fft.ifftshift(diffraction_intensity(wave)) for wave in waves])
+    found = frames_of(
+        exit_waves(
+            probe * size,
+            slices,
+            start.positions_px,
+            relaxation=relaxation.scaled(size),
+            transfer=transfer,
+        )
+    )
     np.testing.assert_allclose(found, expected, atol=2e-4 * expected.max())
-    flat = exit_waves([probe] * n, slices, start.positions_px)
-    still = np.stack([np.fft.ifftshift(diffraction_intensity(wave * size)) for wave in flat])
+    still = frames_of(exit_waves(probe * size, slices, start.positions_px))
     assert np.abs(still - expected).max() > 0.05 * expected.max()
+
+
+def frames_of(exit_waves: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the intensity of each frame, zero frequency in the corner."""
+    blocks = [diffraction_intensity(waves) for waves in exit_waves]
+    return np.fft.ifftshift(np.concatenate(blocks), axes=(1, 2))
 
 
 @pytest.fixture
@@ -234,6 +246,36 @@ def test_opr_modes_lower_the_misfit_of_a_drifting_beam(drifting: Path, tmp_path:
     found = read_reconstruction(tmp_path / "1").relaxation
     assert found is not None
     assert abs(np.corrcoef(found.weights[:, 1], swing)[0, 1]) > 0.9
+
+
+def test_two_layers_are_told_apart(small_set: PtychoDataset, tmp_path: Path):
+    """Half of the object, and half of it turned round 20 um behind, at 1e6 photons."""
+    assert small_set.object_guess is not None
+    obj = small_set.object_guess.astype(complex)
+    half = np.abs(obj) ** 0.5 * np.exp(0.5j * np.angle(obj))
+    layers = np.stack([half, half[::-1, ::-1]])
+    transfer = transfer_function(32, 20e-6, MEASURED)
+    probe = small_set.probe_guess.astype(complex) * 10
+    waves = exit_waves(probe, layers, small_set.positions_px, transfer=transfer)
+    expected = np.concatenate([diffraction_intensity(block) for block in waves])
+    counts = np.random.default_rng(0).poisson(expected)
+    thick = replace(small_set, diffraction_amplitude=np.sqrt(counts).astype(np.float32))
+    write_dataset(tmp_path / "set.npz", thick)
+    chi2 = {}
+    for settings in ({"slices": 1}, {"slices": 2, "slice_spacing_m": 20e-6}):
+        spec = ReconSpec(algorithm="LSQML", num_epochs=60, warmup_epochs=60, **settings)
+        folder = tmp_path / str(spec.slices)
+        record = run(tmp_path / "set.npz", folder, spec, device="cpu", geometry=MEASURED)
+        chi2[spec.slices] = record["fit"]["chi2"]
+    assert chi2[1] > 3
+    assert chi2[2] < 1.2
+    found = read_reconstruction(tmp_path / "2").slices
+    assert found is not None
+    seen = slice(20, 60), slice(25, 90)
+    phases = [np.angle(layer[seen]).ravel() for layer in (*found, *layers)]
+    alike = np.corrcoef(phases)[:2, 2:]
+    assert (np.diagonal(alike) > 0.85).all()
+    assert (np.abs(alike[[0, 1], [1, 0]]) < 0.4).all()
 
 
 def test_all_is_kept_in_both_files_and_drawn(measured_sizes: Path, tmp_path: Path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -214,8 +213,8 @@ class Control(TaskControl):
         if not self.selected_tasks:
             metas = [self.tasks[name].meta or {} for name in candidates]
             exist = "; ".join(
-                f"{item.key}: {_values_and_nearest(grid_values(metas, item.key), values)}"
-                for item, values in wanted.choices
+                f"{item.key}: {_words(grid_values(metas, item.key)) or 'none'}"
+                for item, _ in wanted.choices
             )
             among = f" among {_some(named)}" if named else ""
             hint = "".join(_meant(metas, item, values) for item, values in wanted.choices)
@@ -326,25 +325,6 @@ def _is_float(value: object) -> bool:
 
 def _words(values: Iterable[object], separator: str = ", ") -> str:
     return separator.join(_word(value) for value in values)
-
-
-def _values_and_nearest(known: Sequence[object], asked: Iterable[object]) -> str:
-    """The values that exist, and the nearest of them to a word that is none.
-
-    Examples
-    --------
-    >>> _values_and_nearest(["main", "epie"], ["epi"])
-    'main, epie (did you mean epie?)'
-    """
-    texts = [value for value in known if isinstance(value, str)]
-    near = [
-        match
-        for word in asked
-        if isinstance(word, str) and word not in texts
-        for match in difflib.get_close_matches(word, texts, n=1)
-    ]
-    hint = f" (did you mean {', '.join(near)}?)" if near else ""
-    return f"{_words(known) or 'none'}{hint}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -35,7 +35,8 @@ class Ahead:
         self._ended: dict[str, float | None] = {}
         self._times: defaultdict[str, list[float]] = defaultdict(list)
         self._ratios: defaultdict[str, list[float]] = defaultdict(list)
-        self._to_come: list[str] | None = None
+        self._to_come: list[str] = []
+        self._for: frozenset[str] | None = None
 
     def before(self, name: str) -> float | None:
         """What a task took before this run; to be asked first before the task runs."""
@@ -47,7 +48,7 @@ class Ahead:
         """Note that a task is behind: after so many seconds, or without having run."""
         before = self.before(name)
         self._ended[name] = seconds
-        self._to_come = None
+        self._for = None
         if seconds is not None:
             self._times[_step(name)].append(seconds)
             if before:
@@ -61,8 +62,9 @@ class Ahead:
         running : mapping of str to tuple of float
             For each task that runs, the seconds since it began, and those that it says are left.
         """
-        if self._to_come is None:
-            self._to_come = list(self._will_run())
+        if (now := frozenset(running)) != self._for:
+            self._for = now
+            self._to_come = list(self._will_run(now))
         begun, known = [], True
         hints = {}
         for name, (since, left) in running.items():
@@ -75,9 +77,8 @@ class Ahead:
                 known = False
         later = []
         for name in self._to_come:
-            if name not in running:
-                whole = self._estimate(name)
-                later.append(hints.get(_step(name)) if whole is None else whole)
+            whole = self._estimate(name)
+            later.append(hints.get(_step(name)) if whole is None else whole)
         known = known and None not in later
         total = sum(begun) + sum(each or 0.0 for each in later)
         at_once = min(self._jobs, len(running) + len(later)) or 1
@@ -90,13 +91,13 @@ class Ahead:
             return before * (_mean(self._ratios[step]) or 1.0)
         return _mean(self._times[step])
 
-    def _will_run(self) -> Iterator[str]:
-        """What is not behind and will run: never done, after one that ran, or of such a step."""
-        ran = {name for name, seconds in self._ended.items() if seconds is not None}
+    def _will_run(self, running: Collection[str]) -> Iterator[str]:
+        """What is to come and will run: never done, after one that runs, or of a step as such."""
+        ran = {name for name, seconds in self._ended.items() if seconds is not None} | {*running}
         again = {_step(name) for name in ran if self.before(name) is not None}
         names = self._names()
         for name, task in list(self._tasks.items()):
-            if name not in names or name in self._ended:
+            if name not in names or name in self._ended or name in running:
                 continue
             new = bool(task.actions) and (self.before(name) is None or _step(name) in again)
             if new or not ran.isdisjoint((*task.task_dep, *task.setup_tasks, *task.calc_dep)):
