@@ -96,7 +96,7 @@ def _npy(path: Path, key: str) -> Written:
         raise DatasetError(f"{path}: can not be read as .npy ({shortened(error)})") from None
     if array.dtype.kind != "c":
         raise DatasetError(f"{path}: has dtype {array.dtype}, expected complex numbers")
-    return Written(_image(np.array(array)))
+    return Written(_image(array))
 
 
 def _hdf5(path: Path, key: str) -> Written:
