@@ -50,6 +50,8 @@ class _Study(GraphCommand):
         MetaFilter("view", "views: baseline, dense, sparse"),
         MetaFilter("split", "splits: train, test"),
         MetaFilter("gridsize", "group sizes", int),
+        MetaFilter("method", "methods: main, and those that the study names"),
+        MetaFilter("repeat", "draws of the noise, from 1", int),
         MetaFilter("scan", "measured scans, by name"),
         MetaFilter("half", "of which of their frames: whole, even, odd"),
     )

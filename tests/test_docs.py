@@ -20,6 +20,8 @@ from fly64tasks.data.readers.keymap import KeyMap, read_keymap
 from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.study.measured import read_measured_study
+from fly64tasks.study.methods import ProgramSpec
+from fly64tasks.study.study import read_study
 
 DOCS = PROJECT / "docs"
 
@@ -56,6 +58,16 @@ def test_study_of_the_page_on_measured_scans_is_read(tmp_path: Path):
     study = read_measured_study(tmp_path / "study.toml")
     assert list(study.scans) == ["siemens", "chip", "leaf"]
     assert (study.recon_of("leaf").n_images, study.geometry_of("leaf").assumed) == (500, False)
+
+
+def test_study_of_the_page_on_methods_is_read_and_the_page_names_every_key(tmp_path: Path):
+    page = (DOCS / "methods.md").read_text("utf-8")
+    [block] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "study.toml").write_text(block)
+    study = read_study(tmp_path / "study.toml")
+    assert list(study.all_methods) == ["main", "epie", "momentum_0", "momentum_1", "cnn"]
+    for name in ProgramSpec.__struct_fields__:
+        assert f"| `{name}` |" in page, name
 
 
 def test_keys_of_the_formats_page_are_those_of_a_key_map():
