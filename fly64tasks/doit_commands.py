@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from doit import get_initial_workdir
-from doit.cmd_base import Command
 from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
@@ -18,6 +17,7 @@ from .doitext.commands.forget import Forget as PlainForget
 from .doitext.commands.list import List as PlainList
 from .doitext.commands.manifest import Manifest as PlainManifest
 from .doitext.commands.run import Run as PlainRun
+from .doitext.commands.stock import StandsAside
 from .doitext.commands.verify import Verify as PlainVerify
 from .doitext.graph.manifest import FileNames
 from .doitext.graph.selection import MetaFilter
@@ -98,7 +98,7 @@ class DumpDB(_Study, PlainDumpDB):
     """``doit dumpdb``."""
 
 
-class Engine(Command):
+class Engine(StandsAside):
     """``doit engine``."""
 
     name = "engine"

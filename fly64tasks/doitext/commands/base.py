@@ -23,6 +23,7 @@ from ..graph.selection import Control, MetaFilter, Wanted, declared
 from ..state.claims import Claims
 from ..state.digests import MD5Checker
 from ..state.journal import Journal
+from .stock import StandsAside
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class AllowMissing:
         return flag(f"allow_{self.optional}", self.option, self.help, section="inputs")
 
 
-class GraphCommand(DoitCmdBase):
+class GraphCommand(StandsAside, DoitCmdBase):
     """A doit command with filters on ``task.meta``.
 
     A project names its filters in ``[tool.doit.filters]`` of its pyproject.toml, or subclasses the
@@ -69,11 +70,11 @@ class GraphCommand(DoitCmdBase):
     control: Control
     state: Journal
 
-    def __init__(self, *args: Any, config: Any = None, **kwargs: Any) -> None:
+    def __init__(self, config: Any = None, **given: Any) -> None:
         table = (config or {}).get("GLOBAL", {}).get("filters", {})
         own = {item.key for item in self.filters}
         self.filters += tuple(item for item in declared(table) if item.key not in own)
-        super().__init__(*args, config=config, **kwargs)
+        super().__init__(config=config, **given)
 
     # ---- options
 
@@ -95,10 +96,10 @@ class GraphCommand(DoitCmdBase):
             _setting("about"),
         ]
 
-    def parse_execute(self, in_args: list[str]) -> Any:
+    def parse_execute_ours(self, in_args: list[str]) -> Any:
         """Run the command, with our options moved to where doit looks for options."""
         try:
-            return super().parse_execute(ours_first(in_args, self._ours()))
+            return super().parse_execute_ours(ours_first(in_args, self._ours()))
         except CmdParseError as error:
             error.args = tuple(map(printable_lines, error.args))
             if isinstance(error.__context__, getopt.GetoptError):  # doit would dump every option
