@@ -22,6 +22,7 @@ from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.physics.image_quality import complex_nrmse
+from fly64tasks.physics.multislice import transfer_function
 from fly64tasks.recon.command import run
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import read_reconstruction
@@ -36,6 +37,10 @@ SOURCE_PX = 1.5
 """Standard deviation of the source, as the detector sees it: its far field is blurred by that."""
 HOT_BLOCK = (slice(10, 14), slice(40, 44))
 HOT_COUNTS = 200.0
+FOCUS_DRIFT_M = 10e-6
+"""How far the focus goes to either side, twice along the scan: the depth of focus is 18 um."""
+STOP_RADIUS_PX, WIRE_PX = 7.0, 2
+"""Of a beam stop before the middle of the detector, and of the wire that holds it."""
 
 
 @dataclass(frozen=True)
@@ -85,18 +90,63 @@ def hot(dataset: PtychoDataset, rng: np.random.Generator) -> PtychoDataset:
     return replace(dataset, diffraction_amplitude=amplitude)
 
 
-def masked(dataset: PtychoDataset) -> PtychoDataset:
-    """Return the set with the block masked."""
+def drifting(dataset: PtychoDataset, rng: np.random.Generator) -> PtychoDataset:
+    """Return a set of a beam whose focus drifts to and fro; its probe is that in the middle."""
+    probe, obj = dataset.probe_guess.astype(complex), dataset.object_guess.astype(complex)
+    phases = 4 * np.pi * np.linspace(0, 1, len(dataset.positions_px))
+    beams = []
+    for distance in FOCUS_DRIFT_M * np.sin(phases):
+        transfer = transfer_function(probe.shape[-1], distance, Geometry())
+        beams.append(np.fft.ifft2(np.fft.fft2(probe) * transfer))
+    flat = np.stack(beams).reshape(len(beams), -1)
+    values = np.linalg.svd(flat, compute_uv=False) ** 2
+    share = values / values.sum()
+    print(f"shares of its first modes: {', '.join(f'{s:.3f}' for s in share[:5])}\n")
+    amplitude = np.concatenate(
+        [
+            simulate_amplitude(beam, obj, position[None], rng)
+            for beam, position in zip(beams, dataset.positions_px, strict=True)
+        ]
+    )
+    return replace(dataset, diffraction_amplitude=amplitude)
+
+
+def without_block(dataset: PtychoDataset) -> PtychoDataset:
+    """Return the set with the hot block masked."""
     mask = np.ones(dataset.diffraction_amplitude.shape[1:], bool)
     mask[HOT_BLOCK] = False
     return replace(dataset, mask=mask)
 
 
+def unstopped(n: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Return the pixels, (N, N), that a beam stop and its wire leave free."""
+    y, x = np.indices((n, n)) - n // 2
+    return (np.hypot(y, x) > STOP_RADIUS_PX) & ~((np.abs(x) < WIRE_PX) & (y > 0))
+
+
+def stopped(dataset: PtychoDataset, rng: np.random.Generator) -> PtychoDataset:
+    """Return a set behind a beam stop."""
+    amplitude = dataset.diffraction_amplitude
+    free = unstopped(dataset.frame_size_px)
+    seen = (amplitude[:, free] ** 2).sum() / (amplitude**2).sum()
+    print(f"it stops {1 - seen:.0%} of the photons\n")
+    return replace(dataset, diffraction_amplitude=np.where(free, amplitude, 0).astype(np.float32))
+
+
+def without_stop(dataset: PtychoDataset) -> PtychoDataset:
+    """Return the set with the beam stop masked."""
+    return replace(dataset, mask=unstopped(dataset.frame_size_px))
+
+
+RELAXED = {"algorithm": "LSQML", "opr_modes": 2, "warmup_epochs": 150, "num_epochs": 176}
+"""OPR modes are found slowly: with the default's epochs they hold a tenth of what they should."""
 FAULTS = {
     "none": Fault("nothing", lambda dataset, rng: dataset, {}),
     "positions": Fault("positions 2 px off", misplaced, {"correct_positions": True}),
     "modes": Fault("a partly coherent beam", partly_coherent, {"probe_modes": 5}),
-    "mask": Fault("a hot block of 4 x 4 px", hot, {}, masked),
+    "mask": Fault("a hot block of 4 x 4 px", hot, {}, without_block),
+    "drift": Fault("a drifting focus", drifting, RELAXED),
+    "stop": Fault("a beam stop", stopped, {}, without_stop),
 }
 
 
@@ -138,8 +188,11 @@ def main() -> None:
             spoilt = fault.spoil(dataset, np.random.default_rng(0))
             plain = ReconSpec(algorithm=options.algorithm)
             cells = [outcome(spoilt, plain, folder)]
-            if fault.settings or key == "mask":
+            if key != "none":
                 given = {"algorithm": options.algorithm, **fault.settings}
+                if fault.settings.get("opr_modes"):  # what the other settings alone bring
+                    without = outcome(spoilt, ReconSpec(**{**given, "opr_modes": 0}), folder)
+                    cells[0] += f"; {given['algorithm']}: {without}"
                 if key == "positions" and options.algorithm == "MAP":  # which holds them
                     given |= {"algorithm": "LSQML", "refine": "MAP"}
                 spec = ReconSpec(**given)

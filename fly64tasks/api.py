@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fly64tasks.data.dataset import PtychoDataset
+from fly64tasks.data.frames import Kind
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.errors import (
@@ -39,7 +40,7 @@ from fly64tasks.setup import new
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import ReconSpec
-from fly64tasks.study.stages import ASSUMED, Geometry, ScoreSpec
+from fly64tasks.study.stages import AS_STORED, ASSUMED, Geometry, Orientation, ScoreSpec
 from fly64tasks.study.study import Study, read_study
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Fly64Error",
     "Geometry",
     "MachineError",
+    "Orientation",
     "PlannedTask",
     "PtychoDataset",
     "ReconSpec",
@@ -70,8 +72,17 @@ AnyPath = str | PathLike[str]
 _SET = "set.npz"
 
 
-def read_set(path: AnyPath) -> PtychoDataset:
+def read_set(
+    path: AnyPath, *, diffraction: Kind = "auto", orientation: Orientation = AS_STORED
+) -> PtychoDataset:
     """Read a set: an NPZ of the contract DATA-001, or a scan in another tool's file or a key map.
+
+    Parameters
+    ----------
+    diffraction : str
+        Whether its diffraction is ``amplitude`` or ``intensity``; ``auto`` finds out.
+    orientation : Orientation
+        How it is turned once it is read.
 
     Raises
     ------
@@ -79,7 +90,7 @@ def read_set(path: AnyPath) -> PtychoDataset:
         It breaks the contract, or lacks what its format has; the message names the file and the
         key.
     """
-    return read_dataset(Path(path))
+    return read_dataset(Path(path), diffraction=diffraction, orientation=orientation)
 
 
 def write_set(path: AnyPath, dataset: PtychoDataset) -> Path:
@@ -173,6 +184,8 @@ def reconstruct(
     output_dir: AnyPath | None = None,
     device: str = "auto",
     geometry: Geometry | None = None,
+    diffraction: Kind = "auto",
+    orientation: Orientation = AS_STORED,
     on_epoch: Callable[[int, int, float], None] = lambda epoch, num_epochs, loss: None,
 ) -> Reconstructed:
     """Reconstruct a set with pty-chi.
@@ -191,6 +204,10 @@ def reconstruct(
         ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
     geometry : Geometry, optional
         Physical sizes where the set says none; assumed ones unless given.
+    diffraction : str
+        Whether the set's diffraction is ``amplitude`` or ``intensity``; ``auto`` finds out.
+    orientation : Orientation
+        How the scan is turned first, as ``fly64tasks inspect --orientations`` says.
     on_epoch : callable
         Called after each epoch with its number, their total and the loss.
 
@@ -214,6 +231,8 @@ def reconstruct(
             spec or ReconSpec(),
             device=device,
             geometry=geometry or ASSUMED,
+            diffraction=diffraction,
+            orientation=orientation,
             on_epoch=on_epoch,
         )
         found = read_reconstruction(folder)

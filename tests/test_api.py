@@ -13,6 +13,7 @@ from small_study import SMALL_STUDY, new_project
 import fly64tasks
 from fly64tasks import (
     DatasetError,
+    Orientation,
     PtychoDataset,
     ReconSpec,
     StudyError,
@@ -102,6 +103,18 @@ def test_what_a_run_leaves_is_kept_where_asked(small_set: PtychoDataset, tmp_pat
     assert found.path == tmp_path / "out/reconstruction.npz"
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"set.npz", "product.h5", "run.json", "losses.csv"} < names
+
+
+def test_scan_that_is_stored_otherwise_is_turned(small_set: PtychoDataset, tmp_path: Path):
+    arrays = arrays_of(small_set)
+    stored = arrays | {"positions_px": arrays["positions_px"] * [-1, 1]}
+    write_set(tmp_path / "stored.npz", make_set(**stored))
+    as_stored = Orientation(flip_y=True)
+    read = read_set(tmp_path / "stored.npz", orientation=as_stored).positions_px
+    assert np.allclose(np.diff(read, axis=0), np.diff(arrays["positions_px"], axis=0))
+    found = reconstruct(tmp_path / "stored.npz", SPEC, orientation=as_stored)
+    expected = reconstruct(make_set(**arrays), SPEC)
+    assert np.allclose(found.obj, expected.obj, atol=1e-4)
 
 
 def test_arrays_of_a_measurement_need_no_object(small_set: PtychoDataset):

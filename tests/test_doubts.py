@@ -22,6 +22,7 @@ from doubtful_sets import (
     counts_of,
     expected_counts,
     good_set,
+    near_field,
     scan,
 )
 from small_study import PROJECT
@@ -145,6 +146,11 @@ DOUBTFUL = {
     "all frames at one place": Doubtful(
         lambda: positions(lambda y, x: (0 * y + 42, 0 * x + 42)),
         ("all 100 positions are equal, expected a scan",),
+        code=3,
+    ),
+    "a near-field scan": Doubtful(
+        near_field,
+        ("is a near-field scan: its frames are shadows of the sample",),
         code=3,
     ),
     "y axis flipped": Doubtful(lambda: positions(lambda y, x: (84 - y, x)), (MISFIT,)),

@@ -1,4 +1,4 @@
-"""The built-in probe and object, and the physics of one frame: exit wave, far field, dose.
+"""The built-in probe and object, and the physics of frames: exit wave, far field, dose.
 
 Conventions, shared with pty-chi: a frame's patch covers the object's pixels
 ``round(position) - N // 2 ... round(position) - N // 2 + N - 1`` on each axis, and the rest of the
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.special import erf
 
@@ -21,6 +22,8 @@ ComplexArray = NDArray[np.complexfloating]
 FloatArray = NDArray[np.float64]
 
 EDGE_ENERGY_LIMIT = 1e-4
+_BLOCK_PX = 2**16
+"""Pixels of exit waves that are worked on at once: few enough to stay in a processor's cache."""
 
 
 def zone_plate_probe(spec: BaseSpec, geometry: Geometry) -> ComplexArray:
@@ -128,31 +131,52 @@ def synthetic_object(spec: BaseSpec) -> ComplexArray:
     return np.exp(-absorption + 1j * phase)
 
 
-def extract_patch(field: ComplexArray, y: float, x: float, size: int) -> ComplexArray:
-    """Return the ``size`` x ``size`` patch of a field whose pixel ``size // 2`` lies at (y, x).
+def blocks_of(frames: int, frame_px: int) -> Iterator[slice]:
+    """Yield so many frames of so many pixels each in blocks that a processor's cache holds.
 
-    Whole-pixel positions are plain slices; others are Fourier (band-limited) interpolation of the
-    field, taken as periodic: each axis is one small Dirichlet-kernel matrix, so that no full-size
-    transform is needed per frame.
+    >>> list(blocks_of(5, 2**15))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    step = max(1, _BLOCK_PX // frame_px)
+    for start in range(0, frames, step):
+        yield slice(start, min(start + step, frames))
+
+
+def extract_patches(field: ComplexArray, positions_px: FloatArray, size: int) -> ComplexArray:
+    """Return the ``size`` x ``size`` patches of a field around positions.
+
+    Pixel ``size // 2`` of a patch lies at its position. Whole-pixel positions are plain slices;
+    others are Fourier (band-limited) interpolation of the field, taken as periodic: each axis is
+    one small Dirichlet-kernel matrix, so that no full-size transform is needed per frame. Frames
+    that share a coordinate share its matrix, and those of one y what it makes of the field.
 
     Parameters
     ----------
     field : (H, W) complex
-    y, x : float
-        Patch centre in px; the patch must lie inside the field.
+    positions_px : (n, 2) float
+        Patch centres, y first; the patches must lie inside the field.
 
     Returns
     -------
-    patch : (size, size) complex
+    patches : (n, size, size) complex128
     """
-    rows, cols = np.round(y), np.round(x)
-    top, left = int(rows) - size // 2, int(cols) - size // 2
-    if rows == y and cols == x:
-        return field[top : top + size, left : left + size]
-    along_y = _interpolation_matrix(field.shape[0], y - size // 2, size)
-    along_x = _interpolation_matrix(field.shape[1], x - size // 2, size)
-    patch: ComplexArray = along_y @ field @ along_x.T
-    return patch
+    patches = np.empty((len(positions_px), size, size), complex)
+    nearest = np.round(positions_px)
+    whole = (nearest == positions_px).all(axis=1)
+    top, left = (nearest[whole].astype(int) - size // 2).T
+    patches[whole] = sliding_window_view(field, (size, size))[top, left]
+    if whole.all():
+        return patches
+    frames = np.flatnonzero(~whole)
+    (ys, of_y), (xs, of_x) = (
+        np.unique(along, return_inverse=True) for along in positions_px[frames].T
+    )
+    along_x = _interpolation_matrices(field.shape[1], xs - size // 2, size)
+    for row, along_y in enumerate(_interpolation_matrices(field.shape[0], ys - size // 2, size)):
+        band = along_y @ field
+        for i in np.flatnonzero(of_y == row):
+            np.matmul(band, along_x[of_x[i]].T, out=patches[frames[i]])
+    return patches
 
 
 def exit_waves(
@@ -162,7 +186,7 @@ def exit_waves(
     *,
     shift_probe: bool | None = None,
 ) -> Iterator[ComplexArray]:
-    """Yield the exit wave of each frame, all modes.
+    """Yield the exit waves of the frames in their order, all modes, a block of frames at a time.
 
     The part of a position below a pixel shifts the probe where the probe has died out at the edge
     of its window (less than `EDGE_ENERGY_LIMIT` of its energy in the outer two pixels), which is
@@ -180,41 +204,45 @@ def exit_waves(
 
     Yields
     ------
-    exit_wave : (modes, N, N) complex
+    exit_waves : (frames, modes, N, N) complex
     """
     n = probe.shape[-1]
     if shift_probe is None:
         shift_probe = edge_energy(probe) < EDGE_ENERGY_LIMIT
     probe_spectrum = np.fft.fft2(probe)
     k = np.fft.fftfreq(n)
-    for y, x in positions_px:
+    for block in blocks_of(len(positions_px), probe.size):
+        positions = positions_px[block]
         if not shift_probe:
-            yield probe * extract_patch(obj, y, x, n)
+            yield probe * extract_patches(obj, positions, n)[:, None]
             continue
-        row, col = np.round(y), np.round(x)
-        ramp = np.exp(-2j * np.pi * (k[:, None] * (y - row) + k[None, :] * (x - col)))
-        yield np.fft.ifft2(probe_spectrum * ramp) * extract_patch(obj, row, col, n)
+        nearest = np.round(positions)
+        dy, dx = (positions - nearest).T[:, :, None, None]
+        ramp = np.exp(-2j * np.pi * (k[:, None] * dy + k * dx))
+        waves = np.fft.ifft2(probe_spectrum * ramp[:, None])
+        waves *= extract_patches(obj, nearest, n)[:, None]
+        yield waves
 
 
-def diffraction_intensity(exit_wave: ComplexArray) -> FloatArray:
-    """Return the far-field intensity of an exit wave, zero frequency centred, summed over modes.
+def diffraction_intensity(exit_waves: ComplexArray) -> FloatArray:
+    """Return the far-field intensity of exit waves, zero frequency centred, summed over modes.
 
     The transform is unitary, so that the intensity sums to the photons in the exit wave
     (Parseval).
 
     Parameters
     ----------
-    exit_wave : (modes, N, N) complex
+    exit_waves : (..., modes, N, N) complex
         In sqrt(photons) per pixel.
 
     Returns
     -------
-    intensity : (N, N) float
+    intensity : (..., N, N) float
         Expected photons per pixel.
     """
-    spectrum = np.fft.fft2(exit_wave, norm="ortho")
-    intensity: FloatArray = np.fft.fftshift((np.abs(spectrum) ** 2).sum(axis=0))
-    return intensity
+    spectrum = np.fft.fft2(exit_waves, norm="ortho")
+    intensity = (np.abs(spectrum) ** 2).sum(axis=-3)
+    return np.asarray(np.fft.fftshift(intensity, axes=(-2, -1)))
 
 
 def _soft_step(distance: FloatArray) -> FloatArray:
@@ -235,18 +263,24 @@ def _power_law(rng: np.random.Generator, count: int, low: float, high: float) ->
     return 1 / (1 / low + uniform * (1 / high - 1 / low))
 
 
-def _interpolation_matrix(length: int, start: float, count: int) -> FloatArray:
-    """Return the (count, length) matrix that samples a periodic axis at start, start + 1, ...
+def _interpolation_matrices(length: int, starts: FloatArray, count: int) -> FloatArray:
+    """Return the matrices, (n, count, length), that sample a periodic axis at start, start + 1, ...
 
     The trigonometric (Dirichlet) interpolation kernel; the Nyquist term of an even length is split
     evenly, so that real fields stay real.
     """
-    distance = np.arange(start, start + count)[:count, None] - np.arange(length)[None, :]
-    numerator = np.sin(np.pi * distance)
-    denominator = np.sin(np.pi * distance / length)
-    if length % 2 == 0:
-        denominator = np.tan(np.pi * distance / length)
+    samples: FloatArray = np.stack([np.arange(start, start + count)[:count] for start in starts])
+    angle: FloatArray = samples[:, :, None] - np.arange(length)
+    angle *= np.pi
+    kernel: FloatArray = np.sin(angle)
+    angle /= length
+    (np.tan if length % 2 == 0 else np.sin)(angle, out=angle)
+    angle *= length
     with np.errstate(divide="ignore", invalid="ignore"):
-        kernel = numerator / (length * denominator)
-    kernel[np.isclose(distance % length, 0) | np.isclose(distance % length, length)] = 1.0
-    return np.asarray(kernel)
+        kernel /= angle
+    # A sample on a pixel of the axis, which is none but its nearest, is 0 / 0 there
+    nearest = np.round(samples).astype(int) % length
+    beside = (samples - nearest) % length
+    sample = np.nonzero(np.isclose(beside, 0) | np.isclose(beside, length))
+    kernel[(*sample, nearest[sample])] = 1.0
+    return kernel

@@ -18,7 +18,8 @@ from fly64tasks.data import lineage
 from fly64tasks.data.frames import Kind
 from fly64tasks.data.lineage import AskedSet
 from fly64tasks.errors import ReconstructionError, failure_of
-from fly64tasks.recon import doubts, files, fit, record
+from fly64tasks.recon import files, fit, record
+from fly64tasks.recon.doubts.result import of_result
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.recon.runlog import logging_to
 from fly64tasks.recon.start import Start, read_start
@@ -67,7 +68,8 @@ def run(
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:i``; never part of what makes a result stale.
     geometry : Geometry
-        Physical sizes where the set says none; no pixel of a result depends on them.
+        Physical sizes where the set says none; no pixel of a result depends on them, but of an
+        object of several slices.
     given : collection of str
         Which of them were asked for: a set that says other ones is refused.
     on_epoch : callable
@@ -138,17 +140,17 @@ def run(
         of_run["scale"] = start.scale.said(result.factor)
         of_run["converged"] = result.converged
         of_run["ptychi_options"] = result.options
-        of_run |= record.found(result.probe, result.positions_px - start.positions_px)
+        of_run |= record.found(result, result.positions_px - start.positions_px)
         of_run["fit"] = fit.said_of_fit(
             (np.sqrt(frame) for frame in start.intensity),
-            fit.predicted_amplitude(result.probe, result.obj, result.positions_px),
+            fit.predicted_by(result, spec, start.geometry),
             start.frames,
             counts=start.scale.counts,
             mask=start.mask,
         )
         thinned = "overlap_view" in start.said_of_the_set
         ended = (start.scale, result.converged, len(result.loss))
-        for doubt in doubts.of_result(of_run["fit"], *ended, thinned=thinned):
+        for doubt in of_result(of_run["fit"], *ended, thinned=thinned):
             logger.warning("%s: %s", input_npz, doubt)
             of_run["warnings"].append(doubt)
         files.write_results(output_dir, files.Finished(input_npz, start, result, of_run))

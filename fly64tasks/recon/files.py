@@ -77,7 +77,12 @@ def _write_reconstruction(path: Path, finished: Finished) -> None:
     found = finished.result
     arrays = (found.obj, found.probe, found.positions_px, found.loss)
     result.write_reconstruction(
-        path, *arrays, given_positions_px=finished.given_positions_px, record=finished.record
+        path,
+        *arrays,
+        given_positions_px=finished.given_positions_px,
+        relaxation=found.relaxation,
+        slices=found.slices,
+        record=finished.record,
     )
 
 
@@ -85,6 +90,11 @@ def _write_product(path: Path, finished: Finished) -> None:
     from fly64tasks.data.writers import product
     from fly64tasks.recon import record
 
+    relaxation = finished.result.relaxation
+    changing: dict[str, Any] = {}
+    if relaxation is not None:
+        changing["opr_modes"], changing["opr_weights"] = relaxation.modes, relaxation.weights
+        changing["mean_photons"] = relaxation.mean_power(finished.result.probe)
     product.write_product(
         path,
         name=finished.input_npz.stem,
@@ -93,6 +103,9 @@ def _write_product(path: Path, finished: Finished) -> None:
         probe=finished.result.probe,
         positions_px=finished.result.positions_px,
         given_positions_px=finished.given_positions_px,
+        **changing,
+        slices=finished.result.slices,
+        slice_spacing_m=finished.record["spec"].get("slice_spacing_m"),
         loss=finished.result.loss,
         geometry=finished.start.geometry,
     )

@@ -19,6 +19,7 @@ from fly64tasks.data.ownership import WRITER
 from fly64tasks.doitext.errors import in_one_line, printable
 from fly64tasks.errors import Fly64Error, StoppedEarly
 from fly64tasks.physics import probe_modes
+from fly64tasks.recon.fit import Predicts
 from fly64tasks.recon.start import Start
 from fly64tasks.study.recon_settings import ReconSpec
 
@@ -83,18 +84,22 @@ def _digests(files: Iterable[Path]) -> dict[str, str]:
     return {str(path): lineage.digest(path) for path in files}
 
 
-def found(probe: NDArray[np.complexfloating], moved_px: NDArray[np.float64]) -> dict[str, Any]:
+def found(result: Predicts, moved_px: NDArray[np.float64]) -> dict[str, Any]:
     """Return what is said of what was found besides an object and one mode of a probe.
 
     Parameters
     ----------
-    probe : (modes, N, N) complex
     moved_px : (n, 2) float
         What the positions were corrected by.
     """
     said: dict[str, Any] = {}
+    probe, relaxation = result.probe, result.relaxation
     if len(probe) > 1:
         said["probe_mode_shares"] = probe_modes.shares(probe).tolist()
+    if relaxation is not None:
+        said["opr_mode_shares"] = relaxation.shares(probe).tolist()
+    if result.slices is not None:
+        said["slices"] = len(result.slices)
     if moved_px.any():
         distance = np.hypot(*moved_px.T)
         said["positions_moved_px"] = {

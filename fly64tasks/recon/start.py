@@ -22,8 +22,11 @@ from fly64tasks.data.metadata import geometry_of
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics.probe_modes import with_modes
+from fly64tasks.physics.relaxation import Relaxation, first_relaxation
 from fly64tasks.physics.scan import Canvas, canvas_of
-from fly64tasks.recon import doubts
+from fly64tasks.recon.doubts.frames import Statistics, of_frames
+from fly64tasks.recon.doubts.guesses import of_probe, of_truth
+from fly64tasks.recon.doubts.scan import of_scan, refuse_near_field, refuse_scan
 from fly64tasks.recon.scale import Scale
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import AS_STORED, ASSUMED, Geometry, Orientation
@@ -74,6 +77,10 @@ class Start:
         What else the set was read from than the file that was named.
     given_modes : int or None
         How many of the probe's modes are the set's; None where all are.
+    relaxation : Relaxation or None
+        What the probe may change by from frame to frame, in pty-chi's scale; None where it is one.
+    slices : int
+        Layers of the object: ``obj`` is the first, the others are empty.
     """
 
     intensity: NDArray[np.float32]
@@ -93,6 +100,14 @@ class Start:
     warnings: tuple[str, ...]
     files: tuple[Path, ...] = ()
     given_modes: int | None = None
+    relaxation: Relaxation | None = None
+    slices: int = 1
+
+    @property
+    def layers(self) -> NDArray[np.complex64]:
+        """Return the first object, layer by layer: (layers, H, W)."""
+        empty = np.ones((self.slices - 1, *self.obj.shape), self.obj.dtype)
+        return np.concatenate([self.obj[None], empty])
 
 
 def read_start(
@@ -139,9 +154,12 @@ def start_of(
     """
     size = dataset.frame_size_px
     geometry = geometry_of(dataset.metadata, geometry, name, given)
-    doubts.refuse_scan(dataset, geometry, name)
+    refuse_near_field(dataset, name)
+    refuse_scan(dataset, geometry, name)
+    if lacking := spec.lacks_sizes(geometry):
+        raise DatasetError(f"{name}: {lacking}")
     canvas = canvas_of(dataset.positions_px, size, _shape_of_frame(dataset, spec), name)
-    statistics = doubts.Statistics.of(dataset)
+    statistics = Statistics.of(dataset)
     left_out = tuple(int(frame) for frame in np.flatnonzero(statistics.empty))
     frames = choose_frames(len(dataset.positions_px), spec, left_out)
     if not statistics.photons[frames].any():
@@ -153,10 +171,10 @@ def start_of(
     scaled = intensity.mapped(lambda block: block * scale.intensity, dtype=np.float32)
     warnings = (
         *dataset.warnings,
-        *doubts.of_scan(dataset, geometry),
-        *doubts.of_frames(dataset, statistics, scale),
-        *doubts.of_probe(dataset, scale),
-        *doubts.of_truth(dataset),
+        *of_scan(dataset, geometry),
+        *of_frames(dataset, statistics, scale),
+        *of_probe(dataset, scale),
+        *of_truth(dataset),
     )
     return Start(
         intensity=scaled.array(),
@@ -176,6 +194,8 @@ def start_of(
         warnings=warnings,
         files=dataset.files,
         given_modes=len(dataset.probe_guess) if spec.probe_modes else None,
+        relaxation=_first_relaxation(spec, len(frames), size),
+        slices=spec.slices,
     )
 
 
@@ -196,6 +216,13 @@ def choose_frames(n: int, spec: ReconSpec, left_out: Sequence[int] = ()) -> NDAr
     if spec.half is not None:
         frames = frames[("even", "odd").index(spec.half) :: 2]
     return frames[~np.isin(frames, left_out)] if len(left_out) else frames
+
+
+def _first_relaxation(spec: ReconSpec, n_frames: int, size_px: int) -> Relaxation | None:
+    if not spec.opr_modes:
+        return None
+    rng = np.random.default_rng([spec.seed, 3])
+    return first_relaxation(spec.opr_modes, n_frames, size_px, rng)
 
 
 def _shape_of_frame(dataset: PtychoDataset, spec: ReconSpec) -> tuple[int, int] | None:

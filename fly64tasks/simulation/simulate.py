@@ -158,11 +158,12 @@ def simulate_amplitude(
         Square root of photon counts, zero frequency centred.
     """
     amplitude = np.empty((len(positions_px), *probe.shape[-2:]), np.float32)
-    for frame, exit_wave in zip(
-        amplitude, optics.exit_waves(probe, obj, positions_px), strict=True
-    ):
-        intensity = optics.diffraction_intensity(exit_wave)
-        frame[:] = np.sqrt(intensity if rng is None else rng.poisson(intensity))
+    begin = 0
+    for waves in optics.exit_waves(probe, obj, positions_px):
+        intensity = optics.diffraction_intensity(waves)
+        counted = intensity if rng is None else rng.poisson(intensity)
+        amplitude[begin : begin + len(waves)] = np.sqrt(counted)
+        begin += len(waves)
     return amplitude
 
 
@@ -176,6 +177,6 @@ def object_patches(
     patches : (n, size, size) complex64
     """
     patches = np.empty((len(positions_px), size, size), np.complex64)
-    for patch, (y, x) in zip(patches, positions_px, strict=True):
-        patch[:] = optics.extract_patch(obj, y, x, size)
+    for block in optics.blocks_of(len(patches), size**2):
+        patches[block] = optics.extract_patches(obj, positions_px[block], size)
     return patches

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fly64tasks.data import lineage
+from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.frames import Kind
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
@@ -50,41 +51,10 @@ def make_view(
     """
     made, few = {}, []
     for split, source in sources.items():
-        dataset = read_dataset(source, diffraction=diffraction, orientation=orientation)
-        if asked is not None:
-            asked.refuse_other(dataset.metadata, source)
-        for doubt in dataset.warnings:
-            logger.warning("%s: %s", source, doubt)
-        size = dataset.frame_size_px
         try:
-            thinning = select_view(dataset.positions_px, spec, size, str(source))
+            made[split] = _view_of(source, spec, diffraction, orientation, asked)
         except TooFewFrames as error:
             few.append(str(error))
-            continue
-        n, kept = len(dataset.positions_px), len(thinning.kept)
-        view = dataset.select(thinning.kept)
-        overlap = overlap_metrics(
-            view.positions_px,
-            diameter_px=probe_diameter_px(dataset.probe_guess),
-            gridsize=spec.gridsize,
-            neighbor_count=spec.neighbor_count,
-        )
-        source_lineage = dataset.metadata.get(lineage.KEY)
-        made_from = {**source_lineage, "view": spec.to_dict()} if source_lineage else None
-        metadata = {
-            **dataset.metadata,
-            "stage": "phase_d",
-            "diffraction_order": "NHW",
-            "overlap_view": spec.view,
-            "spacing_threshold": spec.spacing_px(size),
-            "selection_strategy": thinning.strategy,
-            "n_accepted": kept,
-            "n_rejected": n - kept,
-            "acceptance_rate": kept / n,
-            lineage.KEY: made_from,
-            **overlap,
-        }
-        made[split] = replace(view, metadata=metadata)
     if few:
         raise TooFewFrames(
             f"{'; '.join(few)}; raise the overlap ({spec.overlap:g}), scan a wider area, or skip "
@@ -92,3 +62,44 @@ def make_view(
         )
     for split, dataset in made.items():
         write_dataset(targets[split], dataset)
+
+
+def _view_of(
+    source: Path,
+    spec: ViewSpec,
+    diffraction: Kind,
+    orientation: Orientation,
+    asked: lineage.AskedSet | None,
+) -> PtychoDataset:
+    """Return the frames of one set that a view keeps; the others leave the memory."""
+    dataset = read_dataset(source, diffraction=diffraction, orientation=orientation)
+    if asked is not None:
+        asked.refuse_other(dataset.metadata, source)
+    for doubt in dataset.warnings:
+        logger.warning("%s: %s", source, doubt)
+    size = dataset.frame_size_px
+    thinning = select_view(dataset.positions_px, spec, size, str(source))
+    n, kept = len(dataset.positions_px), len(thinning.kept)
+    view = dataset.select(thinning.kept)
+    overlap = overlap_metrics(
+        view.positions_px,
+        diameter_px=probe_diameter_px(dataset.probe_guess),
+        gridsize=spec.gridsize,
+        neighbor_count=spec.neighbor_count,
+    )
+    source_lineage = dataset.metadata.get(lineage.KEY)
+    made_from = {**source_lineage, "view": spec.to_dict()} if source_lineage else None
+    metadata = {
+        **dataset.metadata,
+        "stage": "phase_d",
+        "diffraction_order": "NHW",
+        "overlap_view": spec.view,
+        "spacing_threshold": spec.spacing_px(size),
+        "selection_strategy": thinning.strategy,
+        "n_accepted": kept,
+        "n_rejected": n - kept,
+        "acceptance_rate": kept / n,
+        lineage.KEY: made_from,
+        **overlap,
+    }
+    return replace(view, metadata=metadata)

@@ -39,6 +39,10 @@ def refuse_root_elsewhere(key: str, root: str) -> None:
     refuse_control_characters(f"paths.{key}", root)
 
 
+PLACES = ("data_root", "artifact_root")
+"""Of ``[paths]``: where what is written lies. What a study is does not depend on it."""
+
+
 class Paths(Spec, frozen=True):
     """Where a study's files lie. What you bring (``phase_c_root``, ``phase_d_root``) is looked for
     beside the study file; what we write (``data_root``, ``artifact_root``) goes under the project

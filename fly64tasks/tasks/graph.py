@@ -21,7 +21,7 @@ from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.stages import ASSUMED, DataSpec, Geometry, said_of_reading
-from fly64tasks.study.study import Study
+from fly64tasks.study.study import PLACES, Study
 from fly64tasks.tasks import actions, roots
 
 TaskDict = dict[str, Any]
@@ -261,7 +261,12 @@ def report(study: Study, layout: Layout) -> TaskDict:
         "actions": [(actions.report, [], {"study": study, "layout": layout})],
         "file_dep": [f"{folder}/{name}" for folder in folders for name in parts],
         "targets": targets,
-        "uptodate": [SpecUnchanged({**study.to_dict(), "recon": study.recon.resolved().to_dict()})],
+        "uptodate": [
+            SpecUnchanged(
+                {**study.to_dict(), "recon": study.recon.resolved().to_dict()},
+                besides=[f"paths.{place}" for place in PLACES],
+            )
+        ],
         "clean": [
             (actions.remove, [{f"{root}/{name}": mark for name, mark in REPORT_MARKS.items()}])
         ],

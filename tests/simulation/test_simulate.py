@@ -1,3 +1,4 @@
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -31,7 +32,7 @@ def small_simulation(folder: Path, dose: float = 1e3, **spec: object) -> dict[st
 def test_mean_counts_are_the_dose_times_the_transmission(tmp_path: Path, dose: float):
     dataset = read_dataset(small_simulation(tmp_path, dose)["train"])
     waves = exit_waves(dataset.probe_guess, dataset.object_guess, dataset.positions_px)
-    transmitted = np.array([np.sum(np.abs(wave) ** 2) for wave in waves])
+    transmitted = np.concatenate([np.sum(np.abs(block) ** 2, axis=(1, 2, 3)) for block in waves])
     assert np.sum(np.abs(dataset.probe_guess) ** 2) == pytest.approx(dose, rel=1e-5)
     assert 0.3 * dose < transmitted.mean() < dose
     counted = (dataset.diffraction_amplitude.astype(float) ** 2).sum(axis=(1, 2))
@@ -149,3 +150,39 @@ def test_base_with_a_scan_off_its_object_is_refused_and_nothing_written(tmp_path
     with pytest.raises(DatasetError, match=r"base.npz: the scan lies off the object"):
         simulate(base, targets, dose=1e3, spec=SimulationSpec(), geometry=Geometry())
     assert [p.name for p in tmp_path.iterdir()] == ["base.npz"]
+
+
+WIDE = (np.abs(np.indices((32, 32)) - 15.5) ** 2).sum(axis=0)
+
+DIGESTS = {
+    "base": (
+        "51dd7f19869b7746e00904681abe9e2cffa8e6ed73691ebc7dbbe121a0635176",
+        "a52bc7de70f712c57def22f047415ab1e623acb6a8979db1b7a5efda77e6db5f",
+    ),
+    "wide": (
+        "88108798c84eaef0546d2a30d69b265f67f6f16b645499b2bed3242708b7110d",
+        "82d551626fa1739e6a3966c82b6c447acd18e56e749e571aeb38a4e82b598ee0",
+    ),
+}
+"""SHA-256 of the diffraction of train and test, as they came when each frame was made by itself."""
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_diffraction_has_the_bytes_that_it_has_always_had(tmp_path: Path, name: str):
+    """The probe is shifted, or the object where two modes that wrap around light it."""
+    base = tmp_path / "base.npz"
+    make_base(base, spec=SMALL_BASE, geometry=Geometry())
+    if name == "wide":
+        with np.load(base) as arrays:
+            obj, y, x = (arrays[key] for key in ("objectGuess", "ycoords", "xcoords"))
+        for along in (y, x):  # half of them share their coordinates, some are whole
+            along[: len(along) // 2] = np.round(along[: len(along) // 2] * 4) / 4
+        mode = np.exp(-WIDE / 200) * np.exp(0.02j * WIDE)
+        tilted = mode * ((np.indices((32, 32))[0] - 15.5) / 20)
+        base = tmp_path / "wide.npz"
+        np.savez(base, probeGuess=[mode, tilted], objectGuess=obj, ycoords=y, xcoords=x)
+    targets = {split: tmp_path / f"{split}.npz" for split in ("train", "test")}
+    simulate(base, targets, dose=1e4, spec=SimulationSpec(), geometry=Geometry())
+    for split, digest in zip(("train", "test"), DIGESTS[name], strict=True):
+        diffraction = read_dataset(targets[split]).diffraction_amplitude
+        assert hashlib.sha256(diffraction.tobytes()).hexdigest() == digest

@@ -1,9 +1,12 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.simulation.views import make_view
 from fly64tasks.study.stages import ViewsSpec
@@ -51,3 +54,22 @@ def test_view_that_keeps_too_few_writes_neither_split(small_sets: dict[str, Path
     with pytest.raises(DatasetError, match=r"keeps 6 of 128 positions .* at least 50"):
         make_view(small_sets, targets(tmp_path), spec=spec)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_view_takes_the_memory_of_one_set_and_of_what_it_keeps(tmp_path: Path):
+    frames = np.ones((1024, 64, 64), np.float32)
+    y, x = np.divmod(np.arange(1024), 32)
+    dataset = PtychoDataset(
+        diffraction_amplitude=frames,
+        object_guess=None,
+        probe_guess=np.ones((1, 64, 64), np.complex64),
+        positions_px=np.column_stack([y, x]) * 2.0 + 32,
+    )
+    sources = {split: tmp_path / f"{split}.npz" for split in ("train", "test")}
+    for source in sources.values():
+        write_dataset(source, dataset)
+    tracemalloc.start()
+    make_view(sources, targets(tmp_path), spec=Study().view_spec("sparse"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * frames.nbytes

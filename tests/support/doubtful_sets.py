@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from fly64tasks.physics.optics import diffraction_intensity, exit_waves
 
@@ -54,7 +55,7 @@ def expected_counts(
 ) -> NDArray[np.float64]:
     """Return the mean counts, (n, N, N), of `blobs` under a probe, (modes, N, N)."""
     waves = exit_waves(probe, blobs(), positions, shift_probe=True)
-    return np.stack([diffraction_intensity(wave) for wave in waves])
+    return np.concatenate([diffraction_intensity(block) for block in waves])
 
 
 def counts_of(mean: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -82,3 +83,27 @@ def good_set(
     if simulated:
         arrays["_metadata"] = np.array(json.dumps({"simulated": True}))
     return arrays
+
+
+def near_field(magnification: float = 0.15) -> Arrays:
+    """Return a scan of the near field: frames are shadows of grains in a beam wider than a window.
+
+    Detector and sample are modelled in pixels of the detector, as a magnifying geometry is
+    equivalent to a parallel beam (the Fresnel scaling theorem; D. Paganin, *Coherent X-Ray
+    Optics*, 1.4); the file's positions are in the far field's pixels, as its readers make them.
+    """
+    y, x = np.mgrid[-N // 2 : N // 2, -N // 2 : N // 2]
+    spot = np.exp(-((np.hypot(y, x) / 10) ** 4)).astype(complex)
+    spot *= np.sqrt(1e5) / np.linalg.norm(spot)
+    k = np.fft.fftfreq(N)
+    fresnel = np.exp(-1j * np.pi * 4 * (k[:, None] ** 2 + k**2))
+    noise = np.random.default_rng(4).standard_normal((SIZE, SIZE))
+    grains = np.exp(3j * gaussian_filter(noise, 1.5, mode="wrap"))
+    waves = np.concatenate(list(exit_waves(spot[None], grains, scan(), shift_probe=True)))[:, 0]
+    frames = np.abs(np.fft.ifft2(np.fft.fft2(waves) * fresnel)) ** 2
+    return {
+        "diffraction": np.sqrt(counts_of(frames)).astype(np.float32),
+        "probeGuess": annular_probe().astype(np.complex64),
+        "ycoords": scan()[:, 0] / magnification,
+        "xcoords": scan()[:, 1] / magnification,
+    }
