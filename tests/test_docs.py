@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pages
 import pytest
 import written
 from measured import known_of
@@ -94,3 +95,29 @@ def test_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         if output["output_type"] == "stream"
     ]
     assert any("done in" in text for text in said), said
+
+
+@pytest.mark.slow
+def test_first_scan_page_is_what_happens(small_sets: dict[str, Path], tmp_path: Path):
+    written.cxi(tmp_path, known_of(read_dataset(small_sets["train"]))).rename(
+        tmp_path / "my_scan.cxi"
+    )
+    pages.follow(DOCS / "first_scan.md", tmp_path)
+    assert "<html" in (tmp_path / "siemens/results/index.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", "data/README.md", "reports/README.md"]
+)
+def test_links_of_the_pages_outside_of_the_site_lead_somewhere(name: str):
+    page = PROJECT / name
+    links = re.findall(r"\]\(([^)#]+)", page.read_text("utf-8"))
+    assert links
+    for link in links:
+        assert link.startswith("https://") or (page.parent / link).exists(), link
+
+
+def test_every_page_is_in_the_navigation():
+    listed = re.findall(r"[\w/.-]+\.md", (PROJECT / "mkdocs.yml").read_text("utf-8"))
+    there = [str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")]
+    assert sorted(listed) == sorted(there)
