@@ -120,6 +120,14 @@ def parse_spec(
         raise StudyError(f"{source}: {_explain(str(error), table, spec_type)}") from None
 
 
+def changed(spec: SpecT, changes: dict[str, Any], source: str) -> SpecT:
+    """Return a spec with some keys changed; raises as `parse_spec`."""
+    if not changes:
+        return spec
+    parse_spec(type(spec), changes, source)  # alone, so that errors speak of what was written
+    return parse_spec(type(spec), {**spec.to_dict(), **changes}, source)
+
+
 def read_spec(spec_type: type[SpecT], path: Path, kind: str) -> SpecT:
     """Read and check a TOML file; ``kind`` says in errors what was expected.
 
