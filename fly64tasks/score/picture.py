@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
@@ -91,21 +92,17 @@ def draw_comparison(
     row_in = float(np.clip(height / width, 0.3, 1.2)) * (plotstyle.PAGE_IN / columns - 0.7) + 0.3
     with plotstyle.applied(**plotstyle.PRINT, **{"axes.grid": False}):
         size = (plotstyle.PAGE_IN, lines * row_in + _CONTEXT_IN + _HEADING_IN)
-        figure = plt.figure(figsize=size, layout="constrained")
-        try:
-            ratios = [lines * row_in, _CONTEXT_IN]
-            halves: Any = figure.subfigures(2, 1, height_ratios=ratios)
-            upper, lower = halves
-            _draw_images(upper, rows, seen, box, found.geometry.pixel_size_m)
-            _draw_context(lower, found, box)
-            heading = title + (f": {note}" if note else "")
-            if found.geometry.assumed:
-                heading += "   (pixel size assumed)"
-            look = {"fontsize": 8, "fontweight": "bold", "parse_math": False}
-            figure.suptitle(textwrap.fill(heading, 110), x=0.01, ha="left", **look)
-            plotstyle.save(figure, path)
-        finally:
-            plt.close(figure)
+        figure = Figure(figsize=size, layout="constrained")
+        halves: Any = figure.subfigures(2, 1, height_ratios=[lines * row_in, _CONTEXT_IN])
+        upper, lower = halves
+        _draw_images(upper, rows, seen, box, found.geometry.pixel_size_m)
+        _draw_context(lower, found, box)
+        heading = title + (f": {note}" if note else "")
+        if found.geometry.assumed:
+            heading += "   (pixel size assumed)"
+        look = {"fontsize": 8, "fontweight": "bold", "parse_math": False}
+        figure.suptitle(textwrap.fill(heading, 110), x=0.01, ha="left", **look)
+        plotstyle.save(figure, path)
 
 
 def draw_thumbnails(
@@ -158,7 +155,7 @@ class Panel:
 def _write_thumbnail(path: Path, panel: Panel, seen: BoolArray, box: tuple[slice, slice]) -> None:
     scale = panel.scale
     shade = np.clip((panel.image[box] - scale.low) / (scale.high - scale.low), 0, 1)
-    colours: NDArray[np.uint8] = plt.get_cmap(scale.colour_map)(shade, bytes=True)
+    colours: NDArray[np.uint8] = matplotlib.colormaps[scale.colour_map](shade, bytes=True)
     colours[~seen[box], 3] = 0
     image = Image.fromarray(colours)
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
