@@ -149,7 +149,7 @@ def objects_of(
             epoch += 1
             ended = left == 0 or has_converged(task)
             if ended or epoch % every == 0:
-                obj, probe = arrays_of(task)
+                (obj,), probe = arrays_of(task)
                 seconds += clock() - began
                 yield epoch, seconds, obj
                 began = clock()

@@ -73,7 +73,7 @@ def optimum(dataset: PtychoDataset, prior: dict[str, float]) -> NDArray[np.compl
             if has_converged(task):
                 break
             run_epoch(task, epoch)
-        return arrays_of(task)[0]
+        return arrays_of(task)[0][0]
 
 
 def flat_error(dataset: PtychoDataset) -> float:

@@ -372,9 +372,9 @@ class StudyProject:
     def results(self) -> list[dict[str, Any]]:
         """Return a record for each job, in the order of the study: `pandas.DataFrame` takes them.
 
-        Each has ``case``, ``dose``, ``view``, ``split``, ``gridsize``, ``state``, ``why`` (where
-        there are no scores, in words), ``n_frames``, ``seconds``, ``loss`` and every score by its
-        key, None where there is none.
+        Each has ``case``, ``dose``, ``view``, ``split``, ``gridsize``, ``method``, ``repeat``,
+        ``state``, ``why`` (where there are no scores, in words), ``n_frames``, ``seconds``,
+        ``loss`` and every score by its key, None where there is none.
 
         Raises
         ------
@@ -384,10 +384,11 @@ class StudyProject:
         from fly64tasks.report.results import read_jobs
         from fly64tasks.score.scorecard import METRICS
 
+        case_keys = ("dose", "view", "split", "gridsize", "method", "repeat")
         return [
             {
                 "case": job.case.name,
-                **{key: getattr(job.case, key) for key in ("dose", "view", "split", "gridsize")},
+                **{key: getattr(job.case, key) for key in case_keys},
                 "state": job.state,
                 "why": job.why,
                 "n_frames": job.run.start.get("n_frames") if job.run else None,

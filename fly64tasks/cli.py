@@ -6,7 +6,6 @@ is called: `fly64tasks --help` pays for none of them.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 from fly64tasks import __version__
 from fly64tasks.commandline import Parser
-from fly64tasks.doitext.errors import printable
+from fly64tasks.doitext.errors import nearest, printable
 
 PROG = "fly64tasks"
 SHELLS = ("bash", "zsh")
@@ -37,8 +36,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
         code: int = _module(name).main(given[1:], prog=f"{prog} {name}")
         return code
     if name and not name.startswith("-"):
-        near = difflib.get_close_matches(name[:100], COMMANDS, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(COMMANDS)}"
+        near = nearest(name, COMMANDS)
+        hint = f"did you mean {near}?" if near else f"expected {', '.join(COMMANDS)}"
         print(f"error: unknown command {printable(name)}; {hint}", file=sys.stderr)
         return 2
     parser = _make_parser(prog)

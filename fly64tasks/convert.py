@@ -266,7 +266,10 @@ def _result(source: Path) -> tuple[Any, Any, float | None, str]:
                 )
             found = of_product(file)
         if found.obj is None:
-            raise found.error("holds an object of several slices, expected one")
+            raise found.error(
+                "holds an object of several slices, expected one; our reconstruction.npz beside "
+                "such a product has their product"
+            )
         return found.obj, found.positions_px, found.pixel_size_m, "Ptychodus product"
     from fly64tasks.recon.result import read_reconstruction
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from doit import get_initial_workdir
-from doit.cmd_base import Command
+from doit import get_initial_workdir, get_var
 from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
@@ -15,11 +17,13 @@ from .doitext.commands.base import AllowMissing, GraphCommand
 from .doitext.commands.clean import Clean as PlainClean
 from .doitext.commands.dumpdb import DumpDB as PlainDumpDB
 from .doitext.commands.forget import Forget as PlainForget
+from .doitext.commands.info import Info as PlainInfo
 from .doitext.commands.list import List as PlainList
 from .doitext.commands.manifest import Manifest as PlainManifest
 from .doitext.commands.run import Run as PlainRun
+from .doitext.commands.stock import StandsAside
 from .doitext.commands.verify import Verify as PlainVerify
-from .doitext.graph.manifest import FileNames
+from .doitext.graph.manifest import FileNames, is_job
 from .doitext.graph.selection import MetaFilter
 from .engine.spec import FILE, EngineSpec, read_engine
 from .errors import StudyError
@@ -32,6 +36,13 @@ _ENGINE = {
     "help": f"the workers' settings, see docs/engine.md (default: {FILE} where there is one)",
 }
 
+_ASK_TORCH = """
+import sys
+from fly64tasks.commandline import exit_code_of
+from fly64tasks.recon.ptychi import device
+sys.exit(exit_code_of(lambda: 0 if device.resolve(sys.argv[1]) else 1))
+"""
+
 
 class _Study(GraphCommand):
     filters = (
@@ -39,6 +50,8 @@ class _Study(GraphCommand):
         MetaFilter("view", "views: baseline, dense, sparse"),
         MetaFilter("split", "splits: train, test"),
         MetaFilter("gridsize", "group sizes", int),
+        MetaFilter("method", "methods: main, and those that the study names"),
+        MetaFilter("repeat", "draws of the noise, from 1", int),
         MetaFilter("scan", "measured scans, by name"),
         MetaFilter("half", "of which of their frames: whole, even, odd"),
     )
@@ -50,6 +63,12 @@ class _Study(GraphCommand):
         ),
     )
     manifest_names = FileNames(manifest="reconstruction_manifest.json")
+
+    def variables(self) -> Sequence[str]:
+        """What ``tasks.load_study`` takes."""
+        from .tasks.variables import VARIABLES
+
+        return VARIABLES
 
 
 class Run(_Study, PlainRun):
@@ -64,6 +83,22 @@ class Run(_Study, PlainRun):
             return 0
         spec = self.params["engine"] = _engine(named)
         return asked or spec.workers
+
+    def check(self, jobs: int) -> None:
+        """Refuse ``device=cuda`` where reconstructions run here, and there is none."""
+        device = get_var("device", "auto")
+        here = not jobs or self.params["engine"].provider == "local"
+        if here and device.startswith("cuda") and self._has_jobs():
+            # torch knows, and is not to be loaded here: who forks later could not use CUDA.
+            asked = subprocess.run(
+                [sys.executable, "-c", _ASK_TORCH, device], capture_output=True, text=True
+            )
+            if asked.returncode:
+                said = asked.stderr.strip().splitlines() or ["torch could not be asked"]
+                raise InvalidCommand(f"nothing was run: {said[-1].removeprefix('error: ')}")
+
+    def _has_jobs(self) -> bool:
+        return any(is_job(self.control.tasks[name]) for name in self.control.closure())
 
 
 class List(_Study, PlainList):
@@ -82,11 +117,15 @@ class Clean(_Study, PlainClean):
     """``doit clean``."""
 
 
-class Ignore(records.Ignore):
+class Info(_Study, PlainInfo):
+    """``doit info``."""
+
+
+class Ignore(_Study, records.Ignore):
     """``doit ignore``."""
 
 
-class ResetDep(records.ResetDep):
+class ResetDep(_Study, records.ResetDep):
     """``doit reset-dep``."""
 
 
@@ -98,7 +137,7 @@ class DumpDB(_Study, PlainDumpDB):
     """``doit dumpdb``."""
 
 
-class Engine(Command):
+class Engine(StandsAside):
     """``doit engine``."""
 
     name = "engine"
@@ -108,6 +147,13 @@ class Engine(Command):
         "Says what this machine has, what the engine file asks for, and what `doit -j N` starts."
     )
     cmd_options = (_ENGINE,)
+
+    def parse_execute(self, in_args: list[str]) -> Any:
+        """Print it, or what the command takes."""
+        if {"-h", "--help"} & set(in_args):
+            print(self.help())
+            return 0
+        return super().parse_execute(in_args)
 
     def execute(self, opt_values: Any, pos_args: list[str]) -> int:
         """Print it."""

@@ -55,7 +55,9 @@ _GROUPS = {
         *("noise_model", "momentum", "damping", "warmup_epochs", "warmup_batch_size"),
         *("refine", "fast_fourier_shift"),
     ),
-    "beam and scan": ("probe_modes", "correct_positions"),
+    "beam and scan": (
+        *("probe_modes", "opr_modes", "correct_positions", "slices", "slice_spacing_m"),
+    ),
     "early end": ("plateau_epochs", "plateau_tolerance"),
     "start": ("object_init", "n_images", "subsampling_seed", "half"),
     "physical sizes": tuple(_SIZES),

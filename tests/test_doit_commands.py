@@ -16,7 +16,7 @@ from small_study import PROJECT
 
 from fly64tasks import doit_commands
 
-COMMANDS = ("run", "list", "manifest", "verify", "clean", "forget", "ignore")
+COMMANDS = ("run", "list", "info", "manifest", "verify", "clean", "forget", "ignore")
 CASES = [(dose, view) for dose in (1000.0, 1e4) for view in ("baseline", "dense")]
 
 

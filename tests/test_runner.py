@@ -181,7 +181,7 @@ def test_failure_is_an_error_that_names_the_input(small_sets: dict[str, Path], t
     [
         (["--num-epochs", "0"], "command line: num_epochs is '0', expected `int` >= 1"),
         (["--n-images", "1"], "command line: n_images is '1', expected `int` >= 2"),
-        (["--algorithm", "MAGIC"], "algorithm is 'MAGIC'|Invalid enum value 'MAGIC'"),
+        (["--algorithm", "MAGIC"], "algorithm is 'MAGIC', expected one of AD, BH, DM, EPIE, LSQML"),
         (["--device", "tpu"], "device 'tpu' is unknown, expected auto, cpu, cuda or cuda:0"),
         (["--num-epochs", "many"], "num_epochs is 'many', expected `int | null`"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),

@@ -69,6 +69,20 @@ def test_renamed_data_are_the_same_data(done_project: Path):
     assert "up to date  views:dose_1000_sparse\n" in printed
 
 
+def test_data_renamed_in_the_study_file_are_the_same_data(done_project: Path):
+    (done_project / "data").rename(done_project / "sets")
+    study = done_project / "study.toml"
+    study.write_text(study.read_text("utf-8") + '\n[paths]\ndata_root = "sets"\n', "utf-8")
+    is_whole(done_project)
+    page = (done_project / "reports/index.html").read_bytes()
+    doit(done_project, "-a", "-s", "report")
+    assert (done_project / "reports/index.html").read_bytes() == page
+    (done_project / "reports").rename(done_project / "results")
+    text = study.read_text("utf-8")
+    study.write_text(f'{text}artifact_root = "results"\n', "utf-8")
+    is_whole(done_project)
+
+
 def test_base_that_the_command_line_names_is_looked_for_from_there(
     done_project: Path, tmp_path: Path
 ):

@@ -347,6 +347,13 @@ def test_diverging_job_fails_and_names_its_log(project: Path):
         (["base_npz=a\tb.npz"], r"a\tb.npz, expected a path in UTF-8 without control characters"),
         (["base_npz=a\udcffb.npz"], r"a\udcffb.npz, expected a path in UTF-8 without control"),
         (["data_root=a\x1b"], r"data_root is"),
+        (["device=tpu"], r"device 'tpu' is unknown, expected auto, cpu, cuda or cuda:0, ..."),
+        (
+            ["--phase-c-root", "X"],
+            r"--phase-c-root not recognized: it is a variable, said as phase",
+        ),
+        (["--phase_c_root=X"], r"it is a variable, said as phase_c_root=X"),
+        (["--view", "dnse"], r"did you mean --view dense? values that exist: view: baseline, dens"),
     ],
 )
 def test_wrong_variable_exits_with_3_and_one_line(
@@ -355,6 +362,20 @@ def test_wrong_variable_exits_with_3_and_one_line(
     printed = doit(project, "list", *arguments, code=3)
     assert message in printed
     assert printed.count("\n") == 1
+
+
+def test_cuda_where_there_is_none_runs_nothing_and_says_so(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    for jobs in ([], ["-j2"]):
+        assert doit(project, "device=cuda", *jobs, code=3) == (
+            "ERROR: nothing was run: device 'cuda' asked for, found 0 CUDA devices; "
+            "use auto or cpu\n"
+        )
+    assert not (project / "data").exists()
+    assert doit(project, "-n", "device=cuda").endswith("Nothing was run.\n")
+    assert "1 done" in doit(project, "device=cuda", "base"), "it needs no GPU"
 
 
 def test_wrong_study_exits_with_3_and_one_line(project: Path):

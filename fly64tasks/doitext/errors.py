@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterable, Sequence
 
 _OF_THE_MACHINE = {
     # disks: full, read-only, broken, gone
@@ -39,6 +41,44 @@ def printable(text: object) -> str:
 def printable_lines(text: object) -> str:
     """`text` as `printable` has it, with its line breaks."""
     return "\n".join(map(printable, str(text).split("\n")))
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """What of `known` was probably meant by `word`, whatever its case; None where nothing is near.
+
+    Examples
+    --------
+    >>> nearest("lsqml", ["MAP", "LSQML"]), nearest("recno", ["recon", "score"]), nearest("x", [])
+    ('LSQML', 'recon', None)
+    """
+    names: dict[str, str] = {}
+    for name in known:
+        names.setdefault(name.lower(), name)
+    near = difflib.get_close_matches(word[:100].lower(), names, n=1, cutoff=cutoff)
+    return names[near[0]] if near else None
+
+
+def in_short(reasons: Sequence[str], most: int = 120) -> str:
+    """`reasons` as one line: those that have room in about so many characters, and a count.
+
+    Examples
+    --------
+    >>> in_short(["never run"]), in_short(["input added: a", "input added: b", "c"], most=20)
+    ('never run', 'input added: a, and 2 more')
+    >>> in_short(["word " * 100], most=20)
+    'word word word word ... (500 characters)'
+    """
+    if not reasons:
+        return ""
+    said, *others = reasons
+    if len(said) > most:
+        said = f"{said[:most].rstrip()} ... ({len(said)} characters)"
+    for left in range(len(others), 0, -1):
+        more = others[len(others) - left]
+        if len(said) + len(more) + 2 > most:
+            return f"{said}, and {left} more"
+        said = f"{said}; {more}"
+    return said
 
 
 class TaskError(Exception):

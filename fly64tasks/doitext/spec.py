@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from doit.exceptions import InvalidTask
@@ -26,6 +26,8 @@ class SpecUnchanged:
     ----------
     spec : mapping
         Strings, numbers, booleans, None, lists and mappings of them.
+    besides : sequence of str
+        Keys of it, nested ones dotted, a change of which is none.
 
     Examples
     --------
@@ -35,8 +37,9 @@ class SpecUnchanged:
 
     __signature__ = ITEM_SIGNATURE
 
-    def __init__(self, spec: Mapping[str, Any]) -> None:
+    def __init__(self, spec: Mapping[str, Any], besides: Sequence[str] = ()) -> None:
         self.spec = spec
+        self._besides = tuple(f"{key} " for key in besides)
 
     def configure_task(self, task: Any) -> None:
         """Have doit store the mapping when `task` succeeds."""
@@ -45,12 +48,15 @@ class SpecUnchanged:
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
         """Whether the mapping equals the one stored with `values`."""
         stored = values.get(_KEY)
-        return bool(stored == self.spec) or bool(stored == self._plain(task.name))
+        if stored == self.spec or stored == self._plain(task.name):
+            return True
+        return bool(self._besides) and stored is not None and not self.explain(values)
 
     def explain(self, values: Mapping[str, Any]) -> list[str]:
         """The changes since `values` were stored, in words; empty when nothing was stored."""
         stored = values.get(_KEY)
-        return [] if stored is None else list(differences(stored, self._plain("spec")))
+        found = () if stored is None else differences(stored, self._plain("spec"))
+        return [words for words in found if not words.startswith(self._besides)]
 
     def _plain(self, name: str) -> Any:
         try:

@@ -86,6 +86,7 @@ class Checkpoints:
             "input_sha256": record["input"]["sha256"],
             **({"input_with": record["input"]["with"]} if "with" in record["input"] else {}),
             "spec": record["spec"],
+            **({"geometry": record["set"]["geometry"]} if "slices" in record["spec"] else {}),
             **({"data": record["data"]} if "data" in record else {}),
             "versions": record["versions"],
             "device": record["device"]["name"].partition(":")[0],

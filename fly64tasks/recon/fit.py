@@ -6,13 +6,16 @@ The limits are measured on right and on wrong answers by ``benchmarks/fit.py``: 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fly64tasks.physics import optics
+from fly64tasks.physics import multislice, optics
 from fly64tasks.physics.fit import fit_to_counts
+from fly64tasks.physics.relaxation import Relaxation
+from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.stages import Geometry
 
 FITS_BELOW = 1.25
 DOES_NOT_FIT_ABOVE = 1.5
@@ -39,6 +42,47 @@ BAD_PIXEL_ABOVE = 20.0
 """Times the median pixel: right answers were seen up to 10 times, flips up to 7."""
 
 NO_COUNTS = "not photon counts, so that there is no noise to hold the fit against"
+
+
+class Predicts(Protocol):
+    """What predicts frames: a reconstruction, in memory or from a file."""
+
+    @property
+    def obj(self) -> NDArray[np.complexfloating]: ...
+    @property
+    def probe(self) -> NDArray[np.complexfloating]: ...
+    @property
+    def positions_px(self) -> NDArray[np.float64]: ...
+    @property
+    def relaxation(self) -> Relaxation | None: ...
+    @property
+    def slices(self) -> NDArray[np.complexfloating] | None: ...
+
+
+def predicted_by(
+    found: Predicts, spec: ReconSpec, geometry: Geometry
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the diffraction amplitude, (N, N), that a reconstruction predicts of each frame.
+
+    With all that it found: a probe that changes from frame to frame, an object of several layers.
+    """
+    probe = found.probe.astype(complex)
+    if found.relaxation is None and found.slices is None:
+        yield from predicted_amplitude(probe, found.obj, found.positions_px)
+        return
+    slices = found.obj[None] if found.slices is None else found.slices
+    transfer = None
+    if spec.slice_spacing_m is not None:
+        transfer = multislice.transfer_function(probe.shape[-1], spec.slice_spacing_m, geometry)
+    waves = multislice.exit_waves(
+        probe,
+        slices.astype(complex),
+        found.positions_px,
+        relaxation=found.relaxation,
+        transfer=transfer,
+    )
+    for block in waves:
+        yield from np.sqrt(optics.diffraction_intensity(block))
 
 
 def predicted_amplitude(

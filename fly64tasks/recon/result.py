@@ -16,6 +16,7 @@ from fly64tasks.data.archive import Archive, write_npz
 from fly64tasks.data.frames import Kind
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.errors import DatasetError
+from fly64tasks.physics.relaxation import Relaxation
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.stages import TURNS, Geometry, Orientation
@@ -60,6 +61,47 @@ class _Made(Struct):
 
 
 @dataclass(frozen=True)
+class Reconstruction:
+    """What was found, by pty-chi or a program of others.
+
+    Attributes
+    ----------
+    obj : (H, W) complex64
+        On the start's canvas: the product of its layers.
+    probe : (modes, N, N) complex64
+        In sqrt(photons) per pixel, in the scale of the set; it holds what is known (`scale`).
+    positions_px : (n, 2) float64
+        In pixels of the object, y first: the start's, or corrected.
+    factor : float
+        What the object was divided by, and the probe multiplied, to get there.
+    loss : tuple of float
+        Of each epoch: pty-chi's displayed loss, or MAP's objective in nats per valid pixel, less
+        that of a perfect fit.
+    comparable_from : int
+        How many losses before the last ones are of another algorithm, and in another unit.
+    converged : bool or None
+        Whether MAP stopped by itself, before its bound of epochs; None where MAP did not end it.
+    options : tuple of dict
+        Every option that pty-chi ran with, in each stage.
+    relaxation : Relaxation or None
+        What the probe changes by from frame to frame; None where it is the same in all.
+    slices : (layers, H, W) complex64 or None
+        Of an object of several.
+    """
+
+    obj: NDArray[np.complex64]
+    probe: NDArray[np.complex64]
+    positions_px: NDArray[np.float64]
+    factor: float = 1.0
+    loss: tuple[float, ...] = ()
+    comparable_from: int = 0
+    converged: bool | None = None
+    options: tuple[dict[str, Any], ...] = ()
+    relaxation: Relaxation | None = None
+    slices: NDArray[np.complex64] | None = None
+
+
+@dataclass(frozen=True)
 class Reconstructed:
     """A reconstruction, as `fly64tasks.runner` wrote it.
 
@@ -68,6 +110,7 @@ class Reconstructed:
     path : Path or None
         Where it was read from; None where it is in memory alone.
     obj : (H, W) complex
+        The product of its layers, where it has several.
     probe : (modes, N, N) complex
     positions_px : (n, 2) float
         In pixels of ``obj``, y first.
@@ -75,6 +118,10 @@ class Reconstructed:
         Those that the set has: the same where they were not corrected.
     loss : (epochs,) float
     metadata : dict
+    relaxation : Relaxation or None
+        What the probe changes by from frame to frame; None where it is the same in all.
+    slices : (layers, H, W) complex or None
+        Of an object of several; the beam meets the first one first.
     """
 
     path: Path | None
@@ -84,6 +131,8 @@ class Reconstructed:
     given_positions_px: NDArray[np.float64]
     loss: NDArray[np.float64]
     metadata: dict[str, Any]
+    relaxation: Relaxation | None = None
+    slices: NDArray[np.complexfloating] | None = None
 
     @property
     def name(self) -> str:
@@ -92,7 +141,9 @@ class Reconstructed:
 
     @property
     def spec(self) -> ReconSpec:
-        """Return the settings that it was made with."""
+        """Return the settings that it was made with; a program of others is given every frame."""
+        if "command" in self.metadata["spec"]:
+            return ReconSpec()
         return parse_spec(ReconSpec, self.metadata["spec"], self.name)
 
     @property
@@ -141,10 +192,10 @@ def read_reconstruction(path: Path) -> Reconstructed:
             arrays.numbers(key, kinds="c", expected="complex numbers")
             for key in ("object", "probe")
         )
-        positions, loss = (
-            arrays.numbers(key, kinds="f", expected="float numbers")
-            for key in ("positions_px", "loss")
-        )
+        positions = arrays.numbers("positions_px", kinds="f", expected="float numbers")
+        loss = np.empty(0)  # of a program of others, which may say none
+        if "loss" not in arrays or arrays.header("loss")[0] != (0,):
+            loss = arrays.numbers("loss", kinds="f", expected="float numbers")
         given = positions
         if "given_positions_px" in arrays:
             given = arrays.numbers("given_positions_px", kinds="f", expected="float numbers")
@@ -159,14 +210,48 @@ def read_reconstruction(path: Path) -> Reconstructed:
         if given.shape != positions.shape:
             found = f"has shape {given.shape}, expected {positions.shape}"
             raise arrays.error("given_positions_px", found)
+        relaxation = _relaxation(arrays, len(positions), probe.shape[-1])
+        slices = _slices(arrays, obj.shape)
     if positions.shape[1] != 2 or probe.shape[1] != probe.shape[2]:
         raise DatasetError(
             f"{path}: positions_px and probe have shapes {positions.shape} and {probe.shape}, "
             "expected (n, 2) and (modes, N, N)"
         )
     return Reconstructed(
-        path, obj.astype(complex), probe.astype(complex), positions, given, loss, metadata
+        path,
+        obj.astype(complex),
+        probe.astype(complex),
+        positions,
+        given,
+        loss,
+        metadata,
+        relaxation,
+        slices,
     )
+
+
+def _relaxation(arrays: Archive, n_frames: int, size_px: int) -> Relaxation | None:
+    if "opr_modes" not in arrays:
+        return None
+    modes = arrays.numbers("opr_modes", kinds="c", expected="complex numbers")
+    if modes.shape[1:] != (size_px, size_px):
+        found = f"has shape {modes.shape}, expected (K, {size_px}, {size_px}) as the probe"
+        raise arrays.error("opr_modes", found)
+    weights = arrays.numbers("opr_weights", kinds="f", expected="float numbers")
+    expected = (n_frames, 1 + len(modes))
+    if weights.shape != expected:
+        raise arrays.error("opr_weights", f"has shape {weights.shape}, expected {expected}")
+    return Relaxation(modes.astype(complex), weights)
+
+
+def _slices(arrays: Archive, shape: tuple[int, ...]) -> NDArray[np.complexfloating] | None:
+    if "object_slices" not in arrays:
+        return None
+    slices = arrays.numbers("object_slices", kinds="c", expected="complex numbers")
+    if slices.ndim != 3 or slices.shape[1:] != shape:
+        found = f"has shape {slices.shape}, expected (layers, {shape[0]}, {shape[1]}) as object"
+        raise arrays.error("object_slices", found)
+    return slices.astype(complex)
 
 
 def write_reconstruction(
@@ -177,14 +262,16 @@ def write_reconstruction(
     loss: Sequence[float],
     *,
     given_positions_px: NDArray[np.float64] | None = None,
+    relaxation: Relaxation | None = None,
+    slices: NDArray[np.complex64] | None = None,
     record: dict[str, Any],
 ) -> None:
     """Write a ``reconstruction.npz``, whole or not at all.
 
     Parameters
     ----------
-    obj, probe, positions_px, loss, given_positions_px
-        As `Reconstructed` has them; the last where positions were corrected.
+    obj, probe, positions_px, loss, given_positions_px, relaxation, slices
+        As `Reconstructed` has them; the positions given where they were corrected.
     record : dict
         ``run.json``, of which the metadata repeat what the result depends on.
 
@@ -201,6 +288,10 @@ def write_reconstruction(
     }
     if given_positions_px is not None:
         arrays["given_positions_px"] = given_positions_px
+    if relaxation is not None:
+        arrays["opr_modes"], arrays["opr_weights"] = relaxation.modes, relaxation.weights
+    if slices is not None:
+        arrays["object_slices"] = slices
     write_npz(
         path,
         arrays,

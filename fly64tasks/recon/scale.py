@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.physics import optics
+from fly64tasks.physics.relaxation import Relaxation
 
 ASSUMED_PHOTONS_PER_FRAME = 1e5
 """Mean frame of a set that is not counts, as pty-chi is given it."""
@@ -107,17 +108,28 @@ class Scale:
         return np.asarray(probe * factor).astype(np.complex64)
 
     def to_known(
-        self, obj: NDArray[np.complex64], probe: NDArray[np.complex64]
+        self,
+        obj: NDArray[np.complex64],
+        probe: NDArray[np.complex64],
+        relaxation: Relaxation | None = None,
     ) -> tuple[NDArray[np.complex64], NDArray[np.complex64], float]:
         """Return object and probe (in pty-chi's scale) in the known scale, and the probe's factor.
 
-        1 for a probe that holds nothing, or is not finite: no factor helps it.
+        1 for a probe that holds nothing, or is not finite: no factor helps it. Of an object of
+        several layers, (layers, H, W), each is divided by its root.
+
+        Parameters
+        ----------
+        relaxation : Relaxation, optional
+            What the probe changes by from frame to frame; the known scale is that of their mean.
         """
-        held = _power(probe) * self.frame_size_px**2
+        power = _power(probe) if relaxation is None else relaxation.mean_power(probe)
+        held = power * self.frame_size_px**2
         if not 0 < held < np.inf:
             return obj, probe, 1.0
         factor = float(np.sqrt(self.known_photons * self.intensity / held))
-        return obj / np.float32(factor), probe * np.float32(factor), factor
+        layers = len(obj) if obj.ndim == 3 else 1
+        return obj / np.float32(factor ** (1 / layers)), probe * np.float32(factor), factor
 
     def said(self, factor: float) -> dict[str, Any]:
         """Return what a record says of the scale, and of the factor of the probe."""

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,15 @@ from fly64tasks.recon.checkpoint import Checkpoints
 from fly64tasks.recon.ptychi import device as devices
 from fly64tasks.recon.ptychi import fourier_shift, memory, state
 from fly64tasks.recon.ptychi.options import ptychi_options
-from fly64tasks.recon.ptychi.task import arrays_of, has_converged, new_task, positions_of, run_epoch
+from fly64tasks.recon.ptychi.task import (
+    arrays_of,
+    has_converged,
+    new_task,
+    positions_of,
+    relaxation_of,
+    run_epoch,
+)
+from fly64tasks.recon.result import Reconstruction
 from fly64tasks.recon.start import Start
 from fly64tasks.study.recon_settings import ReconSpec
 
@@ -36,41 +44,6 @@ EpochCallback = Callable[[int, float], None]
 
 ONE_AT_A_TIME = threading.RLock()
 """Held while pty-chi runs: it uses the process's global random generators and default device."""
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """What pty-chi found.
-
-    Attributes
-    ----------
-    obj : (H, W) complex64
-        On the start's canvas.
-    probe : (modes, N, N) complex64
-        In sqrt(photons) per pixel, in the scale of the set; it holds what is known (`scale`).
-    positions_px : (n, 2) float64
-        In pixels of the object, y first: the start's, or corrected.
-    factor : float
-        What the object was divided by, and the probe multiplied, to get there.
-    loss : tuple of float
-        Of each epoch: pty-chi's displayed loss, or MAP's objective in nats per valid pixel, less
-        that of a perfect fit.
-    comparable_from : int
-        How many losses before the last ones are of another algorithm, and in another unit.
-    converged : bool or None
-        Whether MAP stopped by itself, before its bound of epochs; None where MAP did not end it.
-    options : tuple of dict
-        Every option that pty-chi ran with, in each stage.
-    """
-
-    obj: NDArray[np.complex64]
-    probe: NDArray[np.complex64]
-    positions_px: NDArray[np.float64]
-    factor: float
-    loss: tuple[float, ...]
-    comparable_from: int
-    converged: bool | None
-    options: tuple[dict[str, Any], ...]
 
 
 def refuse_options(start: Start, spec: ReconSpec, device: str) -> None:
@@ -175,7 +148,8 @@ def _fits(start: Start, stage: ReconSpec, device: str) -> bool:
     memory.release(device)
     options = ptychi_options(start, stage, device)
     try:
-        with new_task(options, start, start.obj, start.scale.to_ptychi(start.probe)) as task:
+        parts = (start.layers, start.scale.to_ptychi(start.probe), None, start.relaxation)
+        with new_task(options, start, *parts) as task:
             task.run(_TRIAL_EPOCHS)
     except Exception as error:
         return not memory.is_short(error)
@@ -190,8 +164,8 @@ def _run_stages(
     checkpoints: Checkpoints | None,
 ) -> Reconstruction:
     reached = checkpoints.reached if checkpoints else None
-    obj, probe = start.obj, start.scale.to_ptychi(start.probe)
-    positions_px = start.positions_px
+    obj, probe = start.layers, start.scale.to_ptychi(start.probe)
+    positions_px, relaxation = start.positions_px, start.relaxation
     losses = list(checkpoints.losses) if checkpoints else []
     used: list[dict[str, Any]] = []
     comparable_from, converged = 0, None
@@ -205,7 +179,7 @@ def _run_stages(
             obj, probe, _ = start.scale.to_known(obj, probe)
         if reached and index == reached.stage and spec.correct_positions:
             positions_px = state.positions_of_stage(reached.task)
-        parts = (obj, probe, positions_px)
+        parts = (obj, probe, positions_px, relaxation)
         with _within_memory(index, losses), new_task(options, start, *parts) as task:
             if reached and index == reached.stage:
                 state.restore(task, reached.task)
@@ -225,14 +199,20 @@ def _run_stages(
                     capture = partial(state.capture, task, positions_px)
                     checkpoints.after_epoch(index, losses, before, capture)
             obj, probe = arrays_of(task)
+            relaxation = relaxation_of(task)
             if stage.correct_positions:
                 positions_px = positions_of(task)
             converged = has_converged(task)
             del task  # its frames go before the next stage's come
-    obj, probe, factor = start.scale.to_known(obj, probe)
+    obj, known, factor = start.scale.to_known(obj, probe, relaxation)
+    if relaxation is not None:
+        relaxation = relaxation.scaled(factor).relative_to(known)
+        relaxation = replace(relaxation, modes=start.scale.from_ptychi(relaxation.modes))
     return Reconstruction(
-        obj=obj.astype(np.complex64),
-        probe=start.scale.from_ptychi(probe),
+        obj=np.prod(obj, axis=0).astype(np.complex64),
+        probe=start.scale.from_ptychi(known),
+        relaxation=relaxation,
+        slices=obj.astype(np.complex64) if len(obj) > 1 else None,
         positions_px=positions_px,
         factor=factor,
         loss=tuple(losses),
@@ -275,6 +255,11 @@ def _check(result: Reconstruction, start: Start, spec: ReconSpec) -> None:
         "probe": result.probe,
         "scan": result.positions_px,
     }
+    if result.slices is not None:
+        found["object's layers"] = result.slices
+    if result.relaxation is not None:
+        found["OPR modes"] = result.relaxation.modes
+        found["OPR weights"] = result.relaxation.weights
     for name, array in found.items():
         bad = array.size - int(np.count_nonzero(np.isfinite(array)))
         if bad:

@@ -22,6 +22,7 @@ from fly64tasks.data.metadata import geometry_of
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics.probe_modes import with_modes
+from fly64tasks.physics.relaxation import Relaxation, first_relaxation
 from fly64tasks.physics.scan import Canvas, canvas_of
 from fly64tasks.recon.doubts.frames import Statistics, of_frames
 from fly64tasks.recon.doubts.guesses import of_probe, of_truth
@@ -30,6 +31,8 @@ from fly64tasks.recon.scale import Scale
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import AS_STORED, ASSUMED, Geometry, Orientation
 
+MARGIN_PX = {False: 2, True: 10}
+"""Around a scan, where the canvas is sized from it: frames that may move are left room."""
 _SAID_OF_THE_SET = (
     "dose_photons_per_frame",
     "overlap_view",
@@ -76,6 +79,10 @@ class Start:
         What else the set was read from than the file that was named.
     given_modes : int or None
         How many of the probe's modes are the set's; None where all are.
+    relaxation : Relaxation or None
+        What the probe may change by from frame to frame, in pty-chi's scale; None where it is one.
+    slices : int
+        Layers of the object: ``obj`` is the first, the others are empty.
     """
 
     intensity: NDArray[np.float32]
@@ -95,6 +102,14 @@ class Start:
     warnings: tuple[str, ...]
     files: tuple[Path, ...] = ()
     given_modes: int | None = None
+    relaxation: Relaxation | None = None
+    slices: int = 1
+
+    @property
+    def layers(self) -> NDArray[np.complex64]:
+        """Return the first object, layer by layer: (layers, H, W)."""
+        empty = np.ones((self.slices - 1, *self.obj.shape), self.obj.dtype)
+        return np.concatenate([self.obj[None], empty])
 
 
 def read_start(
@@ -143,7 +158,10 @@ def start_of(
     geometry = geometry_of(dataset.metadata, geometry, name, given)
     refuse_near_field(dataset, name)
     refuse_scan(dataset, geometry, name)
-    canvas = canvas_of(dataset.positions_px, size, _shape_of_frame(dataset, spec), name)
+    if lacking := spec.lacks_sizes(geometry):
+        raise DatasetError(f"{name}: {lacking}")
+    margin = MARGIN_PX[spec.correct_positions]
+    canvas = canvas_of(dataset.positions_px, size, _shape_of_frame(dataset, spec), name, margin)
     statistics = Statistics.of(dataset)
     left_out = tuple(int(frame) for frame in np.flatnonzero(statistics.empty))
     frames = choose_frames(len(dataset.positions_px), spec, left_out)
@@ -179,6 +197,8 @@ def start_of(
         warnings=warnings,
         files=dataset.files,
         given_modes=len(dataset.probe_guess) if spec.probe_modes else None,
+        relaxation=_first_relaxation(spec, len(frames), size),
+        slices=spec.slices,
     )
 
 
@@ -199,6 +219,13 @@ def choose_frames(n: int, spec: ReconSpec, left_out: Sequence[int] = ()) -> NDAr
     if spec.half is not None:
         frames = frames[("even", "odd").index(spec.half) :: 2]
     return frames[~np.isin(frames, left_out)] if len(left_out) else frames
+
+
+def _first_relaxation(spec: ReconSpec, n_frames: int, size_px: int) -> Relaxation | None:
+    if not spec.opr_modes:
+        return None
+    rng = np.random.default_rng([spec.seed, 3])
+    return first_relaxation(spec.opr_modes, n_frames, size_px, rng)
 
 
 def _shape_of_frame(dataset: PtychoDataset, spec: ReconSpec) -> tuple[int, int] | None:

@@ -42,10 +42,11 @@ def write_report(
     for name, mark in MARKS.items():
         refuse_foreign(root / name, mark)
     jobs = read_jobs(study, layout, available, without)
-    html = page.render(study, layout, jobs, drawings.panels(jobs))
-    drawings.write_figures(jobs, root / FIGURES)
+    plain = [job for job in jobs if not job.case.variant]  # main's, in the first draw
+    html = page.render(study, layout, plain, drawings.panels(plain))
+    drawings.write_figures(plain, root / FIGURES)
     _write(root / SUMMARY_CSV, summary.csv_text(jobs))
-    _write(root / SUMMARY_MD, summary.markdown_text(study, jobs))
+    _write(root / SUMMARY_MD, summary.markdown_text(study, plain))
     _write(root / REPORT, html)
 
 

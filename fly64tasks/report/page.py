@@ -48,7 +48,7 @@ from fly64tasks.report.wording import (
 from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.cases import BASELINE, SPLITS
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.study import Study
+from fly64tasks.study.study import PLACES, Study
 
 EMBED_LIMIT = 60
 """Above so many jobs the page links to their pictures and does not hold them."""
@@ -271,6 +271,8 @@ def _sections(study: Study, jobs: Sequence[Job]) -> list[tuple[str, list[tuple[s
             if key in job.geometry and job.geometry[key] not in used:
                 used.append(job.geometry[key])
         table["geometry"][key] = used or table["geometry"][key]
+    for place in PLACES:
+        del table["paths"][place]
     plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
     sections = {"study": plain, **{k: v for k, v in table.items() if isinstance(v, dict)}}
     return [

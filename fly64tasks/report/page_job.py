@@ -157,6 +157,11 @@ def _found(job: Outcome) -> Facts:
     if found and found.probe_mode_shares:
         shares = ", ".join(f"{share:.1%}" for share in found.probe_mode_shares)
         facts.append(("Shares of the probe's modes", shares))
+    if found and found.opr_mode_shares:
+        shares = ", ".join(f"{share:.2%}" for share in found.opr_mode_shares)
+        facts.append(("Shares of its OPR modes", shares))
+    if found and found.slices > 1:
+        facts.append(("Layers of the object", f"{found.slices}; scores are of their product"))
     if found and found.positions_moved_px:
         moved = found.positions_moved_px
         facts.append(("Positions moved", f"{moved.rms:.2f} px rms, {moved.most:.2f} px at most"))

@@ -136,6 +136,8 @@ class Found(Struct, frozen=True):
     """What a reconstruction found besides an object and one mode of a probe."""
 
     probe_mode_shares: tuple[Number, ...] = ()
+    opr_mode_shares: tuple[Number, ...] = ()
+    slices: int = 1
     positions_moved_px: Moved | None = None
 
 

@@ -42,7 +42,7 @@ from fly64tasks.score.files import (
 from fly64tasks.score.picture import draw_comparison, draw_thumbnails
 from fly64tasks.score.scorecard import METRICS, Metric, scores_of
 from fly64tasks.study.cases import Case
-from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.methods import Method
 from fly64tasks.study.stages import ScoreSpec
 
 PROG = "python -m fly64tasks.score"
@@ -74,7 +74,7 @@ def score(
     *,
     truth: Truth | None = None,
     asked: AskedSet | None = None,
-    recon: ReconSpec | None = None,
+    recon: Method | None = None,
 ) -> dict[str, Any]:
     """Score the reconstruction in a folder; return what ``scores.json`` holds.
 
@@ -90,7 +90,7 @@ def score(
         ``objectGuess``: the set's object is the truth, though the set does not say so.
     asked : AskedSet, optional
         What the set is to be made from.
-    recon : ReconSpec, optional
+    recon : ReconSpec or ProgramSpec, optional
         What it is to be reconstructed with.
 
     Raises
@@ -210,9 +210,9 @@ def refuse_another_content(found: Reconstructed, input_npz: Path) -> None:
         )
 
 
-def refuse_other_settings(found: Reconstructed, recon: ReconSpec) -> None:
+def refuse_other_settings(found: Reconstructed, recon: Method) -> None:
     """Refuse a reconstruction that was made with other settings; raises DatasetError."""
-    changes = "; ".join(differences(found.metadata["spec"], recon.resolved().to_dict()))
+    changes = "; ".join(differences(found.metadata["spec"], recon.settings()))
     if changes:
         raise DatasetError(
             f"{found.name}: was made with other settings ({changes}); run doit again to have it "
@@ -245,7 +245,10 @@ def _alignment_of(comparison: Comparison) -> dict[str, Any]:
 
 
 def _fields(case: Case) -> dict[str, Any]:
-    return {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")}
+    said = {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")}
+    if case.variant:
+        said |= {"method": case.method, "repeat": case.repeat}
+    return said
 
 
 def write_scores(path: Path, scores: dict[str, Any]) -> None:

@@ -150,12 +150,21 @@ def in_frame_of_truth(found: Reconstructed, shape: tuple[int, ...]) -> Reconstru
     if not patches_inside(positions, found.probe.shape[-1], inside).all():
         return None
     oy, ox = origin.astype(int)
-    moved = np.ones(inside, found.obj.dtype)
     y0, x0 = max(-oy, 0), max(-ox, 0)
     y1, x1 = np.minimum(inside, np.array(found.obj.shape) - (oy, ox))
-    moved[y0:y1, x0:x1] = found.obj[y0 + oy : y1 + oy, x0 + ox : x1 + ox]
-    given = found.given_positions_px - origin
-    return replace(found, obj=moved, positions_px=positions, given_positions_px=given)
+
+    def moved(obj: NDArray[np.complexfloating]) -> NDArray[np.complexfloating]:
+        there = np.ones((*obj.shape[:-2], *inside), obj.dtype)
+        there[..., y0:y1, x0:x1] = obj[..., y0 + oy : y1 + oy, x0 + ox : x1 + ox]
+        return there
+
+    return replace(
+        found,
+        obj=moved(found.obj),
+        slices=None if found.slices is None else moved(found.slices),
+        positions_px=positions,
+        given_positions_px=found.given_positions_px - origin,
+    )
 
 
 def compare(dataset: PtychoDataset, found: Reconstructed, spec: ScoreSpec) -> Comparison:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.physics import image_quality
-from fly64tasks.recon.fit import predicted_amplitude, said_of_fit
+from fly64tasks.recon.fit import predicted_by, said_of_fit
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.recon.scale import holds_counts
 from fly64tasks.recon.start import choose_frames
@@ -30,7 +30,7 @@ def data_fit(dataset: PtychoDataset, found: Reconstructed) -> DataFit:
     chosen = dataset.select(frames)
     measured: NDArray[Any] = chosen.diffraction_amplitude
     predicted = np.empty_like(measured)
-    waves = predicted_amplitude(found.probe, found.obj, found.positions_px)
+    waves = predicted_by(found, found.spec, found.geometry)
     for frame, amplitude in zip(predicted, waves, strict=True):
         frame[:] = amplitude
     if chosen.mask is not None:  # where nothing was measured, nothing differs

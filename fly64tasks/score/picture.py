@@ -14,7 +14,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -24,13 +23,12 @@ from fly64tasks.data.ownership import WRITER
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.physics.alignment import BoolArray, ComplexArray, FloatArray, bounding_box
 from fly64tasks.physics.image_quality import phase_near
-from fly64tasks.physics.probe_modes import shares
 from fly64tasks.recon.result import Reconstructed
+from fly64tasks.score import context
 
 THUMBNAIL_PX = 240
 CYCLIC_FROM_RAD = 1.8 * math.pi
 """A range of phases from which on they are taken to go round: 2 pi, less what few pixels miss."""
-_CONTEXT_IN = 1.5
 _HEADING_IN = 0.35
 
 
@@ -91,12 +89,13 @@ def draw_comparison(
     columns, lines = (2, 1) if truth is None else (3, 2)
     row_in = float(np.clip(height / width, 0.3, 1.2)) * (plotstyle.PAGE_IN / columns - 0.7) + 0.3
     with plotstyle.applied(**plotstyle.PRINT, **{"axes.grid": False}):
-        size = (plotstyle.PAGE_IN, lines * row_in + _CONTEXT_IN + _HEADING_IN)
+        below_in = context.height_in(found)
+        size = (plotstyle.PAGE_IN, lines * row_in + below_in + _HEADING_IN)
         figure = Figure(figsize=size, layout="constrained")
-        halves: Any = figure.subfigures(2, 1, height_ratios=[lines * row_in, _CONTEXT_IN])
+        halves: Any = figure.subfigures(2, 1, height_ratios=[lines * row_in, below_in])
         upper, lower = halves
         _draw_images(upper, rows, seen, box, found.geometry.pixel_size_m)
-        _draw_context(lower, found, box)
+        context.draw(lower, found, box)
         heading = title + (f": {note}" if note else "")
         if found.geometry.assumed:
             heading += "   (pixel size assumed)"
@@ -236,44 +235,3 @@ def _add_scale_bar(axis: Axes, width_px: int, pixel_size_m: float) -> None:
     bar = Rectangle((0, -0.06), length_px, 0.025, transform=transform, color=ink, clip_on=False)
     axis.add_patch(bar)
     axis.text(length_px + 0.02 * width_px, -0.05, label, transform=transform, va="center")
-
-
-def _draw_context(figure: Any, found: Reconstructed, box: tuple[slice, slice]) -> None:
-    """Draw the probe's first mode in amplitude and phase, the loss and the scan."""
-    amplitude, phase, loss, scan = figure.subplots(1, 4)
-    mode, n_modes = found.probe[0], len(found.probe)
-    shown_mode = "probe, √photons"
-    if n_modes > 1:
-        shown_mode = f"mode 1/{n_modes}, {shares(found.probe)[0]:.0%}"
-    for axis, image, colour_map, title in (
-        (amplitude, np.abs(mode), plotstyle.AMPLITUDE_MAP, shown_mode),
-        (phase, np.angle(mode), plotstyle.CYCLIC_PHASE_MAP, "probe: phase, rad"),
-    ):
-        limits = {"vmin": -np.pi, "vmax": np.pi} if axis is phase else {}
-        shown = axis.imshow(image, cmap=colour_map, **limits)
-        axis.set_title(title)
-        axis.set_axis_off()
-        figure.colorbar(shown, ax=axis, shrink=0.85, aspect=14)
-    loss.semilogy(np.arange(1, len(found.loss) + 1), found.loss, color=plotstyle.VIEW_COLOURS[0])
-    loss.set(title="loss", xlabel="epoch")
-    known = found.loss[np.isfinite(found.loss) & (found.loss > 0)]
-    span = known.max() / known.min() if known.size else 1.0
-    named = LogLocator(subs=(1, 3) if span < 100 else (1,), numticks=6)
-    loss.yaxis.set_major_locator(named if span > 10 else MaxNLocator(4))
-    loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    loss.yaxis.set_minor_locator(NullLocator())
-    y, x = found.positions_px.T
-    title = f"{len(x)} positions, px"
-    if (found.given_positions_px != found.positions_px).any():
-        before, grey = found.given_positions_px.T[::-1], plotstyle.LIGHT["muted"]
-        ways = np.stack([before, [x, y]]).swapaxes(0, 1)
-        scan.plot(*before, ".", markersize=1.5, color=grey)
-        scan.plot(*ways, linewidth=0.4, color=grey)
-        title = "moved from grey, px"
-    scan.plot(x, y, ".", markersize=1.5, color=plotstyle.VIEW_COLOURS[0])
-    scan.set(
-        title=title,
-        xlim=(box[1].start, box[1].stop),
-        ylim=(box[0].stop, box[0].start),
-        aspect="equal",
-    )

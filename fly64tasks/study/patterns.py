@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection
 from pathlib import PurePath
 from string import Formatter
 
+from fly64tasks.doitext.errors import nearest
 from fly64tasks.study.cases import dose_name
 
 PHASE_C = "{dose}/patched_{split}.npz"
@@ -56,8 +56,8 @@ def refuse_pattern(key: str, pattern: str, fields: Collection[str]) -> None:
         if name is None:
             continue
         if name not in fields:
-            near = difflib.get_close_matches(name[:100], fields, n=1, cutoff=0.5)
-            hint = f"did you mean {{{near[0]}}}?" if near else f"known: {known}"
+            near = nearest(name, fields)
+            hint = f"did you mean {{{near}}}?" if near else f"known: {known}"
             raise ValueError(f"{shown}: unknown field {{{name[:60]}}}; {hint}")
         if conversion or (spec and not (name == "dose" and _FORMAT.fullmatch(spec))):
             raise ValueError(

@@ -7,7 +7,6 @@ appears once.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 import math
@@ -16,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from fly64tasks.doitext.errors import nearest
 from fly64tasks.errors import shortened
 
 UNSET: Final = "none"
@@ -37,7 +37,7 @@ _OURS: Final = {
     "reconstructor_options.preconditioning_damping_factor": "damping",
     "reconstructor_options.chunk_length": "batch_size",
     "object_options.initial_guess": "object_init",
-    "object_options.slice_spacings_m": "nothing: objects have one slice",
+    "object_options.slice_spacings_m": "slice_spacing_m",
     "object_options.pixel_size_m": "[geometry] pixel_size_m",
     "object_options.pixel_size_aspect_ratio": "nothing: pixels are square",
     "object_options.determine_position_origin_coords_by": "nothing: the set's positions are kept",
@@ -49,8 +49,8 @@ _OURS: Final = {
     "probe_position_options.optimizable": "correct_positions",
     "probe_position_options.position_x_px": "xcoords in the set",
     "probe_position_options.position_y_px": "ycoords in the set",
-    "opr_mode_weight_options.initial_weights": "nothing: there is one OPR mode",
-    "opr_mode_weight_options.optimizable": "nothing: there is one OPR mode",
+    "opr_mode_weight_options.initial_weights": "opr_modes",
+    "opr_mode_weight_options.optimizable": "opr_modes",
 }
 """What says the same here."""
 
@@ -136,8 +136,7 @@ def refuse_wrong(table: dict[str, Any], algorithms: Collection[str]) -> None:
         if name in _groups():
             raise ValueError(f"{quoted} is a group of options, expected one of {_options_in(name)}")
         if name not in _known():
-            version = _listed()["version"]
-            raise ValueError(f"{quoted} is no option of pty-chi {version}; {_hint(name)}")
+            raise ValueError(f"{quoted} is no option of pty-chi; {_hint(name)}")
         if name in _OURS or _known()[name]["kind"] == "array":
             raise ValueError(f"{quoted} is set by us; it follows from {_OURS.get(name, 'the set')}")
         having = _algorithms(name)
@@ -160,7 +159,8 @@ def _options_in(group: str) -> str:
 def _hint(name: str) -> str:
     """Return the nearest name, or what there is to choose from."""
     known = [each for each in (*_groups(), *_known()) if each not in _OURS]
-    near = difflib.get_close_matches(name[:200], known, n=1, cutoff=0.7)
+    found = nearest(name, known, cutoff=0.7)
+    near = [found] if found else []
     if not near:  # its last part, in a wrong group or in none
         last = name[:200].rpartition(".")[2]
         near = [each for each in known if each.rpartition(".")[2] == last]

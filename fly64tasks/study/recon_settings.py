@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from fly64tasks.study import ptychi_options
 from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
-from fly64tasks.study.stages import ASSUMED, SIZES, TURNS, Geometry
+from fly64tasks.study.stages import ASSUMED, SIZES, TURNS, Geometry, Length
 
 Algorithm = Literal["MAP", "LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
 Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
@@ -85,11 +85,20 @@ class ReconSpec(Spec, frozen=True):
         True or false: let each frame's position change too.
     half : str, both unless given
         Every other frame alone: even or odd.
+    opr_modes : int
+        Modes by which the probe's first may change from frame to frame, 0 for none.
+    slices : int
+        Layers of the object along the beam.
+    slice_spacing_m : float, none unless given
+        Distance between two layers.
     ptychi : dict, pty-chi's own and ours unless given
         An option of pty-chi's own, say object_options.l1_norm_constraint.enabled=true.
     """
 
-    added_later: ClassVar = ("probe_modes", "correct_positions", "half", "ptychi")
+    added_later: ClassVar = (
+        *("probe_modes", "correct_positions", "half", "opr_modes", "slices", "slice_spacing_m"),
+        "ptychi",
+    )
 
     algorithm: Algorithm = "MAP"
     num_epochs: Count | None = None
@@ -117,6 +126,9 @@ class ReconSpec(Spec, frozen=True):
     probe_modes: Annotated[int, Meta(ge=1, le=64)] | None = None
     correct_positions: bool = False
     half: Literal["even", "odd"] | None = None
+    opr_modes: Annotated[int, Meta(ge=0, le=64)] = 0
+    slices: Annotated[int, Meta(ge=1, le=64)] = 1
+    slice_spacing_m: Length | None = None
     ptychi: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -131,11 +143,51 @@ class ReconSpec(Spec, frozen=True):
                 "pty-chi 2.2 fails: set batch_size to 1 or use EPIE"
             )
 
-        if self.algorithm == "MAP" and self.correct_positions:
+        self._refuse_relaxation()
+        self._refuse_slices()
+
+    def _refuse_relaxation(self) -> None:
+        """Refuse a probe that is to change from frame to frame where nothing would change it."""
+        if not self.opr_modes:
+            return
+        asked = f"opr_modes is {self.opr_modes}"
+        if self.ends_in_map or self.algorithm not in _RELAXES:
+            raise ValueError(f"{asked}, expected 0 for {self._instead(_RELAXES)}")
+        if self.update_probe is False:
             raise ValueError(
-                "correct_positions is true, expected false for MAP, which holds positions: use "
-                'algorithm = "LSQML", with refine = "MAP" to end in it'
+                f"{asked} with update_probe false, expected true: its modes are what the probe "
+                "changes by"
             )
+        sizes = {"batch_size": self.batch_size}
+        if self.algorithm == "LSQML" and self.warmup_epochs:
+            sizes["warmup_batch_size"] = self.warmup_batch_size
+        alone = [key for key, size in sizes.items() if size == 1 and self.algorithm != "AD"]
+        if alone:
+            raise ValueError(
+                f"{asked} with {alone[0]} 1, expected at least 2: {self.algorithm} finds them by "
+                "how the frames of a batch differ"
+            )
+
+    def _refuse_slices(self) -> None:
+        """Refuse layers that an algorithm does not have, or whose distance nobody says."""
+        if self.slices > 1 and (self.ends_in_map or self.algorithm not in _SLICES):
+            raise ValueError(f"slices is {self.slices}, expected 1 for {self._instead(_SLICES)}")
+        if self.slices > 1 and self.slice_spacing_m is None:
+            raise ValueError(
+                f"slices is {self.slices} without slice_spacing_m, expected the distance between "
+                "two layers, in m"
+            )
+        if self.slices == 1 and self.slice_spacing_m is not None:
+            raise ValueError(
+                f"slice_spacing_m is {self.slice_spacing_m:g} with one slice, expected slices of 2 "
+                "or more beside it"
+            )
+
+    def _instead(self, having: tuple[str, ...]) -> str:
+        """Return the algorithm that can not do it, and what to set instead."""
+        if self.ends_in_map and self.algorithm != "MAP":
+            return 'refine = "MAP": use refine = "LSQML"'
+        return f"{self.algorithm}: use one of {', '.join(having)}"
 
     def resolved(self) -> ReconSpec:
         """Return the spec with every choice made.
@@ -146,6 +198,19 @@ class ReconSpec(Spec, frozen=True):
         suited = {"num_epochs": _MAP_EPOCHS if self.ends_in_map else 50, **_SUITED[self.algorithm]}
         chosen = {key: value for key, value in suited.items() if getattr(self, key) is None}
         return msgspec.structs.replace(self, **chosen)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a result depends on besides its files, as JSON-ready values."""
+        return self.resolved().to_dict()
+
+    def lacks_sizes(self, geometry: Geometry) -> str | None:
+        """Return in words that measured sizes are asked for, None where these will do."""
+        if self.slices == 1 or not geometry.assumed:
+            return None
+        return (
+            f"slices = {self.slices} asks for pixel size and photon energy, found assumed ones; "
+            "expected --pixel-size-m and --energy-ev, or assumed = false in the study's [geometry]"
+        )
 
     @property
     def ends_in_map(self) -> bool:
@@ -212,9 +277,11 @@ _REFINING: dict[str, Any] = {
     "algorithm": "MAP",
     "batch_size": 100_000,
     "batching": "RANDOM",
-    "correct_positions": False,  # it takes those that the warm-up found
 }
 _MAP_EPOCHS = 200  # a bound: it has converged before
+_RELAXES = ("LSQML", "EPIE", "RPIE", "AD")
+"""Have OPR modes in pty-chi 2.2: PIE could, with a probe that it holds; DM and BH refuse them."""
+_SLICES = ("LSQML", "PIE", "EPIE", "RPIE", "AD")
 _SUITED: dict[str, dict[str, Any]] = {
     "LSQML": {"batch_size": 96, "batching": "COMPACT", "update_probe": True},
     "PIE": {"batch_size": 16, "batching": "RANDOM", "update_probe": False},

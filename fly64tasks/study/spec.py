@@ -6,7 +6,6 @@ because an error that says only ``unknown field`` sends people to the source.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import re
@@ -18,6 +17,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar, get_args, get_
 import msgspec
 from msgspec import Meta, Struct
 
+from fly64tasks.doitext.errors import nearest
 from fly64tasks.errors import StudyError, shortened
 
 Count = Annotated[int, Meta(ge=1, le=10**9)]
@@ -55,7 +55,12 @@ SpecT = TypeVar("SpecT", bound=Spec)
 def _later_or_nested(spec_type: type[Spec]) -> tuple[tuple[str, Any], ...]:
     """Return the fields that `Spec.to_dict` looks at, with their defaults."""
     return tuple(
-        (field.name, field.default)
+        (
+            field.name,
+            field.default
+            if field.default_factory is msgspec.NODEFAULT
+            else field.default_factory(),
+        )
         for field in msgspec.structs.fields(spec_type)
         if field.name in spec_type.added_later or isinstance(field.default, Spec)
     )
@@ -112,7 +117,15 @@ def parse_spec(
     try:
         return msgspec.convert(table, spec_type, strict=not as_text)
     except msgspec.ValidationError as error:
-        raise StudyError(f"{source}: {_explain(str(error), table)}") from None
+        raise StudyError(f"{source}: {_explain(str(error), table, spec_type)}") from None
+
+
+def changed(spec: SpecT, changes: dict[str, Any], source: str) -> SpecT:
+    """Return a spec with some keys changed; raises as `parse_spec`."""
+    if not changes:
+        return spec
+    parse_spec(type(spec), changes, source)  # alone, so that errors speak of what was written
+    return parse_spec(type(spec), {**spec.to_dict(), **changes}, source)
 
 
 def read_spec(spec_type: type[SpecT], path: Path, kind: str) -> SpecT:
@@ -149,8 +162,8 @@ def _refuse_unknown_keys(
     fields = {field.name: field for field in msgspec.structs.fields(spec_type)}
     for key, value in table.items():
         if key not in fields:
-            near = difflib.get_close_matches(key[:100], fields, n=1, cutoff=0.5)
-            hint = f"did you mean {prefix + near[0]!r}?" if near else f"known: {', '.join(fields)}"
+            near = nearest(key, fields)
+            hint = f"did you mean {prefix + near!r}?" if near else f"known: {', '.join(fields)}"
             raise StudyError(f"{source}: unknown key {_short(prefix + key)}; {hint}")
         if not isinstance(value, dict):
             continue
@@ -181,8 +194,8 @@ def _spec_of(annotation: Any) -> tuple[type[Spec] | None, bool]:
     return None, False
 
 
-def _explain(message: str, table: dict[str, Any]) -> str:
-    """Return msgspec's message with the key first and the offending value named.
+def _explain(message: str, table: dict[str, Any], spec_type: type[Spec]) -> str:
+    """Return msgspec's message with the key first, the offending value and what may stand there.
 
     ``Expected `int` >= 1 - at `$.recon.num_epochs``` becomes
     ``recon.num_epochs is 0, expected `int` >= 1``.
@@ -199,9 +212,39 @@ def _explain(message: str, table: dict[str, Any]) -> str:
             value = value[int(part) if part.isdigit() else part]
         except (KeyError, IndexError, TypeError):
             break
+    if reason.startswith(("Invalid enum value", "Expected `str`", "Expected `str | null`")):
+        choices = [str(each) for each in _choices(msgspec.inspect.type_info(spec_type), where)]
+        near = nearest(value, choices) if isinstance(value, str) else None
+        hint = f"; did you mean {near}?" if near else ""
+        if choices:
+            return f"{where} is {_short(value)}, expected one of {', '.join(choices)}{hint}"
     if not reason.startswith("Expected"):
         return f"{where + ': ' if where else ''}{reason}"
     return f"{where or 'the study'} is {_short(value)}, {reason[0].lower()}{reason[1:]}"
+
+
+def _choices(kind: msgspec.inspect.Type, where: str) -> Iterator[Any]:
+    """Yield the words that may stand at a key; none where it takes anything else.
+
+    >>> from typing import Literal
+    >>> kind = dict[str, Literal["poisson", "none"] | None]
+    >>> list(_choices(msgspec.inspect.type_info(kind), "[...]"))
+    ['none', 'poisson']
+    """
+    part = re.match(r"\W*(\w+|\.\.\.)", where)
+    if isinstance(kind, msgspec.inspect.UnionType):
+        for each in kind.types:
+            yield from _choices(each, where)
+    elif part is None:
+        yield from getattr(kind, "values", ())
+    elif isinstance(kind, msgspec.inspect.StructType):
+        for field in kind.fields:
+            if field.name == part[1]:
+                yield from _choices(field.type, where[part.end() :])
+    else:
+        for holds in ("value_type", "item_type"):
+            if hasattr(kind, holds):
+                yield from _choices(getattr(kind, holds), where[part.end() :])
 
 
 def _short(value: Any) -> str:

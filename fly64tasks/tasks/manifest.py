@@ -11,6 +11,7 @@ from doit import get_var
 from fly64tasks.data.lineage import metadata_of
 from fly64tasks.study.cases import BASELINE
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
+from fly64tasks.study.methods import Method, ProgramSpec
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import runner_command
 from fly64tasks.study.stages import ASSUMED, Geometry
@@ -73,19 +74,10 @@ def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
     found = msgspec.convert(record or {}, _Record)
     meta = task.meta
     thinned = _set_of(meta) or found.set
-    command = runner_command(
-        meta["source"],
-        meta["output_dir"],
-        meta["spec"],
-        get_var("device", "auto"),
-        read_as=meta["read_as"],
-        geometry=_sizes_needed(meta),
-    )
     return {
-        "algorithm": meta["spec"].algorithm,
-        "num_epochs": meta["spec"].num_epochs,
+        **_way(meta),
         "output_dir": meta["output_dir"],
-        "command": command,
+        "command": _command(meta),
         "return_code": found.exit_code,
         "device": found.device.name,
         "input": found.input,
@@ -96,6 +88,28 @@ def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
         "acceptance_rate": thinned.acceptance_rate,
         "warnings": list(found.warnings),
     }
+
+
+def _way(meta: dict[str, Any]) -> dict[str, Any]:
+    spec: Method = meta["spec"]
+    if isinstance(spec, ProgramSpec):
+        return {"algorithm": None, "num_epochs": None}
+    return {"algorithm": spec.algorithm, "num_epochs": spec.num_epochs}
+
+
+def _command(meta: dict[str, Any]) -> list[str]:
+    """Return the command line that does a job; that of a program with its placeholders."""
+    spec: Method = meta["spec"]
+    if isinstance(spec, ProgramSpec):
+        return list(spec.command)
+    return runner_command(
+        meta["source"],
+        meta["output_dir"],
+        spec,
+        get_var("device", "auto"),
+        read_as=meta["read_as"],
+        geometry=_sizes_needed(meta),
+    )
 
 
 def _sizes_needed(meta: dict[str, Any]) -> Geometry:

@@ -32,7 +32,8 @@ def data(layout: Layout) -> Claim:
 @functools.lru_cache(maxsize=8)
 def results(layout: Layout) -> Claim:
     """Return the claim on the folder of the results and the report."""
-    return _results(layout, ("dose_*/*/*/*",), {**_OF_JOBS, **of_score.MARKS}, of_report.MARKS)
+    marks = {**_OF_JOBS, files.TRAINING_RECORD: None, **of_score.MARKS}
+    return _results(layout, ("dose_*/*/*/*",), marks, of_report.MARKS)
 
 
 @functools.lru_cache(maxsize=8)
@@ -44,6 +45,7 @@ def results_of_scans(layout: MeasuredLayout) -> Claim:
 
 
 _OF_JOBS = {name: files.MARKS[name] for name in files.TARGETS}
+_LEFT_BY_JOBS = {name: mark for name, mark in files.MARKS.items() if name not in files.TARGETS}
 
 
 def _results(
@@ -57,6 +59,7 @@ def _results(
         _owner(layout),
         partial(_results_in, layout.artifact_root, patterns, of_jobs, reported),
         "give it an artifact_root of its own, or write over these results with --take-over",
+        partial(_with_makers, layout.artifact_root, patterns, {**of_jobs, **_LEFT_BY_JOBS}),
     )
 
 
@@ -79,6 +82,15 @@ def _results_in(
     paths = (path for pattern in patterns for path in root.glob(pattern))
     found = [(path, of_jobs[path.name]) for path in paths if path.name in of_jobs]
     return _ours_of([*found, *((root / name, mark) for name, mark in reported.items())])
+
+
+def _with_makers(
+    root: Path, patterns: Iterable[str], of_jobs: Mapping[str, Mark | None]
+) -> Iterator[tuple[str, str]]:
+    """Yield what is of a job, logs and checkpoints too, with a target of what makes it."""
+    for path in _results_in(root, patterns, of_jobs, {}):
+        file = Path(path)
+        yield path, str(file.with_name(files.RUN_RECORD) if file.name in _LEFT_BY_JOBS else file)
 
 
 def _ours_of(found: Iterable[tuple[Path, Mark | None]]) -> Iterator[str]:

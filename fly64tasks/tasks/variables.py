@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,9 @@ import msgspec
 from doit import doit_cmd, get_initial_workdir, get_var
 from doit.exceptions import InvalidDodoFile
 
+from fly64tasks.doitext.errors import nearest
 from fly64tasks.errors import StudyError
+from fly64tasks.study.device import refuse_unknown_device
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy, read_measured_study
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Study, read_study
@@ -44,7 +45,7 @@ def load_study() -> tuple[Study, Layout]:
     """
     _use_one_thread()
     try:
-        _refuse_unknown_variables(VARIABLES)
+        _refuse_wrong_variables(VARIABLES)
         study_path = _path_variable("study") or Path("study.toml")
         study = read_study(study_path)
         base = _path_variable("base_npz")
@@ -61,6 +62,8 @@ def load_study() -> tuple[Study, Layout]:
             data_root=_path_variable("data_root"),
             artifact_root=_path_variable("artifact_root"),
         )
+        if layout.makes_base and (lacking := study.recon.lacks_sizes(study.geometry)):
+            raise StudyError(f"{study_path}: recon: {lacking}")
     except StudyError as error:
         raise InvalidDodoFile(str(error)) from None
     return study, layout
@@ -70,7 +73,7 @@ def load_scans() -> tuple[MeasuredStudy, MeasuredLayout]:
     """Return the measured scans and layout that the command line asks for; as `load_study`."""
     _use_one_thread()
     try:
-        _refuse_unknown_variables(MEASURED_VARIABLES)
+        _refuse_wrong_variables(MEASURED_VARIABLES)
         study_path = _path_variable("study") or Path("study.toml")
         study = read_measured_study(study_path)
         root = _path_variable("artifact_root") or Path(study.paths.artifact_root)
@@ -87,13 +90,14 @@ def _use_one_thread() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def _refuse_unknown_variables(variables: Sequence[str]) -> None:
+def _refuse_wrong_variables(variables: Sequence[str]) -> None:
     given = getattr(doit_cmd, "_CMDLINE_VARS", None) or {}
     for name in given:
         if name not in variables:
-            near = difflib.get_close_matches(name, variables, n=1)
-            hint = f"did you mean {near[0]}=?" if near else f"known: {', '.join(variables)}"
+            near = nearest(name, variables)
+            hint = f"did you mean {near}=?" if near else f"known: {', '.join(variables)}"
             raise StudyError(f"unknown variable {name}={given[name]}; {hint}")
+    refuse_unknown_device(get_var("device", "auto"))
 
 
 def _path_variable(name: str) -> Path | None:

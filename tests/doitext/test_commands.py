@@ -727,7 +727,7 @@ def test_dumpdb_prints_the_journal_and_writes_nothing(study: Project) -> None:
 def test_stock_commands_work_on_the_journal(study: Project) -> None:
     study.doit(*ONE)
     job = "recon:dose_1000_dense_train"
-    assert "up-to-date" in study.doit("info", job).out
+    assert "status: up to date\n" in study.doit("info", job).out
     study.doit("forget", job)
     assert study.doit("-n", "--json", job).reasons[job] == ["never run"]
     study.doit("ignore", job)

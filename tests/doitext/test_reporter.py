@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doit.cmdparse import CmdOption
+from doit.task import Task
 from doitext_project import LONG, MAIN, Project, wait_until_up
 
 from fly64tasks.doitext import progress
-from fly64tasks.doitext.commands.base import ours_first
+from fly64tasks.doitext.running.ahead import Ahead
 from fly64tasks.doitext.running.reporter import LineReporter
+from fly64tasks.doitext.running.words import running_row
 
 
 def test_the_line_of_a_task_shows_its_last_numbers(project: Project) -> None:
@@ -109,26 +114,44 @@ def test_counts_only_what_will_be_looked_at(project: Project) -> None:
     assert project.doit("b").out.splitlines()[0].startswith("[1/2] a")
 
 
-def test_a_terminal_shows_running_tasks_with_progress(tmp_path: Path) -> None:
-    (tmp_path / "dodo.py").write_text(
-        "import time\n"
-        "from fly64tasks.doitext import progress\n"
-        "DOIT_CONFIG = {'backend': 'journal', 'dep_file': 's.db'}\n"
-        "def train(task):\n"
-        "    for epoch in range(8):\n"
-        "        progress.report(task.name, epoch, 8, loss=0.5)\n"
-        "        time.sleep(0.15)\n"
-        "def task_train():\n"
-        "    return {'actions': [train]}\n"
-    )
+SLOW = """
+import time
+from fly64tasks.doitext import progress
+from fly64tasks.doitext.running import quiet
+
+quiet.QUIET_S = 0.2
+DOIT_CONFIG = {"backend": "journal", "dep_file": "s.db", "verbosity": 0}
+
+
+def train(task):
+    for epoch in range(8):
+        progress.report(task.name, epoch, 8, loss=0.5)
+        time.sleep(0.15)
+
+
+def task_recon():
+    for split in ("train", "test"):
+        yield {"name": f"dose_1000_dense_{split}", "actions": [train]}
+
+
+def task_fails():
+    return {"actions": [lambda: False]}
+"""
+"""A dodo.py of three tasks, two of which take 1.2 s and say how far they are."""
+
+
+def on_terminal(folder: Path, width: int, *line: str, **environment: str) -> str:
+    """What doit writes to a terminal of so many columns."""
     leader, follower = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    of_ours = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
+    clean = {key: value for key, value in os.environ.items() if key not in of_ours}
     process = subprocess.Popen(
-        [sys.executable, "-c", MAIN],
-        cwd=tmp_path,
+        [sys.executable, "-c", MAIN, *line],
+        cwd=folder,
         stdout=follower,
         stderr=follower,
-        env=environment,
+        env={**clean, "TERM": "xterm", **environment},
     )
     os.close(follower)
     seen = bytearray()
@@ -141,10 +164,87 @@ def test_a_terminal_shows_running_tasks_with_progress(tmp_path: Path) -> None:
             break
         seen += part
     os.close(leader)
-    assert process.wait() == 0
-    text = seen.decode()
-    assert "/8" in text and "loss 0.5" in text
-    assert "[1/1] train" in text
+    process.wait()
+    return seen.decode()
+
+
+def rows(text: str) -> list[str]:
+    """The lines that a terminal was given, without what steers it."""
+    return [row for row in re.split(r"(?:\x1b\[[0-9;?]*[A-Za-z]|[\r\n])+", text) if row]
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 120, 200])
+def test_a_terminal_shows_running_tasks_with_progress(tmp_path: Path, width: int) -> None:
+    (tmp_path / "dodo.py").write_text(SLOW)
+    text = on_terminal(tmp_path, width, "recon", "-j2")
+    assert "[1/2] recon:dose_1000_dense_" in text
+    live = [row for row in rows(text) if "/8" in row or " of 2" in row]
+    assert max(map(len, live)) <= width
+    name = "recon:dose_1000_dense_train" if width > 33 else "recon:dose_1…_dense_train"
+    assert any(row.startswith(f"{name} ") and re.search(" [1-7]/8", row) for row in live), live
+    assert any("loss 0.5" in row for row in live) == (width >= 60)
+    assert any("━" in row for row in live) == (width >= 80)
+    assert any(re.fullmatch(r"0 of 2, (about|at least) \d\.\d s left", row) for row in live), live
+
+
+def test_what_is_left_of_a_run_is_known_by_what_its_tasks_took_before(tmp_path: Path) -> None:
+    (tmp_path / "dodo.py").write_text(SLOW)
+    assert "0 of 3, at least" in on_terminal(tmp_path, 80, "-c")
+    again = on_terminal(tmp_path, 80, "recon")
+    left = [float(said) for said in re.findall(r"0 of 2, about (\d\.\d) s left", again)]
+    assert 1.9 < left[0] < 4.0
+    assert left == sorted(left, reverse=True) or left[-1] < left[0]
+
+
+def test_failures_are_red_on_a_terminal_unless_no_color_says_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "dodo.py").write_text(SLOW)
+    red = on_terminal(tmp_path, 80, "fails")
+    assert "\x1b[1;31mFAILED\x1b[0m" in red
+    assert "\x1b[1;31m1 failed\x1b[0m in " in red
+    plain = on_terminal(tmp_path, 80, "fails", NO_COLOR="1")
+    assert "FAILED" in plain
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", plain)
+
+
+def test_long_job_off_a_terminal_says_something_now_and_then(tmp_path: Path) -> None:
+    (tmp_path / "dodo.py").write_text(SLOW)
+    command = [sys.executable, "-c", MAIN, "recon"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    said = [line for line in done.stdout.splitlines() if "running" in line]
+    assert re.match(
+        r"\[0/2\] running: recon:dose_1000_dense_train  0\.\d s  \d/8  loss 0\.5", said[0]
+    )
+    assert any("left in all" in line for line in said)
+    assert 2 <= len(said) <= 8, "less and less often"
+    assert done.stdout.splitlines()[-1].startswith("2 done in ")
+
+
+@pytest.mark.parametrize("width", range(30, 201, 5))
+def test_row_of_a_task_fits_and_shows_its_end_and_its_steps(width: int) -> None:
+    name = "recon:dose_100000_sparse_train"
+    said = progress.Progress(1234, 10000, {"loss": 0.0461, "lr": 1e-3})
+    row = running_row(name, 3725.0, said, width, len(name))
+    assert len(row) <= width
+    assert "1234/10000" in row.replace(" 1234", "1234")
+    assert row.split()[0].endswith("train")
+    assert len(running_row(name, 3725.0, None, width, len(name))) <= width
+
+
+def test_tasks_that_are_up_to_date_are_not_counted_into_what_is_left() -> None:
+    took = {"a:1": 10.0, "a:2": 10.0, "b": 5.0}
+    tasks = {name: Task(name, [lambda: None]) for name in took} | {
+        "c": Task("c", [lambda: None], task_dep=["a:1"])
+    }
+    ahead = Ahead(tasks, lambda: set(tasks), took.get)
+    assert ahead.seconds({}) == (0.0, False), "only c has never run, and nobody knows how long"
+    for name in tasks:
+        ahead.before(name)
+    ahead.ended("a:1", 20.0)  # it ran again, and takes twice as long: so will a:2; then c
+    assert ahead.seconds({}) == (20.0, False)
+    assert ahead.seconds({"a:2": (5.0, None)}) == (15.0, False)
+    ahead.ended("a:2", 20.0)
+    ahead.ended("c", 1.0)
+    assert ahead.seconds({}) == (0.0, True)
 
 
 def test_output_that_is_no_terminal_has_no_control_characters() -> None:
@@ -154,27 +254,6 @@ def test_output_that_is_no_terminal_has_no_control_characters() -> None:
     reporter.complete_run()
     assert "\x1b" not in out.getvalue()
     assert out.getvalue().startswith("nothing to do in ")
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        (["a", "-n"], ["-n", "a"]),
-        (["a", "--dose", "1", "b"], ["--dose", "1", "a", "b"]),
-        (["a", "--dose=1"], ["--dose=1", "a"]),
-        (["a", "-j2", "-j", "3"], ["-j2", "-j", "3", "a"]),
-        (["a", "--", "-n"], ["a", "--", "-n"]),
-        (["-c", "a", "-x"], ["-c", "a", "-x"]),
-        (["a", "--dose"], ["--dose", "a"]),
-    ],
-)
-def test_our_options_move_to_the_front(line: list[str], expected: list[str]) -> None:
-    options = [
-        CmdOption({"name": "n", "short": "n", "type": bool, "default": False}),
-        CmdOption({"name": "j", "short": "j", "type": int, "default": 0}),
-        CmdOption({"name": "dose", "long": "dose", "type": list, "default": []}),
-    ]
-    assert ours_first(line, options) == expected
 
 
 DODO = f"""{LONG}

@@ -22,7 +22,7 @@ from fly64tasks.errors import EngineError, StudyError
     ("text", "message"),
     [
         ('partitoin = "gpu"', "unknown key 'partitoin'; did you mean 'partition'?"),
-        ('provider = "lsf"', "provider: Invalid enum value 'lsf'"),
+        ('provider = "lsf"', "provider is 'lsf', expected one of local, pbspro, slurm"),
         ('partition = "gpu"', "partition is for slurm, and provider is 'local'"),
         ('provider = "slurm"\nqueue = "debug"', "queue is for pbspro, and provider is 'slurm'"),
         ('provider = "slurm"\nwalltime = "1h"', "walltime is '1h'"),

@@ -27,7 +27,9 @@ from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.errors import CheckpointError, DatasetError, ReconstructionError, StoppedEarly
 from fly64tasks.recon import command as recon
 from fly64tasks.recon.files import CHECKPOINT, LOSSES, PRODUCT, RECONSTRUCTION, RUN_RECORD
+from fly64tasks.recon.result import read_reconstruction
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
+from fly64tasks.study.stages import Geometry
 
 EVERY_EPOCH = CheckpointSpec(epochs=1)
 
@@ -68,12 +70,17 @@ LSQML = {"algorithm": "LSQML", "warmup_epochs": 3, "num_epochs": 7}
         ({"algorithm": "AD", "num_epochs": 4}, [2]),
         ({"algorithm": "MAP", "num_epochs": 16}, [1, 3, 9]),
         ({"algorithm": "MAP", "num_epochs": 4, "update_probe": False}, [2]),
+        ({"algorithm": "MAP", "num_epochs": 16, "correct_positions": True}, [1, 3, 9]),
         ({**LSQML, "refine": "MAP"}, [2, 1, 1]),
         ({**LSQML, "probe_modes": 3}, [1, 4]),
         ({**LSQML, "refine": "MAP", "probe_modes": 2, "correct_positions": True}, [1, 4]),
         ({**LSQML, "correct_positions": True}, [1, 1, 1, 2]),
         ({"algorithm": "EPIE", "num_epochs": 4, "correct_positions": True}, [2]),
         ({"algorithm": "AD", "num_epochs": 4, "correct_positions": True}, [2]),
+        ({**LSQML, "opr_modes": 2}, [1, 1, 1, 2]),
+        ({"algorithm": "EPIE", "num_epochs": 4, "opr_modes": 1, "probe_modes": 2}, [2]),
+        ({"algorithm": "RPIE", "num_epochs": 4, "opr_modes": 1}, [2]),
+        ({"algorithm": "AD", "num_epochs": 4, "opr_modes": 2}, [1, 2]),
     ],
     ids=lambda value: "-".join(map(str, value.values() if isinstance(value, dict) else value)),
 )
@@ -113,21 +120,54 @@ def test_run_with_a_mask_in_parts_ends_in_the_same_bytes(
     assert result(tmp_path / "parts") == result(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("algorithm", ["LSQML", "MAP"])
 def test_masked_set_with_modes_and_positions_goes_on_to_the_same_bytes(
-    small_set: PtychoDataset, tmp_path: Path
+    algorithm: str, small_set: PtychoDataset, tmp_path: Path
 ):
     mask = np.ones((32, 32), bool)
     mask[3:6, 20:24] = False
-    off = np.random.default_rng(0).normal(size=small_set.positions_px.shape)
+    off = np.random.default_rng(0).normal(size=small_set.positions_px.shape, scale=1.5)
     path = tmp_path / "set.npz"
-    moved = small_set.positions_px + off
+    room = np.array(small_set.object_guess.shape) - 16
+    moved = np.clip(small_set.positions_px + off, 16, room)
     write_dataset(path, replace(small_set, mask=mask, positions_px=moved))
-    spec = ReconSpec(**LSQML, probe_modes=2, correct_positions=True)
+    shared: dict[str, Any] = {"probe_modes": 2, "correct_positions": True}
+    table = LSQML if algorithm == "LSQML" else {"num_epochs": 15}
+    spec = ReconSpec(**table, **shared)
     recon.run(path, tmp_path / "whole", spec)
-    for n in (1, 2, 1, 2):
+    for n in (1, 2, 1, 2) if algorithm == "LSQML" else (4, 1, 1, 1, 1, 3):
         with pytest.raises(StoppedEarly):
             recon.run(path, tmp_path / "parts", spec, why_stop=stop_after(n))
     recon.run(path, tmp_path / "parts", spec)
+    assert result(tmp_path / "parts") == result(tmp_path / "whole")
+
+
+LAYERS = {"slices": 2, "slice_spacing_m": 5e-6}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {**LSQML, "opr_modes": 2, "probe_modes": 2, "correct_positions": True},
+        {"algorithm": "EPIE", "num_epochs": 6},
+        {"algorithm": "PIE", "num_epochs": 6},
+        {"algorithm": "AD", "num_epochs": 6, "opr_modes": 1},
+    ],
+    ids=lambda table: table["algorithm"],
+)
+def test_object_of_several_layers_goes_on_to_the_same_bytes(
+    small_sets: dict[str, Path], tmp_path: Path, table: dict[str, Any]
+):
+    spec, sizes = ReconSpec(**table, **LAYERS), Geometry(assumed=False)
+    source = small_sets["train"]
+    recon.run(source, tmp_path / "whole", spec, geometry=sizes)
+    for n in (2, 1, 2):
+        with pytest.raises(StoppedEarly):
+            recon.run(source, tmp_path / "parts", spec, geometry=sizes, why_stop=stop_after(n))
+    other = Geometry(assumed=False, energy_ev=9000)
+    with pytest.raises(CheckpointError, match=r"of another run \(geometry\.energy_ev 8800"):
+        recon.run(source, tmp_path / "parts", spec, geometry=other)
+    recon.run(source, tmp_path / "parts", spec, geometry=sizes)
     assert result(tmp_path / "parts") == result(tmp_path / "whole")
 
 
@@ -162,9 +202,9 @@ def test_checkpoint_of_another_version_is_refused(small_sets: dict[str, Path], t
     spec = begun(small_sets, tmp_path)
     path = tmp_path / CHECKPOINT
     content = torch.load(path, weights_only=True)
-    content["run"]["versions"]["ptychi"] = "2.1.0"
+    content["run"]["versions"]["ptychi"] = "1.0"
     torch.save(content, path)
-    with pytest.raises(CheckpointError, match=r"versions\.ptychi 2\.1\.0 -> 2"):
+    with pytest.raises(CheckpointError, match=r"versions\.ptychi 1\.0 -> 2"):
         recon.run(small_sets["train"], tmp_path, spec)
 
 
@@ -257,9 +297,13 @@ ALGORITHMS = {
 }
 
 
+ALL_AT_ONCE = ["--probe-modes", "2", "--opr-modes", "2", "--correct-positions", "true"]
+
+
 def command(input_npz: Path, folder: Path, *more: str, algorithm: str = "LSQML") -> list[str]:
     paths = ["--input-npz", str(input_npz), "--output-dir", str(folder)]
-    epochs = ["--num-epochs", str(EPOCHS), "--device", "cpu", *ALGORITHMS[algorithm]]
+    settings = {**ALGORITHMS, "all at once": [*ALGORITHMS["LSQML"], *ALL_AT_ONCE]}
+    epochs = ["--num-epochs", str(EPOCHS), "--device", "cpu", *settings[algorithm]]
     return [sys.executable, "-m", "fly64tasks.runner", *paths, *epochs, *more]
 
 
@@ -354,6 +398,24 @@ def test_killed_run_goes_on_to_the_bytes_of_the_undisturbed_one(
     expected = undisturbed(source, tmp_path / "undisturbed", algorithm)
     told = kill_and_resume(source, tmp_path / "killed", expected, 2, 1, algorithm)
     assert len(told) == 2
+
+
+def test_killed_run_with_modes_relaxation_positions_and_a_mask_goes_on_to_the_same_bytes(
+    small_set: PtychoDataset, tmp_path: Path
+):
+    mask = np.ones((32, 32), bool)
+    mask[3:6, 20:24] = False
+    off = np.random.default_rng(0).normal(size=small_set.positions_px.shape)
+    source = tmp_path / "set.npz"
+    moved = small_set.positions_px + off
+    write_dataset(source, replace(small_set, mask=mask, positions_px=moved))
+    expected = undisturbed(source, tmp_path / "undisturbed", "all at once")
+    told = kill_and_resume(source, tmp_path / "killed", expected, 2, 2, "all at once")
+    assert "ended" not in told
+    found = read_reconstruction(tmp_path / "killed" / RECONSTRUCTION)
+    assert found.relaxation is not None
+    assert len(found.probe) == 2
+    assert (found.positions_px != found.given_positions_px).any()
 
 
 @pytest.mark.slow

@@ -11,13 +11,16 @@ import pytest
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.writers.npz import write_dataset
-from fly64tasks.errors import StudyError
+from fly64tasks.physics.scan import patches_inside
 from fly64tasks.recon.command import run
 from fly64tasks.recon.files import PRODUCT, RECONSTRUCTION
+from fly64tasks.recon.ptychi.options import ptychi_options
+from fly64tasks.recon.ptychi.scan import LONGEST_MOVE_PX
+from fly64tasks.recon.ptychi.task import new_task, positions_of
 from fly64tasks.recon.result import read_reconstruction
+from fly64tasks.recon.start import start_of
 from fly64tasks.score.command import assess
 from fly64tasks.study.recon_settings import ReconSpec
-from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.stages import ScoreSpec
 
 
@@ -56,8 +59,17 @@ def test_positions_come_nearer_and_all_is_kept(
     np.testing.assert_allclose(shift, expected, atol=1e-13)
 
 
-@pytest.mark.parametrize("algorithm", ["LSQML", "EPIE", "PIE", "BH", "AD", "DM"])
-def test_every_algorithm_but_map_moves_positions(
+def test_frames_of_a_measured_scan_have_room_to_move(small_set: PtychoDataset):
+    measured = replace(small_set, metadata={})
+    shapes = [
+        start_of(measured, ReconSpec(correct_positions=corrects).resolved(), "set").obj.shape
+        for corrects in (False, True)
+    ]
+    assert np.subtract(shapes[1], shapes[0]).tolist() == [16, 16]
+
+
+@pytest.mark.parametrize("algorithm", ["MAP", "LSQML", "EPIE", "PIE", "BH", "AD", "DM"])
+def test_every_algorithm_moves_positions(
     algorithm: str, small_sets: dict[str, Path], tmp_path: Path
 ):
     spec = ReconSpec(algorithm=algorithm, num_epochs=3, correct_positions=True)  # type: ignore
@@ -66,6 +78,56 @@ def test_every_algorithm_but_map_moves_positions(
     assert (found.positions_px != found.given_positions_px).any()
 
 
-def test_map_refuses_by_name():
-    with pytest.raises(StudyError, match="correct_positions is true, expected false for MAP"):
-        parse_spec(ReconSpec, {"correct_positions": True}, "study.toml")
+def off_by_rms_px(positions: np.ndarray, truth: np.ndarray) -> float:
+    off = positions - truth
+    return float(np.hypot(*off.std(axis=0)))
+
+
+def test_map_brings_back_most_of_what_misplaced_frames_cost(
+    small_set: PtychoDataset, misplaced: PtychoDataset, tmp_path: Path
+):
+    errors = []
+    for dataset, corrects in ((small_set, False), (misplaced, False), (misplaced, True)):
+        write_dataset(tmp_path / "set.npz", dataset)
+        spec = ReconSpec(correct_positions=corrects)
+        run(tmp_path / "set.npz", tmp_path / "out", spec, device="cpu")
+        found = read_reconstruction(tmp_path / "out" / RECONSTRUCTION)
+        comparison = assess(found, dataset, ScoreSpec())[1]
+        assert comparison is not None
+        errors.append(np.abs(comparison.aligned.obj - comparison.truth)[comparison.region].std())
+    undisturbed, misled, corrected = errors
+    assert corrected - undisturbed < 0.3 * (misled - undisturbed)
+    off = [
+        off_by_rms_px(p, small_set.positions_px)
+        for p in (misplaced.positions_px, found.positions_px)
+    ]
+    assert off[1] < 0.5 * off[0]
+    drift = (found.positions_px - found.given_positions_px).mean(axis=0)
+    assert np.abs(drift).max() < 0.02  # or the object would have moved with them
+
+
+def test_map_takes_bounded_steps_and_leaves_no_frame_outside(small_set: PtychoDataset):
+    """The outermost frames lie beyond the object, on which the set has them."""
+    truth = small_set.positions_px
+    inner = np.clip(truth, truth.min(axis=0) + 3, truth.max(axis=0) - 3)
+    low = np.round(inner.min(axis=0)).astype(int) - 16
+    high = np.round(inner.max(axis=0)).astype(int) + 16
+    tight = replace(
+        small_set,
+        positions_px=inner - low,
+        object_guess=small_set.object_guess[low[0] : high[0], low[1] : high[1]],
+    )
+    spec = ReconSpec(correct_positions=True).resolved()
+    start = start_of(tight, spec, "set")
+    assert start.obj.shape == tight.object_guess.shape
+    options = ptychi_options(start, spec, "cpu")
+    with new_task(options, start, start.obj, start.scale.to_ptychi(start.probe)) as task:
+        before = positions_of(task)
+        for _ in range(25):
+            task.run(1)
+            positions = positions_of(task)
+            assert np.abs(positions - before).max() < LONGEST_MOVE_PX + 1e-5
+            assert patches_inside(positions, 32, start.obj.shape).all()
+            before = positions
+    at_edge = np.abs(positions - (16 - 0.49)) < 1e-4
+    assert at_edge.any()

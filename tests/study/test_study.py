@@ -117,6 +117,20 @@ BROKEN_STUDIES = {
     ),
     "epochs as a fraction": ("[recon]\nnum_epochs = 1.5", "recon.num_epochs is 1.5"),
     "unknown algorithm": ('[recon]\nalgorithm = "MAGIC"', "recon.algorithm.*'MAGIC'"),
+    "algorithm in small letters": (
+        '[recon]\nalgorithm = "lsqml"',
+        r"recon.algorithm is 'lsqml', expected one of AD, BH, DM, EPIE, LSQML, MAP, PIE, RPIE; "
+        r"did you mean LSQML\?$",
+    ),
+    "noise model mistyped": (
+        '[recon]\nnoise_model = "Poison"',
+        r"noise_model is 'Poison', expected one of GAUSSIAN, POISSON; did you mean POISSON\?$",
+    ),
+    "algorithm as a number": ("[recon]\nalgorithm = 3", "algorithm is 3, expected one of AD, BH"),
+    "word of a key that may be absent": (
+        '[data]\ntruth = "objectGues"',
+        r"data.truth is 'objectGues', expected one of objectGuess; did you mean objectGuess\?$",
+    ),
     "negative momentum": ("[recon]\nmomentum = -1.0", "recon.momentum is -1.0"),
     "infinite momentum": ("[recon]\nmomentum = inf", "recon.momentum is inf"),
     "negative seed": ("[simulation]\nseed = -1", "simulation.seed is -1, expected `int` >= 0"),

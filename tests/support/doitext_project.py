@@ -24,6 +24,7 @@ from fly64tasks.doitext.commands.run import Run
 COMMANDS = {
     "run": "fly64tasks.doitext.commands.run:Run",
     "list": "fly64tasks.doitext.commands.list:List",
+    "info": "fly64tasks.doitext.commands.info:Info",
     "manifest": "fly64tasks.doitext.commands.manifest:Manifest",
     "verify": "fly64tasks.doitext.commands.verify:Verify",
     "clean": "fly64tasks.doitext.commands.clean:Clean",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import importlib
 import math
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.data.frame_stack import FrameStack
-from fly64tasks.doitext.errors import machine_fault
+from fly64tasks.doitext.errors import machine_fault, nearest
 from fly64tasks.errors import DatasetError, machine_error
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -85,8 +84,8 @@ class Hdf5:
                 self._need_filters(key, found)
                 return found
         names = self.names()
-        near = difflib.get_close_matches(keys[0], names, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"found {', '.join(names[:12]) or 'nothing'}"
+        near = nearest(keys[0], names)
+        hint = f"did you mean {near}?" if near else f"found {', '.join(names[:12]) or 'nothing'}"
         raise self.error(" or ".join(keys), f"is missing; {hint}")
 
     def names(self) -> list[str]:

@@ -76,7 +76,8 @@ def read(file: Hdf5) -> Measurement:
     )
     probe, notes = first_of_opr(para, "probe")
     if len(layers) > 1:
-        notes += (f"object: {len(layers)} slices are left out, one is reconstructed",)
+        left = len(layers)
+        notes += (f"object: {left} slices are left out, slices = {left} finds as many",)
     return Measurement(
         path=dp.path,
         kind=KIND,
@@ -98,7 +99,8 @@ def first_of_opr(
     if probe.ndim > 4:
         raise file.error(key, f"has shape {probe.shape}, expected ([opr, modes,] N, N)")
     left = len(probe) - 1
-    return probe[0], (f"{key}: {left} OPR modes are left out",) if left else ()
+    notes = (f"{key}: {left} OPR modes are left out, opr_modes = {left} finds as many",)
+    return probe[0], notes if left else ()
 
 
 def _of_fold_slice(dp: Hdf5, para: Hdf5) -> Measurement:

@@ -128,7 +128,8 @@ def of_product(file: Hdf5, frame_size_px: int | None = None) -> Measurement:
     )
     probe, notes = first_of_opr(file, "probe")
     if len(layers) > 1:
-        notes += (f"object: {len(layers)} slices are left out, one is reconstructed",)
+        left = len(layers)
+        notes += (f"object: {left} slices are left out, slices = {left} finds as many",)
     size = frame_size_px or probe.shape[-1]
     energy = file.attribute("photon_energy_eV") or file.attribute("probe_energy_eV")
     fits = probe.shape[-1] == size

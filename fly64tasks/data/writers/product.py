@@ -35,6 +35,11 @@ def write_product(
     loss: Sequence[float],
     geometry: Geometry,
     given_positions_px: NDArray[np.float64] | None = None,
+    opr_modes: NDArray[np.complexfloating] | None = None,
+    opr_weights: NDArray[np.floating] | None = None,
+    mean_photons: float | None = None,
+    slices: NDArray[np.complexfloating] | None = None,
+    slice_spacing_m: float | None = None,
 ) -> None:
     """Write a reconstruction as a Ptychodus product; the same one gives the same bytes.
 
@@ -49,9 +54,19 @@ def write_product(
     loss : (epochs,) float
     geometry : Geometry
         The detector's distance is the one that its pixel size and the object's pixel ask for.
-
     given_positions_px : (n, 2) float, optional
         Those before they were corrected: ``given_position_x_m``, ``_y_m``, which are ours.
+    opr_modes : (K, N, N) complex, optional
+        What the probe's first mode changes by from frame to frame: they follow in ``probe``, with
+        nothing for its other, incoherent modes.
+    opr_weights : (n, 1 + K) float, optional
+        Of the first mode and of those, in each frame.
+    mean_photons : float, optional
+        What the probe holds in the mean over frames, where it changes.
+    slices : (layers, H, W) complex, optional
+        The layers of ``obj``, which the default plot shows.
+    slice_spacing_m : float, optional
+        Between two of them.
 
     Raises
     ------
@@ -61,6 +76,12 @@ def write_product(
     refuse_foreign(path)
     size, n = geometry.pixel_size_m, probe.shape[-1]
     y_m, x_m = _positions_m(positions_px, obj.shape, n, size).T
+    photons = float((np.abs(probe) ** 2).sum()) if mean_photons is None else mean_photons
+    probes = probe[None]
+    if opr_modes is not None:
+        other = np.zeros((len(opr_modes), *probe.shape), probe.dtype)
+        other[:, 0] = opr_modes
+        probes = np.concatenate([probes, other])
     content = io.BytesIO()  # HDF5 itself may abort the process on a full disk
     with h5py.File(content, "w") as file:
         file.attrs.update(
@@ -70,17 +91,19 @@ def write_product(
             detector_object_distance_m=geometry.detector_distance_m(n),
             photon_energy_eV=geometry.energy_ev,
             probe_energy_eV=geometry.energy_ev,  # its name for readers up to 1.6
-            probe_photon_count=float((np.abs(probe) ** 2).sum()),
+            probe_photon_count=photons,
             exposure_time_s=_UNKNOWN,
             mass_attenuation_m2_per_kg=_UNKNOWN,
             tomography_angle_deg=_UNKNOWN,
             far_field=True,
         )
-        layers = file.create_dataset("object", data=obj[None])
+        layers = file.create_dataset("object", data=obj[None] if slices is None else slices)
         layers.attrs.update(pixel_width_m=size, pixel_height_m=size, center_x_m=0.0, center_y_m=0.0)
-        file["object_layer_spacing_m"] = np.empty(0)
-        modes = file.create_dataset("probe", data=probe[None])
+        file["object_layer_spacing_m"] = np.full(len(layers) - 1, slice_spacing_m or _UNKNOWN)
+        modes = file.create_dataset("probe", data=probes)
         modes.attrs.update(pixel_width_m=size, pixel_height_m=size)
+        if opr_weights is not None:
+            file["opr_weights"] = opr_weights
         file["probe_position_indexes"] = np.arange(len(positions_px))
         file["probe_position_x_m"], file["probe_position_y_m"] = x_m, y_m
         if given_positions_px is not None:

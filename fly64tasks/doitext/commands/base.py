@@ -6,23 +6,25 @@ import contextlib
 import gc
 import getopt
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from doit.cmd_base import DoitCmdBase
-from doit.cmdparse import CmdOption, CmdParseError
+from doit.cmdparse import CmdOption, CmdParse, CmdParseError
 from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 
-from ..errors import printable, printable_lines, reader_gone
+from ..errors import printable_lines, reader_gone
 from ..graph import inputs
 from ..graph.manifest import FileNames, Manifest
 from ..graph.plan import create_known
-from ..graph.selection import Control, MetaFilter, Wanted, declared
+from ..graph.selection import Control, MetaFilter, Wanted, declared, no_such
 from ..state.claims import Claims
 from ..state.digests import MD5Checker
 from ..state.journal import Journal
+from .options import SortingLoader, parted, refused, sorted_out
+from .stock import StandsAside
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class AllowMissing:
         return flag(f"allow_{self.optional}", self.option, self.help, section="inputs")
 
 
-class GraphCommand(DoitCmdBase):
+class GraphCommand(StandsAside, DoitCmdBase):
     """A doit command with filters on ``task.meta``.
 
     A project names its filters in ``[tool.doit.filters]`` of its pyproject.toml, or subclasses the
@@ -60,20 +62,22 @@ class GraphCommand(DoitCmdBase):
     manifest_names: ClassVar[FileNames] = FileNames()
 
     own_options: ClassVar[tuple[CmdOption, ...]] = ()
-    """Further options that may stand in any place on the command line."""
+    """Further options, which have to be known before there are tasks."""
 
     execute_tasks = True
     """To doit: leave tasks of ``create_after`` to be created when what they wait for is there."""
 
+    loader: Any
     wanted: Wanted
     control: Control
     state: Journal
 
-    def __init__(self, *args: Any, config: Any = None, **kwargs: Any) -> None:
+    def __init__(self, config: Any = None, **given: Any) -> None:
         table = (config or {}).get("GLOBAL", {}).get("filters", {})
         own = {item.key for item in self.filters}
         self.filters += tuple(item for item in declared(table) if item.key not in own)
-        super().__init__(*args, config=config, **kwargs)
+        self._commands: Any = given.get("cmds") or {}
+        super().__init__(config=config, **given)
 
     # ---- options
 
@@ -95,23 +99,44 @@ class GraphCommand(DoitCmdBase):
             _setting("about"),
         ]
 
-    def parse_execute(self, in_args: list[str]) -> Any:
-        """Run the command, with our options moved to where doit looks for options."""
+    def variables(self) -> Sequence[str]:
+        """What may be said as ``name=value``, for who takes it for an option."""
+        return ()
+
+    def parse_execute_ours(self, in_args: list[str]) -> Any:
+        """Run the command; its options may stand in any place.
+
+        Those that have to be known before there are tasks come first, the others wait for the
+        tasks, which may have some of the same name.
+        """
+        if {"-h", "--help"} & set(in_args[: in_args.index("--") if "--" in in_args else None]):
+            self._help()
+            return 0
+        flags = [option.short for option in self.cmdparser.options if option.type is bool]
+        early = CmdParse([*self._ours(), *map(CmdOption, self.base_options)])
+        ours, rest = sorted_out(parted(in_args, "".join(flags)), early, {})
         try:
-            return super().parse_execute(ours_first(in_args, self._ours()))
+            return super().parse_execute_ours(ours + rest)
         except CmdParseError as error:
             error.args = tuple(map(printable_lines, error.args))
             if isinstance(error.__context__, getopt.GetoptError):  # doit would dump every option
-                said = f"{printable(error.__context__)}; see `{self.bin_name} help {self.name}`"
+                see = f"{self.bin_name} help {self.name}"
+                said = refused(error.__context__, self.cmdparser, in_args, self.variables(), see)
                 raise CmdParseError(said) from None
             raise
         except (InvalidCommand, InvalidDodoFile, InvalidTask) as error:  # names are anybody's
             error.args = tuple(map(printable_lines, error.args))
-            if getattr(error, "not_found", None):
-                error.not_found = printable(error.not_found)
+            if unknown := getattr(error, "not_found", None):
+                commands = self._commands if self.name == "run" else ()
+                said = no_such(unknown, self.task_list, self.filters, commands)
+                raise InvalidCommand(said) from None
             raise
         except BrokenPipeError:
             return reader_gone()
+
+    def _help(self) -> None:
+        """Print what the command is and takes."""
+        print(self.help())
 
     def get_backends(self) -> dict[str, Any]:
         """Doit's backends and the journal."""
@@ -128,6 +153,8 @@ class GraphCommand(DoitCmdBase):
         self.wanted = Wanted.of(self.filters, params)
         self.outstream = sys.stdout
         self.params = params
+        late = [CmdOption(option) for option in self.cmd_options]
+        self.loader = SortingLoader(self.loader, CmdParse(late), params)
         with _collecting_later():
             return int(super().execute(params, args) or 0)
 
@@ -224,37 +251,6 @@ def _collecting_later() -> Iterator[None]:
     finally:
         gc.unfreeze()
         gc.enable()
-
-
-def ours_first(args: Sequence[str], options: Iterable[CmdOption]) -> list[str]:
-    """`args` with our options before all else: doit takes what follows a task name for its own.
-
-    Examples
-    --------
-    >>> ours_first(["build", "--dose", "1", "-v2"], [MetaFilter("dose", "").option()])
-    ['--dose', '1', 'build', '-v2']
-    """
-    takes_value = {}
-    for option in options:
-        for flag in (f"-{option.short}", f"--{option.long}"):
-            takes_value[flag] = option.type is not bool
-    front: list[str] = []
-    rest: list[str] = []
-    todo = iter(args)
-    for arg in todo:
-        flag, joined, _ = arg.partition("=")
-        short = arg[:2]
-        if arg == "--":
-            rest += [arg, *todo]
-        elif flag in takes_value and flag not in ("-", "--"):
-            front.append(arg)
-            if takes_value[flag] and not joined:
-                front += [value for value in (next(todo, None),) if value is not None]
-        elif short != "--" and short != "-" and takes_value.get(short) and len(arg) > 2:
-            front.append(arg)
-        else:
-            rest.append(arg)
-    return front + rest
 
 
 def flag(name: str, long: str, help: str, short: str = "", section: str = "") -> CmdOption:

@@ -13,11 +13,13 @@ from typing import Any, ClassVar
 from doit import cmd_clean
 from doit.action import PythonAction
 from doit.cmdparse import CmdOption
-from doit.exceptions import BaseFail
+from doit.exceptions import BaseFail, InvalidCommand
 
-from ..errors import printable
+from ..errors import machine_fault, printable
+from ..graph.orphans import gone, orphans
 from ..graph.selection import Control
 from ..running.runner import MADE, failing_in_words, reason_of
+from ..state.claims import Claims
 from .base import GraphCommand, flag
 
 
@@ -38,6 +40,7 @@ class Clean(GraphCommand, cmd_clean.Clean):
     own_options: ClassVar[tuple[CmdOption, ...]] = (
         *map(CmdOption, cmd_clean.Clean.cmd_options),
         flag("wait", "wait", "wait while another doit uses the state file"),
+        flag("only_orphans", "orphans", "remove what tasks have made that there are no longer"),
     )
 
     def _execute(
@@ -47,13 +50,16 @@ class Clean(GraphCommand, cmd_clean.Clean):
         cleanall: bool,
         cleanforget: bool,
         wait: bool,
+        only_orphans: bool,
         pos_args: list[str],
     ) -> int:
         control = Control(self.task_list)
         self.connect(control)
         claims = self.claims()
         claims.refuse_others()
-        tasks = self._chosen(pos_args, cleandep, cleanall)
+        if only_orphans:
+            self._refuse_choice(pos_args)
+        tasks = [] if only_orphans else self._chosen(pos_args, cleandep, cleanall)
         with contextlib.ExitStack() as stack:
             if not dryrun and Path(self.state.name).parent.is_dir():
                 self.state.lock(wait)
@@ -61,6 +67,8 @@ class Clean(GraphCommand, cmd_clean.Clean):
                 stack.enter_context(claims.locked(wait))
                 claims.refuse_others()
             sound = [self._clean(task, dryrun) for task in tasks]
+            if only_orphans:
+                sound.append(self._clean_orphans(claims, dryrun))
             if not dryrun:
                 claims.give_up_empty()
                 if cleanforget:
@@ -68,6 +76,46 @@ class Clean(GraphCommand, cmd_clean.Clean):
                         self.dep_manager.remove(task.name)
                 self.dep_manager.close()
         return 0 if all(sound) else 1
+
+    def _refuse_choice(self, named: list[str]) -> None:
+        """Refuse names and filters: they choose among tasks that there are."""
+        if named or self.wanted:
+            raise InvalidCommand(
+                "clean --orphans takes no task names and no filters: it is about what was made by "
+                "tasks that there are no longer; -n lists it"
+            )
+        if self.control.delayed:
+            names = ", ".join(task.name for task in self.control.delayed[:3])
+            raise InvalidCommand(f"clean --orphans: what {names} makes is not known yet; run it")
+
+    def _clean_orphans(self, claims: Claims, dryrun: bool) -> bool:
+        """Remove what no task makes or reads any more, and the records of what made it."""
+        count = size = 0
+        sound = True
+        for path, task, ours in orphans(self.control.tasks, claims, self.state):
+            made_by = f"  (made by {task})" if task else ""
+            if not ours:
+                self._say(f"kept {path}: not as its task made it{made_by}")
+                continue
+            there = Path(path).stat().st_size
+            try:
+                if not dryrun:
+                    _unlink(Path(path))
+            except OSError as error:
+                self._say(f"FAILED  {machine_fault(error) or error}: {path}")
+                sound = False
+                continue
+            count, size = count + 1, size + there
+            self._say(f"{'would remove' if dryrun else 'removed'} {path}{made_by}")
+        if sound and not dryrun:
+            for name in gone(self.control.tasks, self.state):
+                self.dep_manager.remove(name)
+        words = f"{count} file{'' if count == 1 else 's'}, {size / 1e6:.1f} MB"
+        self._say(f"{words}{'. Nothing was removed.' if dryrun else ' removed.'}")
+        return sound
+
+    def _say(self, text: str) -> None:
+        self.outstream.write(f"{printable(text)}\n")
 
     def _chosen(self, named: list[str], cleandep: bool, cleanall: bool) -> list[Any]:
         """The tasks to clean: those that need others before these."""
@@ -116,6 +164,15 @@ def _cleaned(task: Any, dryrun: bool, said: io.StringIO) -> Iterator[BaseFail]:
         result = action.execute(out=said)
         if isinstance(result, BaseFail):
             yield result
+
+
+def _unlink(path: Path) -> None:
+    """Remove a file, and the folders that this empties."""
+    path.unlink()
+    folder = path.parent
+    while folder != Path() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
 
 
 def _remove(targets: list[str], dryrun: bool) -> None:

@@ -22,7 +22,7 @@ from doit.task import Stream
 
 from .. import parallel
 from ..atomic import sweep
-from ..errors import exited, machine_fault, printable
+from ..errors import exited, in_short, machine_fault, printable
 from ..graph import inputs
 from ..graph.manifest import refuse_foreign, write
 from ..graph.plan import Planner, Verdict, merged
@@ -32,7 +32,7 @@ from ..running.events import Both, EventLog
 from ..running.reporter import LineReporter
 from ..running.runner import ProcessRunner, SerialRunner, ThreadRunner, why_failed
 from ..running.signals import Stopped, stoppable
-from ..state.record import ATTEMPT, CHECKER, FAILED
+from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
 from .base import GraphCommand, flag
 
 _REPLACED = ("num_process", "reporter", "par_type", "outfile")
@@ -83,6 +83,14 @@ class Run(GraphCommand, cmd_run.Run):
             self.cmdparser["reporter"].choices["lines"] = LineReporter.desc
         return {**reporters, "lines": LineReporter}
 
+    def _help(self) -> None:
+        """Print the options, and what else there is: who asks `doit -h` named no command."""
+        super()._help()
+        print("\n\nOTHER COMMANDS")
+        for name in sorted(self._commands):
+            print(f"    {self.bin_name} {name:<16}  {self._commands.get_plugin(name).doc_purpose}")
+        print(f"\n    `{self.bin_name} COMMAND --help` says more of each")
+
     def execute(self, params: Any, args: list[str]) -> int:
         """Run; in a dry run not even Python's bytecode caches are written."""
         if not params["dry_run"]:
@@ -129,6 +137,7 @@ class Run(GraphCommand, cmd_run.Run):
             return self._dry_run(skipped, always, as_json)
         inputs.refuse(self.broken, self.helpful_options())
         num_process = self.jobs(num_process)
+        self.check(num_process)
 
         PythonAction.pm_pdb = pdb
         runner_class = _RUNNERS[par_type] if num_process else SerialRunner
@@ -136,7 +145,8 @@ class Run(GraphCommand, cmd_run.Run):
         log = _event_log(self.params["events"])
 
         def make_runner(out: Any) -> Any:
-            report = reporter_class(out, {"failure_verbosity": failure_verbosity})
+            known = {"took": self._took, "jobs": num_process}
+            report = reporter_class(out, {"failure_verbosity": failure_verbosity, **known})
             if log:
                 report = Both([report, log])
             stream = Stream(verbosity, force_verbosity)
@@ -171,6 +181,9 @@ class Run(GraphCommand, cmd_run.Run):
     def jobs(self, asked: int) -> int:
         """How many tasks to run at once, 0 for one after the other; a project may decide."""
         return asked
+
+    def check(self, jobs: int) -> None:
+        """Refuse what can not be known before; a project may, and nothing is run then."""
 
     def _run(
         self,
@@ -219,7 +232,7 @@ class Run(GraphCommand, cmd_run.Run):
         else:
             width = max((len(item.task) for item in verdicts), default=0)
             for item in verdicts:
-                line = f"{item.word:<10}  {item.task:<{width}}  {'; '.join(item.reasons)}"
+                line = f"{item.word:<10}  {item.task:<{width}}  {in_short(item.reasons)}"
                 self.outstream.write(f"{printable(line.rstrip())}\n")
             counts = ", ".join(f"{n} {word}" for word, n in summary.items() if n) or "no task"
             self.outstream.write(f"{counts}. Nothing was run.\n")
@@ -240,6 +253,13 @@ class Run(GraphCommand, cmd_run.Run):
                 sys.stderr.write(f"{path}: not written: {said}; `doit manifest` writes it\n")
                 return False
         return True
+
+    def _took(self, name: str) -> float | None:
+        """What a task took when it last ran, in seconds; None where that is no success."""
+        row = self.state.row(name)
+        if row.get(CHECKER) in (FAILED, INTERRUPTED):
+            return None
+        return (row.get(ATTEMPT) or {}).get("seconds")
 
     def _outcomes(self, nodes: dict[str, Any]) -> Iterator[Verdict]:
         """What became of each task of the run, in the words of a plan."""

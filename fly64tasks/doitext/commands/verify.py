@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
-from ..errors import printable
+from ..errors import in_short, printable
 from ..graph.selection import Control
 from ..graph.verify import Verifier, summary
 from .base import GraphCommand, flag
@@ -61,7 +61,7 @@ class Verify(GraphCommand):
         else:
             width = max((len(item.task) for item in named), default=0)
             for item in named:
-                line = f"{item.word:<16}  {item.task:<{width}}  {item.detail}"
+                line = f"{item.word:<16}  {item.task:<{width}}  {in_short([item.detail])}"
                 self.outstream.write(f"{printable(line.rstrip())}\n")
             others = "".join(f", {n} {word}" for word, n in counts.items() if word != "whole")
             total = sum(counts.values())

@@ -220,7 +220,8 @@ class Planner:
             if path in lost:
                 doubts.append(f"input missing: {path}, unless an earlier task makes it")
             elif path not in remade:
-                certain.append(f"input changed: {path}")
+                if path not in reasons["added_file_dep"]:  # said already
+                    certain.append(f"input changed: {path}")
             elif row.get(path) is None:
                 certain.append(f"after {remade[path]}")
             else:

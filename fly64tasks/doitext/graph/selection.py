@@ -12,6 +12,8 @@ from doit.control import TaskControl, TaskDispatcher
 from doit.exceptions import InvalidCommand
 from doit.loader import generate_tasks
 
+from ..errors import nearest, printable
+
 _SHOWN = 20
 
 
@@ -178,7 +180,9 @@ class Control(TaskControl):
             group = pattern.split(":")[0] if ":" in pattern else None
             members = [name for name in self.tasks if group and name.startswith(f"{group}:")]
             known = members or [name for name in self.tasks if ":" not in name]
-            raise InvalidCommand(f"no task matches '{pattern}'; there are: {_some(known)}")
+            near = None if members or group is None else nearest(group, known)
+            hint = f"did you mean {near}{pattern[len(group or '') :]}? There" if near else "there"
+            raise InvalidCommand(f"no task matches '{pattern}'; {hint} are: {_some(known)}")
         return names
 
     def choose(self, named: list[str] | None, default: list[str] | None, wanted: Wanted) -> None:
@@ -213,7 +217,10 @@ class Control(TaskControl):
                 for item, _ in wanted.choices
             )
             among = f" among {_some(named)}" if named else ""
-            raise InvalidCommand(f"no task{among} matches {wanted}; values that exist: {exist}")
+            hint = "".join(_meant(metas, item, values) for item, values in wanted.choices)
+            raise InvalidCommand(
+                f"no task{among} matches {wanted}; {hint}values that exist: {exist}"
+            )
 
     def members(self, names: Iterable[str]) -> Iterable[str]:
         for name in names:
@@ -259,6 +266,53 @@ class _Ordered(dict[Any, None]):
 def grid_values(metas: Iterable[Any], key: str) -> list[object]:
     """The distinct values of ``meta[key]``, in order of appearance."""
     return list(dict.fromkeys(meta[key] for meta in metas if key in meta))
+
+
+def _meant(metas: Iterable[Any], item: MetaFilter, values: Iterable[object]) -> str:
+    """What a filter was probably to say, where a value of it does not exist."""
+    exist = grid_values(metas, item.key)
+    texts = [str(value) for value in values if not _among(value, exist)]
+    words = [word for word in exist if isinstance(word, str)]
+    found = [near for near in (nearest(text, words) for text in texts) if near]
+    return f"did you mean --{item.key} {','.join(found)}? " if found else ""
+
+
+def no_such(
+    name: str, tasks: Sequence[Any], filters: Iterable[MetaFilter], commands: Iterable[str] = ()
+) -> str:
+    """What is said of a name that no task and no target has: what was probably meant.
+
+    Parameters
+    ----------
+    name : str
+    tasks : sequence of doit.task.Task
+        Those that there are.
+    filters : iterable of MetaFilter
+        One of their values may have been meant.
+    commands : iterable of str
+        What else the name may have been.
+    """
+    said = f"no {'command, ' if commands else ''}task or target is called {printable(name)!r}"
+    names = [task.name for task in tasks]
+    metas = [task.meta or {} for task in tasks]
+    meant = [each for each in names if ":" in each and each.partition(":")[2] == name]
+    meant += [
+        f"--{item.key} {name}"
+        for item in filters
+        if any(_word(value) == name for value in grid_values(metas, item.key))
+    ]
+    if any(each.startswith(f"{name}_") for each in names):
+        meant.append(f"'{name}_*'")
+    if not meant:
+        targets = [target for task in tasks for target in task.targets]
+        # A command or a step that was mistyped is meant before one of a thousand long names is.
+        short = [*commands, *(each for each in names if ":" not in each)]
+        near = nearest(name, short, 0.6) or nearest(name, [*names, *targets], 0.6)
+        meant = [near] if near else []
+    if meant:
+        return printable(f"{said}; did you mean {' or '.join(meant[:3])}?")
+    steps = [each for each in names if ":" not in each]
+    return printable(f"{said}; there are: {_some(steps)}")
 
 
 def _word(value: object) -> str:

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from typing import IO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-from .. import progress
-from ..errors import printable
+from rich.text import Text
 
 
 class LiveDisplay:
-    """A bar for each running task, below the lines of those that have ended.
+    """Lines at the foot of a terminal that change, below those that stay.
 
     Parameters
     ----------
     outstream : file
         A terminal.
+    rows : callable
+        ``rows(width)`` gives the changing lines, none wider than so many columns.
     """
 
-    def __init__(self, outstream: IO[str]) -> None:
-        self._guard = threading.Lock()
-        self._ids: dict[str, TaskID] = {}
+    def __init__(self, outstream: IO[str], rows: Callable[[int], list[str]]) -> None:
+        self._rows = rows
         self._console = Console(file=outstream, highlight=False)
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[steps]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            console=self._console,
-        )
         self._live = Live(
             console=self._console,
             get_renderable=self._render,
@@ -45,37 +34,17 @@ class LiveDisplay:
         )
         self._live.start()
 
-    def begin(self, name: str) -> None:
-        """Show a task as running."""
-        with self._guard:
-            self._ids[name] = self._bars.add_task(
-                escape(printable(name)), total=None, steps="", numbers=""
-            )
-
-    def end(self, name: str) -> None:
-        """Show it no longer."""
-        with self._guard:
-            if name in self._ids:
-                self._bars.remove_task(self._ids.pop(name))
-
-    def line(self, text: str) -> None:
-        """Print a line above the bars."""
-        self._console.print(text, markup=False, soft_wrap=True)
+    def line(self, text: str, alarming: str = "") -> None:
+        """Print a line above what changes, one word of it in red; without, where NO_COLOR is."""
+        said = Text(text)
+        if alarming and (at := text.find(alarming)) >= 0:
+            said.stylize("bold red", at, at + len(alarming))
+        self._console.print(said, soft_wrap=True)
 
     def close(self) -> None:
-        """Stop showing anything."""
+        """Show what changes no longer; lines can be printed still."""
         self._live.stop()
 
     def _render(self) -> RenderableType:
-        with self._guard:
-            for name, bar in self._ids.items():
-                report = progress.latest(name)
-                if report:
-                    self._bars.update(
-                        bar,
-                        completed=report.done,
-                        total=report.total,
-                        steps=f"{report.done:g}/{report.total:g}",
-                        numbers=report.words(),
-                    )
-        return Group(self._bars.get_renderable())
+        rows = self._rows(self._console.width)
+        return Group(*(Text(row, no_wrap=True, overflow="ellipsis") for row in rows))

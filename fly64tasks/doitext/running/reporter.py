@@ -12,38 +12,39 @@ from doit.exceptions import BaseFail, UnmetDependency
 
 from .. import progress
 from ..errors import printable, printable_lines
+from ..progress import Progress
+from .ahead import Ahead
+from .quiet import Quiet
 from .runner import reason_of
+from .words import duration, left_of, running_row, still
 
 _NAME_WIDTH = 40
+_SAID = 3
 
 
 class Display(Protocol):
     """What shows running tasks on a terminal; see `doitext.running.live`."""
 
-    def begin(self, name: str) -> None:
-        """Show a task as running."""
-
-    def end(self, name: str) -> None:
-        """Show it no longer."""
-
-    def line(self, text: str) -> None:
-        """Print a line above what is running."""
+    def line(self, text: str, alarming: str = "") -> None:
+        """Print a line above what is running, one word of it in red."""
 
     def close(self) -> None:
-        """Stop showing anything."""
+        """Show no longer what is running."""
 
 
 class LineReporter:
     """A doit reporter: ``[7/18] recon:dose_1000_dense_train  24 s  loss 0.046``.
 
-    On a terminal the running tasks are shown below the lines, with progress and remaining time.
+    On a terminal the running tasks are shown below the lines, with progress and the time that they
+    and the whole run still take. Elsewhere a line says so now and then.
 
     Parameters
     ----------
     outstream : file
         Where lines go.
     options : dict
-        doit's ``failure_verbosity``: 1 repeats a failed task's stderr, 2 its stdout too.
+        doit's ``failure_verbosity``: 1 repeats a failed task's stderr, 2 its stdout too; ``took``
+        and ``jobs`` as `Ahead` has them.
     """
 
     desc = "one line per finished task, live progress on a terminal"
@@ -51,6 +52,7 @@ class LineReporter:
     def __init__(self, outstream: IO[str], options: dict[str, Any]) -> None:
         self._out = outstream
         self._verbosity = options.get("failure_verbosity", 0)
+        self._known = {key: options[key] for key in ("took", "jobs") if key in options}
         self._guard = threading.Lock()
         self._begun: dict[str, float] = {}
         self._failures: list[tuple[Any, BaseFail]] = []
@@ -61,6 +63,8 @@ class LineReporter:
         self._seen = 0
         self._width = 0
         self._display: Display | None = None
+        self._quiet: Quiet | None = None
+        self._ahead = Ahead({}, list)
         self._started = time.monotonic()
 
     # ---- called by doit, in the main thread unless said otherwise
@@ -71,13 +75,17 @@ class LineReporter:
         self._width = min(
             _NAME_WIDTH, max((len(printable(name)) for name in self._to_come.names), default=0)
         )
+        self._ahead = Ahead(tasks, self._to_come.needed, **self._known)
         if self._out.isatty():
             from .live import LiveDisplay
 
-            self._display = LiveDisplay(self._out)
+            self._display = LiveDisplay(self._out, self._rows)
+        else:
+            self._quiet = Quiet(self._say_what_runs)
 
     def get_status(self, task: Any) -> None:
-        """Nothing: a task is about to be looked at."""
+        """Note what a task took before; it is about to be looked at."""
+        self._ahead.before(task.name)
 
     def execute_task(self, task: Any) -> None:
         """Note the beginning of a task; called in the thread that runs it."""
@@ -86,8 +94,6 @@ class LineReporter:
         progress.forget(task.name)
         with self._guard:
             self._begun[task.name] = time.monotonic()
-        if self._display:
-            self._display.begin(task.name)
 
     def add_success(self, task: Any) -> None:
         """Print the line of a task that succeeded."""
@@ -131,9 +137,9 @@ class LineReporter:
 
     def complete_run(self) -> None:
         """Print the totals and the failures."""
-        if self._display:
-            self._display.close()
-            self._display = None
+        shown = self._display or self._quiet
+        if shown:
+            shown.close()
         for task, fail in self._failures:
             self._describe(task, fail)
         for message in self._errors:
@@ -143,7 +149,8 @@ class LineReporter:
         rest = {"interrupted": cut_off, "not reached": left}
         counts = [f"{n} {word}" for word, n in {**self._counts, **rest}.items() if n > 0]
         taken = duration(time.monotonic() - self._started)
-        self._print(f"{', '.join(counts) or 'nothing to do'} in {taken}")
+        failed = f"{self._counts['failed']} failed"
+        self._print(f"{', '.join(counts) or 'nothing to do'} in {taken}", alarming=failed)
 
     # ---- lines
 
@@ -151,18 +158,65 @@ class LineReporter:
         if task.actions:
             self._counts[word] += 1
             self._seen += 1
+            begun = self._begun.get(task.name)
+            taken = None if begun is None else time.monotonic() - begun
+            with self._guard:
+                self._ahead.ended(task.name, taken)
 
     def _finished(self, task: Any, word: str, text: str) -> None:
         self._count(task, word)
         with self._guard:
             begun = self._begun.pop(task.name, None)
         taken = duration(time.monotonic() - begun) if begun is not None else "-"
-        total = self._to_come.count
-        head = f"[{self._seen:{len(str(total))}}/{total}]"
-        if self._display:
-            self._display.end(task.name)
         name = printable(task.name)
-        self._print(f"{head} {name:{self._width}}  {taken:>7}  {printable(text)}".rstrip())
+        line = f"{self._head()} {name:{self._width}}  {taken:>7}  {printable(text)}"
+        self._print(line.rstrip(), alarming="FAILED" if word == "failed" else "")
+
+    def _head(self) -> str:
+        total = self._to_come.count
+        return f"[{self._seen:{len(str(total))}}/{total}]"
+
+    # ---- what is running; called in other threads
+
+    def _running(self) -> tuple[list[tuple[str, float, Progress | None]], str]:
+        """The tasks that run, since how many seconds and how far, and what is left of the run."""
+        now = time.monotonic()
+        with self._guard:
+            begun = [(name, now - at, progress.latest(name)) for name, at in self._begun.items()]
+            if not begun:
+                return [], ""
+            left = self._ahead.seconds(
+                {name: (since, left_of(report, since)) for name, since, report in begun}
+            )
+        return begun, still(*left)
+
+    def _rows(self, width: int) -> list[str]:
+        begun, left = self._running()
+        names = max((len(printable(name)) for name, _, _ in begun), default=0)
+        rows = [
+            running_row(printable(name), since, report, width, names)
+            for name, since, report in begun
+        ]
+        whole = f"{self._seen} of {self._to_come.count}"
+        return [*rows, f"{whole}, {left}" if left else whole] if begun else []
+
+    def _say_what_runs(self) -> None:
+        begun, left = self._running()
+        said = [
+            "  ".join(
+                [
+                    printable(name),
+                    duration(since),
+                    *([f"{report.done:g}/{report.total:g}", report.words()] if report else []),
+                ]
+            ).rstrip()
+            for name, since, report in begun[:_SAID]
+        ]
+        said += [f"{len(begun) - _SAID} more"] if len(begun) > _SAID else []
+        if said:
+            whole = f"; {left} in all" if left else ""
+            self._out.write(f"{self._head()} running: {', '.join(said)}{whole}\n")
+            self._out.flush()
 
     def _describe(self, task: Any, fail: BaseFail) -> None:
         self._print(f"\n{printable(task.name)}: {reason_of(task, fail)}")
@@ -177,10 +231,12 @@ class LineReporter:
             if said:
                 self._print(f"  {stream}:\n{said.rstrip()}")
 
-    def _print(self, text: str) -> None:
+    def _print(self, text: str, alarming: str = "") -> None:
         if self._display:
-            self._display.line(text)
+            self._display.line(text, alarming)
         else:
+            if self._quiet:
+                self._quiet.heard()
             self._out.write(f"{text}\n")
             self._out.flush()
 
@@ -201,9 +257,8 @@ class ToCome:
         self._delayed = [name for name, task in tasks.items() if task.loader]
         self._count = len(self.names)
 
-    @property
-    def names(self) -> list[str]:
-        """Their names."""
+    def needed(self) -> set[str]:
+        """The names of all of them, groups too."""
         todo, found = list(self._selected), set(self._selected)
         while todo:
             task = self._tasks[todo.pop()]
@@ -211,7 +266,12 @@ class ToCome:
                 if dep not in found:
                     found.add(dep)
                     todo.append(dep)
-        return [name for name in found if self._tasks[name].actions]
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        """The names of those that do something."""
+        return [name for name in self.needed() if self._tasks[name].actions]
 
     @property
     def count(self) -> int:
@@ -220,21 +280,3 @@ class ToCome:
         if waiting != self._delayed:
             self._delayed, self._count = waiting, len(self.names)
         return self._count
-
-
-def duration(seconds: float) -> str:
-    """A time span in words.
-
-    Examples
-    --------
-    >>> duration(0.21), duration(24.4), duration(3 * 60 + 5), duration(2 * 3600 + 60)
-    ('0.2 s', '24 s', '3m 05s', '2h 01m')
-    """
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    if seconds < 59.5:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m {rest:02d}s"
-    return f"{minutes // 60}h {minutes % 60:02d}m"

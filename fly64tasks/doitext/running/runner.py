@@ -186,8 +186,10 @@ class _Journaled(Runner):
         try:
             self.dep_manager.close()
         finally:
-            self.teardown()
-            self.reporter.complete_run()
+            try:
+                self.teardown()
+            finally:
+                self.reporter.complete_run()
         return self.final_result
 
     def _handle_task_error(self, node: Any, fail: BaseFail) -> None:

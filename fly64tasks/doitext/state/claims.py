@@ -84,12 +84,20 @@ class Claim:
         has to be recorded in the state.
     advice : str
         What to do where it is another's.
+    bears : callable, optional
+        Lists every file there that such a graph is known to have made, each with a target of the
+        task that it is of: more than `made`, where tasks leave what is no target.
     """
 
     folder: str
     owner: Owner
     made: Callable[[], Iterable[str]]
     advice: str
+    bears: Callable[[], Iterable[tuple[str, str]]] | None = None
+
+    def bearing(self) -> Iterable[tuple[str, str]]:
+        """What `bears` lists; what `made` does where there is none."""
+        return self.bears() if self.bears else ((path, path) for path in self.made())
 
     @property
     def mark(self) -> Path:
@@ -114,6 +122,9 @@ class Claims:
         self._tasks = tasks
         self._state = state
         self._locks: list[tuple[Claim, Lock]] = []
+
+    def __iter__(self) -> Iterator[Claim]:
+        return iter(self._claims)
 
     def refuse_others(self) -> None:
         """Refuse what is somebody else's, or may be: where no mark says whose it is.

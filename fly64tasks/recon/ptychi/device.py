@@ -8,6 +8,7 @@ import torch
 
 from fly64tasks.errors import StudyError
 from fly64tasks.recon.ptychi import memory
+from fly64tasks.study.device import refuse_unknown_device
 
 
 def resolve(name: str) -> str:
@@ -18,12 +19,11 @@ def resolve(name: str) -> str:
     StudyError
         Not one of these, or there is no such device.
     """
+    refuse_unknown_device(name)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and count == 0):
         return "cpu"
-    kind, _, index = name.partition(":")
-    if name != "auto" and (kind != "cuda" or (":" in name and not index.isdecimal())):
-        raise StudyError(f"device {name!r} is unknown, expected auto, cpu, cuda or cuda:0, ...")
+    index = name.partition(":")[2]
     if int(index or 0) >= count:
         raise StudyError(f"device {name!r} asked for, found {count} CUDA devices; use auto or cpu")
     return f"cuda:{index or 0}"

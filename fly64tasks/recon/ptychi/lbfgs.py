@@ -66,11 +66,11 @@ def step(
     """Return the next point, its value and gradient: backtracking [NW algorithm 3.1].
 
     None where no step along the direction lowers the objective enough: the numbers do not
-    resolve it any more.
+    resolve it any more, or it was bent too much.
     """
     slope = dot(gradient, direction)
     length = 1.0
-    while length >= SMALLEST_STEP:
+    while slope < 0 and length >= SMALLEST_STEP:
         new = point + length * direction
         new_value, new_gradient = objective(new)
         if new_value <= value + SUFFICIENT_DECREASE * length * slope:

@@ -39,6 +39,8 @@ class PoissonLikelihood:
     ----------
     n_valid : int
         Pixels that count, over all frames.
+    windows : Windows
+        Those given; others may take their place, and `shift` has to follow.
     """
 
     def __init__(
@@ -50,15 +52,12 @@ class PoissonLikelihood:
         chunk: int,
     ) -> None:
         n, size = counts.shape[0], counts.shape[-1]
-        self.windows = windows
         self.n_frames, self.frame_size_px = n, size
         self._counts, self._valid = counts, valid
         self._slices = [slice(a, min(a + chunk, n)) for a in range(0, n, chunk)]
-        frequency = torch.fft.fftfreq(size, dtype=shifts_px.dtype, device=shifts_px.device)
-        shifts = shifts_px[windows.order]
-        self._ramp_y, self._ramp_x = (
-            torch.exp(-2j * torch.pi * shifts[:, axis, None] * frequency) for axis in (0, 1)
-        )
+        self._frequency = torch.fft.fftfreq(size, dtype=shifts_px.dtype, device=shifts_px.device)
+        self.windows = windows
+        self.shift(shifts_px)
         self.n_valid = 0
         self._perfect = total = 0.0
         for frames in self._slices:
@@ -68,19 +67,31 @@ class PoissonLikelihood:
             total += _sum(n_k, valid_k)
         self.background = min(BACKGROUND_COUNTS, BACKGROUND_SHARE * total / max(self.n_valid, 1))
 
-    def __call__(self, obj: Tensor, probe: Tensor) -> tuple[float, Tensor, Tensor]:
+    def shift(self, shifts_px: Tensor) -> None:
+        """Shift the probe of each frame by its (n, 2) ``shifts_px``, y first, from now on."""
+        shifts = shifts_px[self.windows.order]
+        self._ramp_y, self._ramp_x = (
+            torch.exp(-2j * torch.pi * shifts[:, axis, None] * self._frequency) for axis in (0, 1)
+        )
+
+    def __call__(
+        self, obj: Tensor, probe: Tensor, shift_gradient: Tensor | None = None
+    ) -> tuple[float, Tensor, Tensor]:
         """Return the nats above those of a perfect fit, and the gradients.
 
         The frames' far fields are psi_m = F[p_m o] of each mode m, their expected counts
         P = sum_m |psi_m|^2 [TG 1], and the nats sum(P - n log P) [TG 3] less those at P = n. The
         gradients are those with respect to the conjugates [TG 10, 11]:
         with chi_m = F^H[(1 - n / P) psi_m], of the object sum_m p_m* chi_m, of the probe
-        sum_frames o* chi_m, shifted back.
+        sum_frames o* chi_m, shifted back. Of a shift s it is 2 Re sum chi_m* o dp_m/ds, which is a
+        sum over what the probe's is made of, as dp/ds is -2 pi i k times the spectrum.
 
         Parameters
         ----------
         obj : (H, W) complex
         probe : (modes, N, N) complex
+        shift_gradient : (n, 2) float, optional
+            Filled with the gradient with respect to the shifts, nats per px, y first.
 
         Returns
         -------
@@ -106,7 +117,13 @@ class PoissonLikelihood:
                 excess = torch.where(valid, excess, 0)
             chi = torch.fft.ifft2(far.mul_(excess[:, None]), norm="forward")
             self.windows.add(obj_gradient, _over_modes(shifted.conj() * chi), frames)
-            probe_gradient += (torch.fft.fft2(patches.conj() * chi) * ramp.conj()).sum(0)
+            back = torch.fft.fft2(patches.conj() * chi) * ramp.conj()
+            probe_gradient += back.sum(0)
+            if shift_gradient is not None:
+                turned = _over_modes((back.conj() * spectrum).imag)
+                along = torch.stack([turned.sum(2), turned.sum(1)], dim=1) @ self._frequency
+                scale = 4 * torch.pi / self.frame_size_px**2
+                shift_gradient[self.windows.order[frames]] = scale * along
         return nats - self._perfect, obj_gradient, torch.fft.ifft2(probe_gradient)
 
     def illumination(self, probe: Tensor) -> Tensor:
@@ -117,6 +134,22 @@ class PoissonLikelihood:
             n = frames.stop - frames.start
             self.windows.add(canvas, photons.expand(n, -1, -1), frames)
         return canvas
+
+    def curvature(self, obj: Tensor, probe: Tensor) -> Tensor:
+        """Return about the second derivatives with respect to the shifts, (n, 2), nats per px^2.
+
+        Half of 4 sum |p d o|^2 (a count fixes one of the two parts of a far field): only where
+        the object changes does a frame tell where it lies.
+        """
+        photons = self.frame_size_px**2 * (probe * probe.conj()).real.sum(0)
+        found = torch.empty(self.n_frames, 2, dtype=photons.dtype, device=probe.device)
+        for axis in (0, 1):
+            (slope,) = torch.gradient(obj, dim=axis)
+            steepness = 2 * (slope * slope.conj()).real
+            for frames in self._slices:
+                seen = self.windows.cut(steepness, frames) * photons
+                found[self.windows.order[frames], axis] = seen.sum((1, 2))
+        return found
 
     def _data(self, frames: slice) -> tuple[Tensor, Tensor | None]:
         order = self.windows.order[frames]

@@ -25,7 +25,7 @@ from torch import Tensor
 from fly64tasks.recon.ptychi import lbfgs
 from fly64tasks.recon.ptychi.likelihood import PoissonLikelihood
 from fly64tasks.recon.ptychi.posterior import Posterior
-from fly64tasks.recon.ptychi.windows import Windows
+from fly64tasks.recon.ptychi.scan import Scan, followed
 
 STOP_EPOCHS = 5
 """Epochs over which the fall of the objective is judged: single ones vary."""
@@ -63,7 +63,7 @@ class MAPReconstructor(IterativePtychographyReconstructor):
     """L-BFGS on a `Posterior`.
 
     Its loss of an epoch is the objective at its end in nats per valid pixel, less what a perfect
-    fit of the counts would have; it never rises.
+    fit of the counts would have; it never rises but where windows follow positions.
 
     Attributes
     ----------
@@ -80,12 +80,15 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         dataset: PtychographyDataset,
         options: MAPReconstructorOptions,
         probe_guess: Tensor,
+        positions_guess: Tensor,
         given_modes: int | None = None,
     ) -> None:
         super().__init__(parameter_group=parameter_group, dataset=dataset, options=options)
         self._probe_guess = probe_guess.to(parameter_group.probe.data)
+        self._positions_guess = positions_guess.to(parameter_group.probe_positions.data)
         self._given_modes = given_modes
-        # The state of L-BFGS, where a checkpoint finds it.
+        # Where the windows are, and the state of L-BFGS: a checkpoint finds it here.
+        self.nearest = parameter_group.probe_positions.data.detach().round()
         self.nats: list[float] = []
         self.gradient: Tensor | None = None
         self.steps: list[Tensor] = []
@@ -99,8 +102,6 @@ class MAPReconstructor(IterativePtychographyReconstructor):
             raise NotImplementedError("MAP reconstructs objects of one slice")
         if group.probe.has_multiple_opr_modes:
             raise NotImplementedError("MAP reconstructs probes of one OPR mode")
-        if group.probe_positions.optimizable:
-            raise NotImplementedError("MAP does not correct positions")
 
     def build_dataloader(self, batch_sampler: Any = None) -> None:
         """Make no batches: an epoch is over all frames at once."""
@@ -112,7 +113,13 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         device = torch.get_default_device()
         size = self.dataset.patterns.shape[-1]
         options, group = self.options, self.parameter_group
-        corners, shifts = self._grid(size)
+        self._scan = Scan(
+            self._positions_guess,
+            self.nearest,
+            group.object.get_buffer("pos_origin_coords"),
+            size,
+            (group.object.shape[-2], group.object.shape[-1]),
+        )
         valid = self.dataset.valid_pixel_mask
         if options.exclude_measured_pixels_below is not None:
             valid = valid & (self.dataset.patterns > options.exclude_measured_pixels_below)
@@ -120,8 +127,8 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         with torch.no_grad():
             likelihood = PoissonLikelihood(
                 self.dataset.patterns.to(device),
-                Windows(corners, size, (group.object.shape[-2], group.object.shape[-1]), device),
-                shifts,
+                self._scan.windows(),
+                group.probe_positions.data.detach() - self.nearest,
                 None if valid.all() else valid,
                 chunk=min(options.batch_size, max(pixels // size**2, 1)),
             )
@@ -133,19 +140,9 @@ class MAPReconstructor(IterativePtychographyReconstructor):
                 probe_trust=options.probe_trust if group.probe.optimizable else None,
                 low_frequency=options.low_frequency,
                 given_modes=self._given_modes,
+                scan=self._scan if group.probe_positions.optimizable else None,
             )
-        self._n_valid = likelihood.n_valid
-
-    def _grid(self, size: int) -> tuple[NDArray[np.int64], Tensor]:
-        """Return first pixels of the windows, and what is left of the positions, as pty-chi has.
-
-        Its positions are rounded, the origin added, and half a window, (N - 1) / 2, subtracted.
-        """
-        positions = self.parameter_group.probe_positions.data.detach()
-        nearest = positions.round()
-        origin = self.parameter_group.object.get_buffer("pos_origin_coords")
-        corners = (nearest + origin - (size - 1) / 2).round().long()
-        return corners.cpu().numpy(), positions - nearest
+        self._likelihood, self._n_valid = likelihood, likelihood.n_valid
 
     @property
     def converged(self) -> bool:
@@ -168,6 +165,7 @@ class MAPReconstructor(IterativePtychographyReconstructor):
             self.pbar.update(1)
 
     def _iterate(self) -> None:
+        self._follow()
         point = self._point()
         if self.gradient is None:
             nats, self.gradient = self.posterior(point)
@@ -176,9 +174,13 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         direction = lbfgs.descent(
             gradient, self.steps, self.changes, lambda g: self.posterior.metric(g, point)
         )
-        longest = float(self.posterior.split(direction)[0].abs().max())
+        obj, _, moves = self.posterior.split(direction)
+        longest = float(obj.abs().max())
         if longest > LONGEST_STEP:
             direction *= LONGEST_STEP / longest
+        if moves is not None:
+            positions = self.parameter_group.probe_positions.data.detach()
+            moves.copy_(self._scan.bounded(moves, positions))
         found = lbfgs.step(self.posterior, point, nats, gradient, direction)
         if found is None:
             self.is_stuck = not self.steps
@@ -191,15 +193,32 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         self.nats.append(nats)
         self._move_to(new)
 
+    def _follow(self) -> None:
+        """Have the windows follow positions that change, from where a checkpoint has them."""
+        group = self.parameter_group
+        if not group.probe_positions.optimizable:
+            return
+        nearest = followed(self.nearest, group.probe_positions.data.detach())
+        if nearest is not None:
+            self.nearest = nearest
+        if not torch.equal(self.nearest, self._scan.nearest_px):
+            self._scan.nearest_px = self.nearest.clone()
+            self._likelihood.windows = self._scan.windows()
+        if nearest is not None and self.gradient is not None:
+            self.nats[-1], self.gradient = self.posterior(self._point())
+
     def _point(self) -> Tensor:
         group = self.parameter_group
-        return self.posterior.join(group.object.data[0], group.probe.data[0])
+        positions = group.probe_positions.data.detach()
+        return self.posterior.join(group.object.data[0], group.probe.data[0], positions)
 
     def _move_to(self, point: Tensor) -> None:
-        obj, probe = self.posterior.split(point)
+        obj, probe, positions = self.posterior.split(point)
         self.parameter_group.object.set_data(obj[None])
         if self.parameter_group.probe.optimizable:
             self.parameter_group.probe.set_data(probe[None])
+        if positions is not None:
+            self.parameter_group.probe_positions.set_data(positions)
 
 
 class MAPTask(PtychographyTask):
@@ -210,6 +229,8 @@ class MAPTask(PtychographyTask):
     options : MAPOptions
     probe_guess : (modes, N, N) complex64
         What the probe is held near, in pty-chi's scale; it need not start there.
+    positions_guess : (n, 2) float
+        The same of the positions, where they may change.
     given_modes : int, optional
         How many of its modes are the set's; all unless given.
     **arrays
@@ -221,10 +242,12 @@ class MAPTask(PtychographyTask):
         options: MAPOptions,
         *,
         probe_guess: NDArray[np.complex64],
+        positions_guess: NDArray[np.float64],
         given_modes: int | None = None,
         **arrays: Any,
     ) -> None:
-        self._probe_guess, self._given_modes = probe_guess, given_modes
+        self._guesses = probe_guess, positions_guess
+        self._given_modes = given_modes
         super().__init__(options, **arrays)
 
     def build_reconstructor(self) -> None:
@@ -236,8 +259,12 @@ class MAPTask(PtychographyTask):
             probe_positions=built.probe_positions,
             opr_mode_weights=built.opr_mode_weights,
         )
-        guess = torch.as_tensor(self._probe_guess, device=torch.get_default_device())
         self.reconstructor = MAPReconstructor(
-            group, built.dataset, built.reconstructor_options, guess, self._given_modes
+            group,
+            built.dataset,
+            built.reconstructor_options,
+            probe_guess=torch.as_tensor(self._guesses[0]),
+            positions_guess=torch.as_tensor(self._guesses[1]),
+            given_modes=self._given_modes,
         )
         self.reconstructor.build()

@@ -76,6 +76,17 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
         positions.optimizable = True
         if spec.algorithm == "AD":
             positions.optimizer, positions.step_size = api.Optimizers.ADAM, 0.02
+        elif spec.algorithm == "LSQML":  # with pty-chi's 0.3 these epochs end on the way
+            positions.step_size = 1.0
+
+    if spec.opr_modes:
+        weights = options.opr_mode_weight_options
+        weights.optimizable = True
+        if spec.algorithm == "AD":
+            weights.optimizer = api.Optimizers.ADAM
+            weights.step_size = 0.1 * _root_mean_square(start)  # modes of pty-chi's hold 1
+    if start.slices > 1:
+        obj.slice_spacings_m = np.full(start.slices - 1, spec.slice_spacing_m)
 
     if spec.algorithm == "LSQML":
         reconstructor.noise_model = api.NoiseModels[spec.noise_model]
@@ -92,8 +103,7 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
     elif spec.algorithm == "AD":
         obj.optimizer = probe.optimizer = api.Optimizers.ADAM
         obj.step_size = 0.01
-        scaled = start.scale.to_ptychi(start.probe)
-        probe.step_size = 0.1 * float(np.sqrt(np.mean(np.abs(scaled) ** 2)))
+        probe.step_size = 0.1 * _root_mean_square(start)
     elif spec.algorithm == "MAP":
         reconstructor.prior, reconstructor.edge = spec.prior, spec.edge
         reconstructor.probe_trust = spec.probe_trust
@@ -103,6 +113,11 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
         _load(options, spec.ptychi, "ptychi")
         _refused_as("ptychi", options.check, options)
     return options
+
+
+def _root_mean_square(start: Start) -> float:
+    """Return that of the first probe, in pty-chi's scale."""
+    return float(np.sqrt(np.mean(np.abs(start.scale.to_ptychi(start.probe)) ** 2)))
 
 
 def _load(options: Options, table: dict[str, Any], where: str) -> None:

@@ -1,6 +1,7 @@
 """What MAP minimises: the counts' likelihood, a smooth object, a probe near its guess; in nats.
 
     f(o, p) = sum(P - n log P) + prior sum h(|grad o|) + sum |p - p0|^2 / (trust^2 mean |p0|^2)
+    + sum |x - x0|^2 / (2 sigma^2), where the positions x may change
     h(m) = 2 edge^2 (sqrt(1 + m^2 / edge^2) - 1)
 
 The smoothness term is that of P. Thibault and M. Guizar-Sicairos, New J. Phys. 14, 063004 (2012),
@@ -8,8 +9,9 @@ section 3.3, with a weight in nats rather than one tuned to each set: nats of th
 dose and overlap, so that data that say much outweigh the prior. Where they take m^2, h is m^2 below
 ``edge`` and 2 edge m above, so that an edge of the object costs no more than a slope of its height
 (P. Charbonnier, L. Blanc-Feraud, G. Aubert and M. Barlaud, IEEE Trans. Image Process. 6, 298,
-1997). The last term is a normal distribution of the probe about its guess, in each pixel of
-``trust`` times its root mean square.
+1997). The probe's term is a normal distribution of the probe about its guess, in each pixel of
+``trust`` times its root mean square; that of a position has a deviation of `scan.TRUST_PX` on each
+axis. All frames together may move with the object, so that their mean stays.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor
 
 from fly64tasks.recon.ptychi.likelihood import PoissonLikelihood
+from fly64tasks.recon.ptychi.scan import TRUST_PX, Scan, without_mean
 
 LIT_SHARE = 0.1
 """Pixels count as lit above this share of the largest illumination."""
@@ -29,7 +32,9 @@ likelihood, which has no prior to hold unlit pixels, comes near it."""
 
 
 class Posterior:
-    """Minus the logarithm of the posterior of object and probe, as a function of one real vector.
+    """Minus the logarithm of the posterior of what is unknown, as a function of one real vector.
+
+    The vector is made of object, probe and positions, but for what is held.
 
     Parameters
     ----------
@@ -46,6 +51,8 @@ class Posterior:
         How many of the guess's modes, the first, are the set's: the others are held less.
     low_frequency : float
         In cycles per px: below it the metric makes up for how little slow phase is determined.
+    scan : Scan, optional
+        Of the positions x0, where they may change.
 
     Attributes
     ----------
@@ -63,8 +70,9 @@ class Posterior:
         probe_trust: float | None,
         low_frequency: float,
         given_modes: int | None = None,
+        scan: Scan | None = None,
     ) -> None:
-        self._likelihood, self._probe = likelihood, probe
+        self._likelihood, self._probe, self._scan = likelihood, probe, scan
         self._prior, self._edge = prior, edge
         self._shape = height, width = likelihood.windows.shape
         illumination = likelihood.illumination(probe)
@@ -89,23 +97,37 @@ class Posterior:
                 each[given_modes:] /= OWN_MODES_TRUST**2
                 self._stiffness = each
 
-    def join(self, obj: Tensor, probe: Tensor) -> Tensor:
-        """Return the vector of an object (H, W) and a probe (modes, N, N), both complex."""
-        parts = (obj,) if self._holds_probe else (obj, probe)
-        return torch.cat([torch.view_as_real(part).reshape(-1) for part in parts])
+    def join(self, obj: Tensor, probe: Tensor, positions_px: Tensor | None) -> Tensor:
+        """Return the vector of object (H, W), probe (modes, N, N) and positions (n, 2)."""
+        waves = (obj,) if self._holds_probe else (obj, probe)
+        parts = [torch.view_as_real(wave).reshape(-1) for wave in waves]
+        if self._scan is not None and positions_px is not None:
+            parts.append(positions_px.reshape(-1))
+        return torch.cat(parts)
 
-    def split(self, vector: Tensor) -> tuple[Tensor, Tensor]:
-        """Return object and probe of a vector; the guess where the probe is held."""
+    def split(self, vector: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return object, probe and positions of a vector.
+
+        The guess of a probe that is held; None for positions that are.
+        """
         size = 2 * self._shape[0] * self._shape[1]
         obj = torch.view_as_complex(vector[:size].view(*self._shape, 2))
-        if self._holds_probe:
-            return obj, self._probe
-        return obj, torch.view_as_complex(vector[size:].view(*self._probe.shape, 2))
+        probe, positions = self._probe, None
+        if self._scan is not None:
+            positions = vector[-self._scan.given_px.numel() :].view(-1, 2)
+        if not self._holds_probe:
+            end = size + 2 * probe.numel()
+            probe = torch.view_as_complex(vector[size:end].view(*probe.shape, 2))
+        return obj, probe, positions
 
     def __call__(self, vector: Tensor) -> tuple[float, Tensor]:
         """Return f in nats above a perfect fit of the counts, and its gradient."""
-        obj, probe = self.split(vector)
-        nats, obj_gradient, probe_gradient = self._likelihood(obj, probe)
+        obj, probe, positions = self.split(vector)
+        pull = None
+        if self._scan is not None and positions is not None:
+            self._likelihood.shift(positions - self._scan.nearest_px)
+            pull = torch.empty_like(positions)
+        nats, obj_gradient, probe_gradient = self._likelihood(obj, probe, pull)
         if self._prior:
             cost, rough = roughness(obj, self._edge)
             nats += self._prior * cost
@@ -117,8 +139,12 @@ class Posterior:
             else:
                 nats += self._stiffness * _squares(off)
             probe_gradient += self._stiffness * off
+        if self._scan is not None and positions is not None and pull is not None:
+            cost, held = self._scan.prior(positions)
+            nats += cost
+            pull = without_mean(pull + held) / 2
         # A real function's gradient is twice that with respect to the conjugate.
-        return nats, self.join(obj_gradient, probe_gradient).mul_(2)
+        return nats, self.join(obj_gradient, probe_gradient, pull).mul_(2)
 
     def metric(self, gradient: Tensor, vector: Tensor) -> Tensor:
         """Return an estimate of the inverse Hessian at ``vector``, applied to ``gradient``.
@@ -128,19 +154,25 @@ class Posterior:
         that on both sides. Between them are filters, for the Hessian depends on the frequency:
         the prior's part is prior (4 sin^2 pi k_y + 4 sin^2 pi k_x), that of the counts falls for
         the phase as k^2 / (k^2 + k0^2), since a phase that varies slowly is seen by its gradient
-        alone. A probe pixel sees an object of about 1 in every frame.
+        alone. A probe pixel sees an object of about 1 in every frame. A position's is its own
+        curvature, and the mean one: what a frame says of it while the object is rough is doubtful.
         """
-        obj, _ = self.split(vector)
-        obj_gradient, probe_gradient = self.split(gradient)
+        obj, probe, _ = self.split(vector)
+        obj_gradient, probe_gradient, pull = self.split(gradient)
+        if pull is not None:
+            curvature = self._likelihood.curvature(obj, probe)
+            curvature += curvature.mean() + 1 / TRUST_PX**2
+            pull = without_mean(without_mean(pull) / curvature)
         unit = torch.sgn(obj)
         turned = obj_gradient * self._root * unit.conj()
         amplitude = self._filtered(turned.real, self._amplitude_filter)
         phase = self._filtered(turned.imag, self._phase_filter)
         obj_step = torch.complex(amplitude, phase) * unit * self._root
         if self._holds_probe:
-            return self.join(obj_step, self._probe)
+            return self.join(obj_step, self._probe, pull)
         frames, size = self._likelihood.n_frames, self._likelihood.frame_size_px
-        return self.join(obj_step, probe_gradient / (frames * size**2 + self._stiffness))
+        probe_step = probe_gradient / (frames * size**2 + self._stiffness)
+        return self.join(obj_step, probe_step, pull)
 
     def _filtered(self, image: Tensor, by: Tensor) -> Tensor:
         filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * by, s=self._shape)

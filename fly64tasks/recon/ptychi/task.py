@@ -16,6 +16,7 @@ from ptychi.api.task import PtychographyTask
 from torch import Tensor
 
 from fly64tasks.errors import Fly64Error, ReconstructionError, failed_reconstruction
+from fly64tasks.physics.relaxation import Relaxation
 from fly64tasks.recon.ptychi import complex_data, memory
 from fly64tasks.recon.ptychi.map import MAPOptions, MAPTask
 from fly64tasks.recon.ptychi.options import LEAST_INTENSITY
@@ -30,6 +31,7 @@ def new_task(
     obj: NDArray[np.complex64],
     probe: NDArray[np.complex64],
     positions_px: NDArray[np.float64] | None = None,
+    relaxation: Relaxation | None = None,
 ) -> Any:
     """Return a `PtychographyTask` that has not run.
 
@@ -37,18 +39,30 @@ def new_task(
     ----------
     options
         As `options.ptychi_options` returns.
-    obj : (H, W) complex64
+    obj : (H, W) or (layers, H, W) complex64
     probe : (modes, N, N) complex64
         In pty-chi's scale, as `Scale.to_ptychi` gives it.
     positions_px : (n, 2) float64, optional
         Those of the start unless given.
+    relaxation : Relaxation, optional
+        What the probe changes by from frame to frame, in pty-chi's scale.
     """
     positions_px = start.positions_px if positions_px is None else positions_px
+    probes, weights = probe[None], None
+    if relaxation is not None:
+        nothing = np.zeros((len(relaxation.modes), len(probe) - 1, *probe.shape[1:]), probe.dtype)
+        other = np.concatenate([relaxation.modes[:, None], nothing], axis=1)
+        probes, weights = np.concatenate([probes, other]), relaxation.weights
     kind: Any = PtychographyTask
     if isinstance(options, MAPOptions):
         scale = start.scale
         _, guess, _ = scale.to_known(start.obj, scale.to_ptychi(start.probe))
-        kind = partial(MAPTask, probe_guess=guess, given_modes=start.given_modes)
+        kind = partial(
+            MAPTask,
+            probe_guess=guess,
+            positions_guess=start.positions_px,
+            given_modes=start.given_modes,
+        )
     # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
     by_frame = start.mask is not None and start.mask.ndim == 3  # pty-chi's is of all frames alike
     intensity = _corner_centred(start.intensity, start.mask if by_frame else None)
@@ -59,8 +73,9 @@ def new_task(
         task = kind(
             options,
             diffraction_data=intensity,
-            object_data=obj[None],
-            probe_data=probe[None],
+            object_data=obj.reshape(-1, *obj.shape[-2:]),
+            probe_data=probes,
+            opr_mode_weights_data=weights,
             probe_position_y_px=positions_px[:, 0].astype(np.float32),
             probe_position_x_px=positions_px[:, 1].astype(np.float32),
             valid_pixel_mask=valid,
@@ -136,9 +151,18 @@ def _mask_losses(reconstructor: Any) -> None:
 
 
 def arrays_of(task: Any) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
-    """Return object, (H, W), and probe, (modes, N, N), as they are, in pty-chi's scale."""
-    obj, probe = (task.get_data(name)[0].cpu().numpy() for name in ("object", "probe"))
-    return obj, probe
+    """Return object, (layers, H, W), and probe, (modes, N, N), as they are, in pty-chi's scale."""
+    obj, probe = (task.get_data(name).cpu().numpy() for name in ("object", "probe"))
+    return obj, probe[0]
+
+
+def relaxation_of(task: Any) -> Relaxation | None:
+    """Return what the probe changes by from frame to frame, in pty-chi's scale."""
+    probe = task.get_data("probe").cpu().numpy()
+    if len(probe) == 1:
+        return None
+    weights = task.get_data("opr_mode_weights").cpu().numpy()
+    return Relaxation(probe[1:, 0].copy(), weights)
 
 
 def positions_of(task: Any) -> NDArray[np.float64]:

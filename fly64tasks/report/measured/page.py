@@ -132,6 +132,7 @@ def _sections(study: MeasuredStudy) -> list[tuple[str, list[tuple[str, str]]]]:
         ]
         for scan in study.scans
     }
+    del table["paths"]  # where the results lie: what the study is does not depend on it
     table["scans"] = {scan: "; ".join(said) for scan, said in scans.items()}
     plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
     sections = {"study": plain, **{k: v for k, v in table.items() if isinstance(v, dict)}}

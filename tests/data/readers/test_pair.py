@@ -41,8 +41,8 @@ def test_opr_modes_and_slices_are_left_out_and_named(tmp_path: Path, known: Know
         assert found.obj is None
         assert np.array_equal(found.probe, known.probe)
         assert found.notes == (
-            "probe: 1 OPR modes are left out",
-            "object: 2 slices are left out, one is reconstructed",
+            "probe: 1 OPR modes are left out, opr_modes = 1 finds as many",
+            "object: 2 slices are left out, slices = 2 finds as many",
         )
 
 

@@ -19,6 +19,7 @@ from fly64tasks.data.writers.product import write_product
 from fly64tasks.physics import alignment, frc, image_quality
 from fly64tasks.recon import command as recon
 from fly64tasks.recon.files import PRODUCT, RECONSTRUCTION
+from fly64tasks.recon.fit import predicted_by
 from fly64tasks.recon.result import Reconstructed, read_reconstruction
 from fly64tasks.score import compare
 from fly64tasks.score.fit import data_fit
@@ -73,6 +74,27 @@ def test_forward_model_of_ptychodus_predicts_what_ours_does(
     predicted = predicted * ((measured**2).sum() / predicted.sum())  # its transform has a factor
     theirs = image_quality.r_factor(measured, np.sqrt(predicted))
     assert theirs == pytest.approx(data_fit(dataset, found).r_factor, rel=0.01)
+
+
+def test_ptychodus_predicts_a_changing_probe_and_several_layers_as_we_do(
+    ptychodus: SimpleNamespace, five: list[tuple[Path, Reconstructed]], tmp_path: Path
+):
+    input_npz, _ = five[3]
+    settings = {"opr_modes": 2, "probe_modes": 2, "slices": 2, "slice_spacing_m": 5e-6}
+    spec = ReconSpec(algorithm="LSQML", num_epochs=20, **settings)
+    recon.run(input_npz, tmp_path, spec, geometry=Geometry(assumed=False))
+    found = read_reconstruction(tmp_path / RECONSTRUCTION)
+    assert found.relaxation is not None
+    product = ptychodus.io.load_product(tmp_path / PRODUCT)
+    assert np.array_equal(product.probes.get_opr_weights(), found.relaxation.weights)
+    assert product.object_.num_layers == 2
+    theirs = np.asarray(ptychodus.diffraction.generate_diffraction_data(product).get_patterns())
+    ours = np.stack([frame**2 for frame in predicted_by(found, found.spec, found.geometry)])
+    theirs = theirs * (ours.sum() / theirs.sum())
+    assert image_quality.r_factor(np.sqrt(ours), np.sqrt(theirs)) < 0.005
+    still = replace(found, relaxation=None, slices=None)
+    plain = np.stack([frame**2 for frame in predicted_by(still, found.spec, found.geometry)])
+    assert image_quality.r_factor(np.sqrt(ours), np.sqrt(plain)) > 0.02
 
 
 def as_product(ptychodus: SimpleNamespace, path: Path, found: Reconstructed, obj: Any) -> Any:

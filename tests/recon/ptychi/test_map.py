@@ -10,11 +10,10 @@ import pytest
 import torch
 
 from fly64tasks.data.dataset import PtychoDataset
-from fly64tasks.errors import ReconstructionError
 from fly64tasks.physics import alignment, image_quality
 from fly64tasks.physics.optics import synthetic_object, zone_plate_probe
 from fly64tasks.physics.scan import raster_positions
-from fly64tasks.recon.ptychi.map import LONGEST_STEP, STOP_EPOCHS, MAPReconstructor
+from fly64tasks.recon.ptychi.map import LONGEST_STEP, STOP_EPOCHS, MAPReconstructor, MAPTask
 from fly64tasks.recon.ptychi.options import ptychi_options
 from fly64tasks.recon.ptychi.task import new_task
 from fly64tasks.recon.stages import Reconstruction, reconstruct
@@ -230,8 +229,16 @@ def test_what_the_posterior_has_no_term_for_is_refused(dataset: PtychoDataset):
     spec = spec_of()
     start = start_of(dataset, spec, "set")
     options = ptychi_options(start, spec, "cpu")
-    options.probe_position_options.optimizable = True
-    with pytest.raises(
-        ReconstructionError, match="pty-chi refuses: MAP does not correct positions"
-    ):
-        new_task(options, start, start.obj, start.scale.to_ptychi(start.probe))
+    options.object_options.slice_spacings_m = [1e-6]
+    slices = np.stack([start.obj, start.obj])
+    with pytest.raises(NotImplementedError, match="MAP reconstructs objects of one slice"):
+        MAPTask(
+            options,
+            probe_guess=start.probe,
+            positions_guess=start.positions_px,
+            diffraction_data=start.intensity,
+            object_data=slices,
+            probe_data=start.probe[None],
+            probe_position_y_px=start.positions_px[:, 0],
+            probe_position_x_px=start.positions_px[:, 1],
+        )

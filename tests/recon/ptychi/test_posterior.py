@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fly64tasks.recon.ptychi.likelihood import PoissonLikelihood
 from fly64tasks.recon.ptychi.posterior import Posterior, roughness
+from fly64tasks.recon.ptychi.scan import Scan
 from fly64tasks.recon.ptychi.windows import Windows
 
 SHAPE = (17, 19)
@@ -53,16 +54,24 @@ class Problem:
             chunk,
         )
 
-    def posterior(self, **settings: float | None) -> Posterior:
+    def posterior(self, *, scan: Scan | None = None, **settings: float | None) -> Posterior:
         defaults = {"prior": 70.0, "edge": 0.05, "probe_trust": 0.1, "low_frequency": 0.04}
         chosen = {**defaults, **settings}
-        return Posterior(self.likelihood, torch.from_numpy(self.probe), **chosen)  # type: ignore[arg-type]
+        probe = torch.from_numpy(self.probe)
+        return Posterior(self.likelihood, probe, scan=scan, **chosen)  # type: ignore[arg-type]
 
     def point(self, posterior: Posterior, seed: int = 0) -> Tensor:
         """Return a point near the guess."""
         rng = np.random.default_rng(seed)
-        start = posterior.join(torch.from_numpy(self.obj), torch.from_numpy(self.probe))
+        positions = self.scan().given_px
+        start = posterior.join(torch.from_numpy(self.obj), torch.from_numpy(self.probe), positions)
         return start + 0.02 * torch.from_numpy(rng.standard_normal(len(start)))
+
+    def scan(self) -> Scan:
+        """Return positions that may change, of windows that lie where they do."""
+        nearest = torch.from_numpy(self.corners + (self.size - 1) / 2)
+        given = nearest + torch.from_numpy(self.shifts)
+        return Scan(given, nearest, torch.zeros(2).double(), self.size, SHAPE)
 
     def nats(self, obj: NDArray[np.complex128], probe: NDArray[np.complex128]) -> float:
         """Return the formula, frame by frame."""
@@ -91,7 +100,7 @@ def test_objective_is_the_formula(size: int, modes: int, mask: str):
     problem = Problem(size, modes, mask)
     posterior = problem.posterior()
     vector = problem.point(posterior)
-    obj, probe = (part.numpy() for part in posterior.split(vector))
+    obj, probe = (part.numpy() for part in posterior.split(vector)[:2])  # type: ignore[union-attr]
     down, right = np.diff(obj, axis=0, append=obj[-1:]), np.diff(obj, axis=1, append=obj[:, -1:])
     slope = np.hypot(np.abs(down), np.abs(right))
     rough = (2 * 0.05**2 * (np.sqrt(1 + (slope / 0.05) ** 2) - 1)).sum()
@@ -116,6 +125,46 @@ def test_gradient_is_that_of_finite_differences(
     assert [float(gradient @ d) for d in directions] == pytest.approx(found, rel=1e-5)
 
 
+@pytest.mark.parametrize(("size", "modes", "mask"), CASES)
+@pytest.mark.parametrize("settings", [{}, {"probe_trust": None}], ids=str)
+def test_gradient_of_positions_is_that_of_finite_differences(
+    size: int, modes: int, mask: str, settings: dict[str, float | None]
+):
+    problem = Problem(size, modes, mask)
+    scan = problem.scan()
+    posterior = problem.posterior(**settings, scan=scan)
+    rng = np.random.default_rng(1)
+    shape = scan.given_px.shape
+    moved = scan.given_px + torch.from_numpy(rng.standard_normal(shape))
+    point = posterior.join(torch.from_numpy(problem.obj), torch.from_numpy(problem.probe), moved)
+    gradient = posterior(point)[1]
+    directions = [torch.from_numpy(rng.standard_normal(len(point))) for _ in range(5)]
+    for direction in directions:  # all frames at once may not move
+        moves = posterior.split(direction)[2]
+        assert moves is not None
+        moves -= moves.mean(0)
+    found = slopes(posterior, point, directions, h=1e-6)
+    assert [float(gradient @ d) for d in directions] == pytest.approx(found, rel=1e-5)
+    pull = posterior.split(gradient)[2]
+    assert pull is not None
+    assert float(pull.mean(0).abs().max()) < 1e-12 * float(pull.abs().max()) * len(pull)
+
+
+def test_frames_tell_where_they_are_only_where_the_object_changes():
+    problem = Problem(8, 1, "no")
+    flat = torch.ones(SHAPE, dtype=torch.complex128)
+    probe = torch.from_numpy(problem.probe)
+    assert (problem.likelihood.curvature(flat, probe) == 0).all()
+    y = torch.arange(SHAPE[0])[:, None] * torch.ones(SHAPE[1])
+    ramp = torch.exp(0.1j * y.double())
+    photons = problem.size**2 * float((probe.abs() ** 2).sum())
+    curvature = problem.likelihood.curvature(ramp, probe)
+    assert curvature[:, 0].tolist() == pytest.approx(
+        [2 * photons * np.sin(0.1) ** 2] * 11, rel=0.01
+    )
+    assert float(curvature[:, 1].abs().max()) < 1e-12
+
+
 def test_chunks_change_rounding_alone():
     values = []
     for chunk in (1, 3, 100):
@@ -137,10 +186,11 @@ def test_masked_pixels_say_nothing_whatever_they_hold():
     assert problem.likelihood.n_valid == problem.valid.sum() * 11  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("moves", [False, True], ids=["held", "moving"])
 @pytest.mark.parametrize("settings", [{}, {"prior": 0.0}, {"low_frequency": 0.0}], ids=str)
-def test_metric_is_symmetric_and_positive(settings: dict[str, float]):
+def test_metric_is_symmetric_and_positive(settings: dict[str, float], moves: bool):
     problem = Problem(8, 2, "no")
-    posterior = problem.posterior(**settings)
+    posterior = problem.posterior(**settings, scan=problem.scan() if moves else None)
     point = problem.point(posterior)
     a, b = problem.point(posterior, 1) - point, problem.point(posterior, 2) - point
     forth = float(a @ posterior.metric(b, point))
