@@ -62,7 +62,11 @@ def make_parser(prog: str = PROG) -> Parser:
     )
     add = parser.add_argument
     add("--case", action="append", metavar="NAME", help="a job, or a pattern; may be repeated")
-    add("--score", metavar="S", help="likelihood (of frames held out) or complex_nrmse (needs a truth)")
+    add(
+        "--score",
+        metavar="S",
+        help="likelihood (of frames held out), complex_nrmse (truth)",
+    )
     add("--trials", type=int, metavar="N", help="how many in all (default: 40)")
     add("--held-out", type=float, metavar="X", help="share of the frames (default: 0.2)")
     add("--batch", type=int, metavar="N", help="trials chosen at a time (default: 8)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import TypeVar
@@ -47,23 +47,25 @@ def run_batch(
         number, task = key
         return _scored(task, specs[number, task.target.name], device)
 
-    going = {trial.number: trial for trial in batch}
+    came_to: dict[int, dict[str, Scored | str]] = {trial.number: {} for trial in batch}
     with contextlib.closing(_results(call, calls, jobs)) as results:
         for (number, task), result in results:
-            name = task.target.name
-            trial = going[number]
-            if isinstance(result, str):
-                trial = replace(trial, failed=trial.failed or f"{name}: {result}")
-            else:
-                trial = replace(
-                    trial,
-                    scores={**trial.scores, name: result.value},
-                    by_frame={**trial.by_frame, name: list(result.by_frame)},
-                )
-            going[number] = trial
-            calls.remove((number, task))
-            if all(other != number for other, _ in calls):
-                yield trial
+            came_to[number][task.target.name] = result
+            if len(came_to[number]) == len(tasks):
+                [trial] = (trial for trial in batch if trial.number == number)
+                yield _ended(trial, came_to[number], [task.target.name for task in tasks])
+
+
+def _ended(trial: Trial, came_to: Mapping[str, Scored | str], names: Sequence[str]) -> Trial:
+    """Return a trial with its scores, in one order, whichever came first."""
+    scored = {name: one for name in names if isinstance(one := came_to[name], Scored)}
+    failed = [f"{name}: {one}" for name in names if isinstance(one := came_to[name], str)]
+    return replace(
+        trial,
+        scores={name: one.value for name, one in scored.items()},
+        by_frame={name: list(one.by_frame) for name, one in scored.items()},
+        failed=failed[0] if failed else None,
+    )
 
 
 def _spec_of(trial: Trial, task: Task) -> ReconSpec | str:

@@ -63,8 +63,11 @@ class Trial:
         """
         if not self.scores or self.failed:
             return None
-        logs = [math.log(max(score, 1e-300)) for score in self.scores.values()]
-        return math.exp(sum(logs) / len(logs))
+        first, *others = self.scores.values()
+        return (
+            math.exp(math.fsum(math.log(each / first) for each in others) / (1 + len(others)))
+            * first
+        )
 
     @property
     def is_done(self) -> bool:

@@ -119,19 +119,13 @@ def paired(present: Trial, best: Trial) -> tuple[float, float, int]:
     """
     means, squares, n = [], [], 0
     for case, old in present.by_frame.items():
-        of_case = [
-            math.log(_most(b) / _most(a)) for a, b in zip(old, best.by_frame[case], strict=True)
-        ]
+        of_case = [math.log(b / a) for a, b in zip(old, best.by_frame[case], strict=True)]
         mean = sum(of_case) / len(of_case)
         scatter = sum((one - mean) ** 2 for one in of_case) / max(len(of_case) - 1, 1)
         means.append(mean)
         squares.append(scatter / len(of_case))
         n += len(of_case)
     return math.expm1(sum(means) / len(means)), math.sqrt(sum(squares)) / len(means), n
-
-
-def _most(score: float) -> float:
-    return max(score, 1e-300)
 
 
 def _value(value: Any) -> str:

@@ -36,6 +36,8 @@ from fly64tasks.study.tuning import Score
 from fly64tasks.tune.targets import Target
 
 FEWEST_HELD_OUT = 3
+_LEAST = 1e-300
+"""Scores are held against each other by their logarithm."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Scored:
-    """The score, small is good, and that of each frame held out."""
+    """The score, above 0 and small where it is good, and that of each frame held out."""
 
     value: float
     by_frame: tuple[float, ...] = ()
@@ -83,7 +85,7 @@ def prepare(target: Target, score: Score, share: float, seed: int) -> Task:
     dataset, start, sha256 = _read(target, target.recon.resolved(), score)
     if score == "complex_nrmse":
         if absent := why_set_has_no_truth(dataset, target.data.truth):
-            raise DatasetError(f"{target.path}: {absent}; score by the likelihood of frames held out")
+            raise DatasetError(f"{target.path}: {absent}; score by likelihood")
         return Task(target, score, sha256)
     if not start.scale.counts:
         raise DatasetError(
@@ -135,7 +137,7 @@ def run(task: Task, spec: ReconSpec, device: str, on_event: EpochCallback) -> Sc
     with tempfile.TemporaryDirectory() as folder, logging_to(Path(folder, "log"), append=False):
         found = stages.reconstruct(_only(start, seen), spec, device=where, on_epoch=on_epoch)
     if task.score == "complex_nrmse":
-        return Scored(_error(dataset, start, found, task, spec, where))
+        return Scored(max(_error(dataset, start, found, task, spec, where), _LEAST))
     return _prediction(start, found, task, spec)
 
 
@@ -177,7 +179,7 @@ def _prediction(start: Start, found: Reconstruction, task: Task, spec: ReconSpec
     if held.mask is not None:
         masks = list(np.broadcast_to(held.mask, measured.shape))
     nats = [excess_nats(*frame) for frame in zip(measured, predicted, masks, strict=True)]
-    return Scored(float(np.mean(nats)), tuple(nats))
+    return Scored(max(float(np.mean(nats)), _LEAST), tuple(max(one, _LEAST) for one in nats))
 
 
 def _error(
@@ -201,6 +203,6 @@ def _error(
         metadata=record.begun(target.path, task.sha256, start, spec, device, None, read_as),
     )
     if absent := why_no_truth(dataset, result, target.data.truth):
-        raise DatasetError(f"{target.path}: {absent}; score by the likelihood of frames held out")
+        raise DatasetError(f"{target.path}: {absent}; score by likelihood")
     laid = compare(dataset, result, target.score)
     return complex_nrmse(laid.aligned.obj, laid.truth, laid.region)
