@@ -34,7 +34,6 @@ METADATA = "ro-crate-metadata.json"
 SPECIFICATION = "https://w3id.org/ro/crate/1.2"
 NO_LICENSE = "No licence is stated: ask the authors before any use."
 HOMES = {
-    "fly64tasks": "https://pypi.org/project/fly64tasks/",
     "python": "https://www.python.org/",
     "ptychi": "https://github.com/AdvancedPhotonSource/pty-chi",
     "torch": "https://pytorch.org/",
@@ -331,7 +330,7 @@ def _software(versions: Mapping[str, str]) -> dict[str, Entity]:
             "name": name,
             "version": version,
             "softwareVersion": version,
-            "url": HOMES.get(name, f"https://pypi.org/project/{name}/"),
+            **({"url": HOMES[name]} if name in HOMES else {}),
         }
     others = [{"@id": item} for item in found if item != _software_id("fly64tasks")]
     found[_software_id("fly64tasks")]["softwareRequirements"] = others

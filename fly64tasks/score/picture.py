@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
@@ -97,23 +98,20 @@ def draw_comparison(
     with plotstyle.applied(**plotstyle.PRINT, **{"axes.grid": False}):
         below_in = context.height_in(found) if found else 0.0
         size = (plotstyle.PAGE_IN, lines * row_in + below_in + _HEADING_IN)
-        figure = plt.figure(figsize=size, layout="constrained")
-        try:
-            halves: Any = (figure, None)
-            if found:
-                halves = figure.subfigures(2, 1, height_ratios=[lines * row_in, below_in])
-            upper, lower = halves
-            _draw_images(upper, rows, seen, box, sizes.pixel_size_m)
-            if found:
-                context.draw(lower, found, box)
-            heading = title + (f": {note}" if note else "")
-            if sizes.assumed:
-                heading += "   (pixel size assumed)"
-            look = {"fontsize": 8, "fontweight": "bold", "parse_math": False}
-            figure.suptitle(textwrap.fill(heading, 110), x=0.01, ha="left", **look)
-            plotstyle.save(figure, path)
-        finally:
-            plt.close(figure)
+        figure = Figure(figsize=size, layout="constrained")
+        halves: Any = (figure, None)
+        if found:
+            halves = figure.subfigures(2, 1, height_ratios=[lines * row_in, below_in])
+        upper, lower = halves
+        _draw_images(upper, rows, seen, box, sizes.pixel_size_m)
+        if found:
+            context.draw(lower, found, box)
+        heading = title + (f": {note}" if note else "")
+        if sizes.assumed:
+            heading += "   (pixel size assumed)"
+        look = {"fontsize": 8, "fontweight": "bold", "parse_math": False}
+        figure.suptitle(textwrap.fill(heading, 110), x=0.01, ha="left", **look)
+        plotstyle.save(figure, path)
 
 
 def draw_thumbnails(
@@ -166,7 +164,7 @@ class Panel:
 def _write_thumbnail(path: Path, panel: Panel, seen: BoolArray, box: tuple[slice, slice]) -> None:
     scale = panel.scale
     shade = np.clip((panel.image[box] - scale.low) / (scale.high - scale.low), 0, 1)
-    colours: NDArray[np.uint8] = plt.get_cmap(scale.colour_map)(shade, bytes=True)
+    colours: NDArray[np.uint8] = matplotlib.colormaps[scale.colour_map](shade, bytes=True)
     colours[~seen[box], 3] = 0
     image = Image.fromarray(colours)
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
