@@ -77,7 +77,10 @@ class Numbers(Spec, frozen=True):
 
     def __post_init__(self) -> None:
         if not -math.inf < self.low < self.high < math.inf:
-            raise ValueError(f"low is {self.low} and high {self.high}, expected low below high")
+            raise ValueError(
+                f"low is {shortened(self.low)} and high {shortened(self.high)}, expected low below "
+                "high"
+            )
         if self.log and self.low <= 0:
             raise ValueError(f"low is {self.low}, expected more than 0 where log is true")
 
@@ -103,7 +106,7 @@ class Choices(Spec, frozen=True):
 
     def __post_init__(self) -> None:
         if len({(type(value), value) for value in self.choices}) < len(self.choices):
-            raise ValueError(f"choices are {list(self.choices)}, expected each once")
+            raise ValueError(f"choices are {shortened(list(self.choices))}, expected each once")
 
     @property
     def tried(self) -> tuple[Any, ...]:
@@ -200,7 +203,7 @@ def _range(key: str, value: Any, source: str) -> Range:
         found = parse_spec(Choices, {"choices": value}, where)
     elif kind == "words" or not isinstance(value, (dict, list)):
         form = "a list of values" if kind == "words" else "[low, high], or {low = ..., high = ...}"
-        raise StudyError(f"{where} is {shortened(repr(value))}, expected {form}")
+        raise StudyError(f"{where} is no range, expected {form}")
     elif isinstance(value, dict):
         found = parse_spec(Numbers, {**value, **whole}, where)
     elif len(value) != 2:
@@ -213,7 +216,8 @@ def _range(key: str, value: Any, source: str) -> Range:
     if key == "object_init" and "guess" in found.tried:
         raise StudyError(f"{where} has guess, expected none: it would start from the truth")
     if kind == "int" and not all(isinstance(end, int) for end in found.tried):
-        raise StudyError(f"{where} is {list(found.tried)}, expected whole numbers")
+        said = shortened(list(found.tried))
+        raise StudyError(f"{where} is {said}, expected whole numbers")
     return found
 
 
