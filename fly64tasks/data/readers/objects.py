@@ -44,6 +44,9 @@ class FoundObject:
         Of the scan, in pixels of ``obj``, y first.
     given_positions_px : (n, 2) float or None
         Those before they were corrected: the same where they were not.
+    probe : (modes, N, N) complex or None
+    loss : tuple of float
+        Of each epoch, as our own file has it.
     """
 
     path: Path
@@ -52,6 +55,8 @@ class FoundObject:
     pixel_size_m: float | None = None
     positions_px: NDArray[np.float64] | None = None
     given_positions_px: NDArray[np.float64] | None = None
+    probe: NDArray[np.complexfloating] | None = None
+    loss: tuple[float, ...] = ()
 
 
 def read_object(path: Path, key: str | None = None) -> FoundObject:
@@ -113,7 +118,12 @@ def _of_npz(path: Path, key: str | None) -> FoundObject:
         elif "xcoords" in arrays and "ycoords" in arrays:
             axes = [arrays.numbers(f"{axis}coords", kinds="fiu", expected="px") for axis in "yx"]
             positions = given = np.column_stack([axis.ravel().astype(float) for axis in axes])
-    return FoundObject(path, key, obj, _length(path, pixel_m), positions, given)
+        probe = _modes(arrays.get("probe")) if "probe" in arrays else None
+        loss: tuple[float, ...] = ()
+        if "loss" in arrays and (losses := arrays.get("loss")).dtype.kind == "f":
+            loss = tuple(map(float, losses.ravel()))
+    pixel_m = _length(path, pixel_m)
+    return FoundObject(path, key, obj, pixel_m, positions, given, probe, loss)
 
 
 def _of_hdf5(path: Path, key: str | None) -> FoundObject:
@@ -146,7 +156,8 @@ def _of_hdf5(path: Path, key: str | None) -> FoundObject:
             positions = given = of("probe_position")
             if "given_position_y_m" in file:
                 given = of("given_position")
-    return FoundObject(path, key, obj, _length(path, pixel_m), positions, given)
+        probe = _modes(file.complex_array("probe")) if "probe" in shapes else None
+    return FoundObject(path, key, obj, _length(path, pixel_m), positions, given, probe)
 
 
 def _chosen(
@@ -198,6 +209,15 @@ def _image(path: Path, key: str, array: NDArray[Any]) -> NDArray[np.complex128]:
     if not array.any():
         raise DatasetError(f"{path}: {shortened(key)} is zero everywhere")
     return np.array(array, dtype=np.complex128)
+
+
+def _modes(probe: NDArray[Any]) -> NDArray[np.complexfloating] | None:
+    """Return a probe as (modes, N, N), the first of those that change from frame to frame."""
+    if probe.dtype.kind != "c" or probe.ndim < 2:
+        return None
+    while probe.ndim > 3:
+        probe = probe[0]
+    return probe[None] if probe.ndim == 2 else probe
 
 
 def _pairs(arrays: Archive, key: str) -> NDArray[np.float64]:
