@@ -63,12 +63,14 @@ def follow(row: Row, task: Any, same: Same) -> Row:
 def _renamed(gone: Collection[str], come: Collection[str]) -> dict[str, str] | None:
     """For each path that has come that which it had: the one that ends most like it.
 
-    None where it is not one for one.
+    The last one that ends like no other had what is left. None where it is not one for one.
 
     Examples
     --------
     >>> _renamed(["data/a/x", "data/b/x"], ["old/data/b/x", "old/data/a/x"])
     {'old/data/b/x': 'data/b/x', 'old/data/a/x': 'data/a/x'}
+    >>> _renamed(["data/x", "scan"], ["old/data/x", "first"])
+    {'old/data/x': 'data/x', 'first': 'scan'}
     >>> _renamed(["data/x", "data/y"], ["data/z", "data/x2"])
     """
     ends: dict[str, str | None] = {}
@@ -77,11 +79,14 @@ def _renamed(gone: Collection[str], come: Collection[str]) -> dict[str, str] | N
             ends[end] = None if end in ends else path
     found = {path: next((ends[end] for end in _ends(path) if end in ends), None) for path in come}
     names = {path: old for path, old in found.items() if old is not None}
+    new, left = [path for path in come if path not in names], set(gone) - set(names.values())
+    if len(new) == len(left) == 1:
+        names[new[0]] = left.pop()
     one_for_one = len(names) == len(come) == len(gone) == len(set(names.values()))
     return names if one_for_one else None
 
 
 def _ends(path: str) -> list[str]:
-    """The path, and what is left of it as its folders are taken away; then nothing."""
+    """The path, and what is left of it as its folders are taken away."""
     parts = path.split("/")
-    return ["/".join(parts[i:]) for i in range(len(parts) + 1)]
+    return ["/".join(parts[i:]) for i in range(len(parts))]
