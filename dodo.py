@@ -24,17 +24,27 @@ if layout.makes_phase_c:
 
     def task_simulate():
         """Simulate the diffraction of every frame at each dose (Phase C)."""
-        for dose in study.sorted_doses:
-            yield tasks.simulate(study, layout, dose)
+        for repeat in study.draws:
+            for dose in study.sorted_doses:
+                yield tasks.simulate(study, layout, dose, repeat)
 
 
 if layout.makes_phase_d:
 
     def task_views():
         """Thin each dose to the overlap views (Phase D)."""
-        for dose in study.sorted_doses:
-            for view in study.thinned_views:
-                yield tasks.views(study, layout, dose, view)
+        for repeat in study.draws:
+            for dose in study.sorted_doses:
+                for view in study.thinned_views:
+                    yield tasks.views(study, layout, dose, view, repeat)
+
+
+if study.trained:
+
+    def task_train():
+        """Train each method that is trained, once per dose and view, on the train split."""
+        for case in study.trainings():
+            yield tasks.train(study, layout, case)
 
 
 def task_recon():

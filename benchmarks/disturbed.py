@@ -1,6 +1,7 @@
 """Beams and scans that are not as the set says: the table of docs/settings.md.
 
     python benchmarks/disturbed.py [--algorithm LSQML] [--only modes] [--dose 1e5]
+    python benchmarks/disturbed.py --only none --only positions --dose 1e5 --spacing-px 19.2
 
 The built-in base with one fault of measured data each, reconstructed without and with what is made
 for it: object error (complex NRMSE against the truth) and chi2. Prints Markdown.
@@ -9,20 +10,24 @@ for it: object error (complex NRMSE against the truth) and chi2. Prints Markdown
 from __future__ import annotations
 
 import argparse
+import logging
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from common import machine
+from numpy.typing import NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.physics.image_quality import complex_nrmse
 from fly64tasks.physics.multislice import transfer_function
+from fly64tasks.physics.thinning import thin
 from fly64tasks.recon.command import run
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import read_reconstruction
@@ -31,9 +36,11 @@ from fly64tasks.simulation.simulate import make_base, simulate, simulate_amplitu
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import BaseSpec, Geometry, ScoreSpec, SimulationSpec
 
+logger = logging.getLogger(__name__)
+
 POSITION_ERROR_PX = 2.0
 """Root mean square of the distance between where a frame was and where the set says."""
-SOURCE_PX = 1.5
+SOURCE_PX = 0.7
 """Standard deviation of the source, as the detector sees it: its far field is blurred by that."""
 HOT_BLOCK = (slice(10, 14), slice(40, 44))
 HOT_COUNTS = 200.0
@@ -53,33 +60,47 @@ class Fault:
     mend: Callable[[PtychoDataset], PtychoDataset] = lambda dataset: dataset
 
 
-def misplaced(dataset: PtychoDataset, rng: np.random.Generator) -> PtychoDataset:
+def misplaced(dataset: PtychoDataset, rng: np.random.Generator, *, off_px: float) -> PtychoDataset:
     """Return a set whose positions are off."""
-    off = rng.normal(scale=POSITION_ERROR_PX / np.sqrt(2), size=dataset.positions_px.shape)
+    off = rng.normal(scale=off_px / np.sqrt(2), size=dataset.positions_px.shape)
     height, width = dataset.object_guess.shape
     half = dataset.frame_size_px // 2 + 2
     inside = np.clip(dataset.positions_px + off, half, np.array([height, width]) - half)
     return replace(dataset, positions_px=inside)
 
 
-def partly_coherent(dataset: PtychoDataset, rng: np.random.Generator) -> PtychoDataset:
-    """Return a set of a beam from a source that has a size; its probe says one mode."""
+def beam_of_source(dataset: PtychoDataset, px: float) -> NDArray[np.complex128]:
+    """Return the modes, (modes, N, N), of the set's beam where its source has a size."""
     probe = dataset.probe_guess[0].astype(complex)
     y, x = np.indices(probe.shape) - probe.shape[0] // 2
     directions = np.arange(-2, 3)
     tilts = [(i, j) for i in directions for j in directions]
     weights = np.array([np.exp(-(i**2 + j**2) / 2) for i, j in tilts])
-    turn = 2j * np.pi * SOURCE_PX / len(probe)
+    turn = 2j * np.pi * px / len(probe)
     tilted = np.stack([probe * np.exp(turn * (i * y + j * x)) for i, j in tilts])
     beam = tilted * np.sqrt(weights / weights.sum())[:, None, None]
     _, values, modes = np.linalg.svd(beam.reshape(len(beam), -1), full_matrices=False)
     kept = values**2 > 1e-4 * (values**2).sum()
-    beam = (values[kept, None] * modes[kept]).reshape(-1, *probe.shape)
+    beam: NDArray[np.complex128] = (values[kept, None] * modes[kept]).reshape(-1, *probe.shape)
     share = values[:3] ** 2 / (values**2).sum()
-    print(f"shares of its first modes: {', '.join(f'{s:.2f}' for s in share)}\n")
+    logger.warning("shares of its first modes: %s", ", ".join(f"{s:.2f}" for s in share))
+    return beam
+
+
+def partly_coherent(
+    dataset: PtychoDataset, rng: np.random.Generator, *, px: float
+) -> PtychoDataset:
+    """Return a set of such a beam; its probe says one mode."""
+    beam = beam_of_source(dataset, px)
     obj = dataset.object_guess.astype(complex)
     amplitude = simulate_amplitude(beam, obj, dataset.positions_px, rng)
     return replace(dataset, diffraction_amplitude=amplitude)
+
+
+def all_modes(dataset: PtychoDataset, rng: np.random.Generator, *, px: float) -> PtychoDataset:
+    """Return the same set with all modes of its beam: as good as it can be had."""
+    modes = beam_of_source(dataset, px).astype(np.complex64)
+    return replace(partly_coherent(dataset, rng, px=px), probe_guess=modes)
 
 
 def hot(dataset: PtychoDataset, rng: np.random.Generator) -> PtychoDataset:
@@ -140,24 +161,40 @@ def without_stop(dataset: PtychoDataset) -> PtychoDataset:
 
 RELAXED = {"algorithm": "LSQML", "opr_modes": 2, "warmup_epochs": 150, "num_epochs": 176}
 """OPR modes are found slowly: with the default's epochs they hold a tenth of what they should."""
-FAULTS = {
-    "none": Fault("nothing", lambda dataset, rng: dataset, {}),
-    "positions": Fault("positions 2 px off", misplaced, {"correct_positions": True}),
-    "modes": Fault("a partly coherent beam", partly_coherent, {"probe_modes": 5}),
-    "mask": Fault("a hot block of 4 x 4 px", hot, {}, without_block),
-    "drift": Fault("a drifting focus", drifting, RELAXED),
-    "stop": Fault("a beam stop", stopped, {}, without_stop),
-}
 
 
-def outcome(dataset: PtychoDataset, spec: ReconSpec, folder: Path) -> str:
-    """Reconstruct a set as the runner does; return its object's error and chi2."""
+def faults_of(off_px: float = POSITION_ERROR_PX, source_px: float = SOURCE_PX) -> dict[str, Fault]:
+    """Return the faults by name, in the order of the table."""
+    moved, coherent = partial(misplaced, off_px=off_px), partial(partly_coherent, px=source_px)
+    return {
+        "none": Fault("nothing", lambda dataset, rng: dataset, {"correct_positions": True}),
+        "positions": Fault(f"positions {off_px:g} px off", moved, {"correct_positions": True}),
+        "modes": Fault(f"a source of {source_px:g} px", coherent, {"probe_modes": 5}),
+        "all modes": Fault("the same, its modes in the set", partial(all_modes, px=source_px), {}),
+        "mask": Fault("a hot block of 4 x 4 px", hot, {}, without_block),
+        "drift": Fault("a drifting focus", drifting, RELAXED),
+        "stop": Fault("a beam stop", stopped, {}, without_stop),
+    }
+
+
+def outcome(
+    dataset: PtychoDataset, spec: ReconSpec, folder: Path, true_positions_px: NDArray[np.float64]
+) -> str:
+    """Reconstruct a set as the runner does; return its object's error and chi2.
+
+    And where positions were corrected, by how much they are off on average (rms, px).
+    """
     write_dataset(folder / "set.npz", dataset)
     record = run(folder / "set.npz", folder / "out", spec, device="cpu")
     found = read_reconstruction(folder / "out" / RECONSTRUCTION)
     comparison = assess(found, read_dataset(folder / "set.npz"), ScoreSpec())[1]
     error = complex_nrmse(comparison.aligned.obj, comparison.truth, comparison.region)
-    return f"{error:.3f}, {record['fit']['chi2']:.2f}"
+    said = f"{error:.3f}, {record['fit']['chi2']:.2f}"
+    if spec.correct_positions:
+        off = [p - true_positions_px for p in (found.given_positions_px, found.positions_px)]
+        before, after = (np.sqrt(np.square(d - d.mean(axis=0)).sum(axis=1).mean()) for d in off)
+        said += f", {before:.2f} -> {after:.2f} px"
+    return said
 
 
 def main() -> None:
@@ -166,13 +203,18 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--algorithm", default="MAP")
-    parser.add_argument("--only", choices=FAULTS, action="append")
+    parser.add_argument("--only", choices=faults_of(), action="append")
     parser.add_argument("--dose", type=float, default=1e4)
+    parser.add_argument("--base-seed", type=int, default=BaseSpec().seed)
+    parser.add_argument("--spacing-px", type=float, default=0.0, help="of a view: 19.2 is dense")
+    parser.add_argument("--off-px", type=float, default=POSITION_ERROR_PX)
+    parser.add_argument("--source-px", type=float, default=SOURCE_PX)
     options = parser.parse_args()
+    faults = faults_of(options.off_px, options.source_px)
     print(f"{machine()}; {options.algorithm}, {options.dose:g} photons a frame\n")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_base(folder / "base.npz", spec=BaseSpec(), geometry=Geometry())
+        make_base(folder / "base.npz", spec=BaseSpec(seed=options.base_seed), geometry=Geometry())
         targets = {split: folder / f"{split}.npz" for split in ("train", "test")}
         simulate(
             folder / "base.npz",
@@ -182,21 +224,22 @@ def main() -> None:
             geometry=Geometry(),
         )
         dataset = read_dataset(targets["train"])
+        dataset = dataset.select(thin(dataset.positions_px, options.spacing_px).kept)
         print("| fault | as it is | made for it |\n|---|---|---|")
-        for key in options.only or FAULTS:
-            fault = FAULTS[key]
+        for key in options.only or faults:
+            fault = faults[key]
             spoilt = fault.spoil(dataset, np.random.default_rng(0))
             plain = ReconSpec(algorithm=options.algorithm)
-            cells = [outcome(spoilt, plain, folder)]
-            if key != "none":
+            place = dataset.positions_px
+            cells = [outcome(spoilt, plain, folder, place)]
+            if key != "all modes":
                 given = {"algorithm": options.algorithm, **fault.settings}
                 if fault.settings.get("opr_modes"):  # what the other settings alone bring
-                    without = outcome(spoilt, ReconSpec(**{**given, "opr_modes": 0}), folder)
+                    alone = ReconSpec(**{**given, "opr_modes": 0})
+                    without = outcome(spoilt, alone, folder, place)
                     cells[0] += f"; {given['algorithm']}: {without}"
-                if key == "positions" and options.algorithm == "MAP":  # which holds them
-                    given |= {"algorithm": "LSQML", "refine": "MAP"}
                 spec = ReconSpec(**given)
-                cells.append(outcome(fault.mend(spoilt), spec, folder))
+                cells.append(outcome(fault.mend(spoilt), spec, folder, place))
             print(f"| {fault.words} | {' | '.join([*cells, ''][:2])} |", flush=True)
 
 

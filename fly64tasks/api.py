@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.frames import Kind
@@ -63,6 +63,7 @@ __all__ = [
     "read_reconstruction",
     "read_set",
     "reconstruct",
+    "score_object",
     "score_reconstruction",
     "write_set",
 ]
@@ -293,6 +294,49 @@ def score_reconstruction(
     return command.assess(reconstruction, data, spec or ScoreSpec(), truth=truth)[0]
 
 
+def score_object(
+    obj: AnyPath | NDArray[np.complexfloating],
+    data: AnyPath | PtychoDataset,
+    spec: ScoreSpec | None = None,
+    *,
+    key: str | None = None,
+    truth: Literal["objectGuess"] | None = None,
+) -> dict[str, Any]:
+    """Return the scores of any program's object against the truth of a set.
+
+    Parameters
+    ----------
+    obj : path or (h, w) complex
+        An array, or a file that holds one: NPY, NPZ, HDF5, MATLAB v7.3, a product.
+    data : path or PtychoDataset
+        The set.
+    key : str, optional
+        Of the object in its file; needed where several arrays could be meant.
+    truth : str, optional
+        ``objectGuess``: the set's object is the truth, though it does not say that it is simulated.
+
+    Returns
+    -------
+    dict
+        As `score_reconstruction` returns it, without what needs a probe; ``object`` says how it was
+        placed, and which share of the region it has.
+
+    Raises
+    ------
+    DatasetError
+        The set has no truth, or the object can not be placed on it.
+    """
+    from fly64tasks.score import alone
+
+    return alone.score_object(
+        obj if isinstance(obj, np.ndarray) else Path(obj),
+        data if isinstance(data, PtychoDataset) else Path(data),
+        spec or ScoreSpec(),
+        key=key,
+        truth=truth,
+    )
+
+
 class PlannedTask(NamedTuple):
     """A task, what a run would do with it, and why.
 
@@ -372,9 +416,9 @@ class StudyProject:
     def results(self) -> list[dict[str, Any]]:
         """Return a record for each job, in the order of the study: `pandas.DataFrame` takes them.
 
-        Each has ``case``, ``dose``, ``view``, ``split``, ``gridsize``, ``state``, ``why`` (where
-        there are no scores, in words), ``n_frames``, ``seconds``, ``loss`` and every score by its
-        key, None where there is none.
+        Each has ``case``, ``dose``, ``view``, ``split``, ``gridsize``, ``method``, ``repeat``,
+        ``state``, ``why`` (where there are no scores, in words), ``n_frames``, ``seconds``,
+        ``loss`` and every score by its key, None where there is none.
 
         Raises
         ------
@@ -384,10 +428,11 @@ class StudyProject:
         from fly64tasks.report.results import read_jobs
         from fly64tasks.score.scorecard import METRICS
 
+        case_keys = ("dose", "view", "split", "gridsize", "method", "repeat")
         return [
             {
                 "case": job.case.name,
-                **{key: getattr(job.case, key) for key in ("dose", "view", "split", "gridsize")},
+                **{key: getattr(job.case, key) for key in case_keys},
                 "state": job.state,
                 "why": job.why,
                 "n_frames": job.run.start.get("n_frames") if job.run else None,

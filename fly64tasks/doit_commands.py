@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from doit import get_initial_workdir, get_var
-from doit.cmd_base import Command
 from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
@@ -22,6 +21,7 @@ from .doitext.commands.info import Info as PlainInfo
 from .doitext.commands.list import List as PlainList
 from .doitext.commands.manifest import Manifest as PlainManifest
 from .doitext.commands.run import Run as PlainRun
+from .doitext.commands.stock import StandsAside
 from .doitext.commands.verify import Verify as PlainVerify
 from .doitext.graph.manifest import FileNames, is_job
 from .doitext.graph.selection import MetaFilter
@@ -50,6 +50,8 @@ class _Study(GraphCommand):
         MetaFilter("view", "views: baseline, dense, sparse"),
         MetaFilter("split", "splits: train, test"),
         MetaFilter("gridsize", "group sizes", int),
+        MetaFilter("method", "methods: main, and those that the study names"),
+        MetaFilter("repeat", "draws of the noise, from 1", int),
         MetaFilter("scan", "measured scans, by name"),
         MetaFilter("half", "of which of their frames: whole, even, odd"),
     )
@@ -135,7 +137,7 @@ class DumpDB(_Study, PlainDumpDB):
     """``doit dumpdb``."""
 
 
-class Engine(Command):
+class Engine(StandsAside):
     """``doit engine``."""
 
     name = "engine"

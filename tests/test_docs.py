@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pages
 import pytest
 import written
 from measured import known_of
@@ -20,6 +21,8 @@ from fly64tasks.data.readers.keymap import KeyMap, read_keymap
 from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.study.measured import read_measured_study
+from fly64tasks.study.methods import ProgramSpec
+from fly64tasks.study.study import read_study
 
 DOCS = PROJECT / "docs"
 
@@ -31,7 +34,7 @@ def test_python_of_the_api_page_runs(
     shutil.copy(small_sets["train"], "my_scan.npz")
     new_project(tmp_path / "my_study", SMALL_STUDY)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / "api.md").read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "api.md", "exec"), names)
@@ -58,6 +61,16 @@ def test_study_of_the_page_on_measured_scans_is_read(tmp_path: Path):
     assert (study.recon_of("leaf").n_images, study.geometry_of("leaf").assumed) == (500, False)
 
 
+def test_study_of_the_page_on_methods_is_read_and_the_page_names_every_key(tmp_path: Path):
+    page = (DOCS / "methods.md").read_text("utf-8")
+    [block] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "study.toml").write_text(block)
+    study = read_study(tmp_path / "study.toml")
+    assert list(study.all_methods) == ["main", "epie", "momentum_0", "momentum_1", "cnn"]
+    for name in ProgramSpec.__struct_fields__:
+        assert f"| `{name}` |" in page, name
+
+
 def test_keys_of_the_formats_page_are_those_of_a_key_map():
     page = (DOCS / "formats.md").read_text("utf-8")
     for name in KeyMap.__struct_fields__:
@@ -82,3 +95,29 @@ def test_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         if output["output_type"] == "stream"
     ]
     assert any("done in" in text for text in said), said
+
+
+@pytest.mark.slow
+def test_first_scan_page_is_what_happens(small_sets: dict[str, Path], tmp_path: Path):
+    written.cxi(tmp_path, known_of(read_dataset(small_sets["train"]))).rename(
+        tmp_path / "my_scan.cxi"
+    )
+    pages.follow(DOCS / "first_scan.md", tmp_path)
+    assert "<html" in (tmp_path / "siemens/results/index.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", "data/README.md", "reports/README.md"]
+)
+def test_links_of_the_pages_outside_of_the_site_lead_somewhere(name: str):
+    page = PROJECT / name
+    links = re.findall(r"\]\(([^)#]+)", page.read_text("utf-8"))
+    assert links
+    for link in links:
+        assert link.startswith("https://") or (page.parent / link).exists(), link
+
+
+def test_every_page_is_in_the_navigation():
+    listed = re.findall(r"[\w/.-]+\.md", (PROJECT / "mkdocs.yml").read_text("utf-8"))
+    there = [str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")]
+    assert sorted(listed) == sorted(there)

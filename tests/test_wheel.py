@@ -44,6 +44,7 @@ def test_wheel_holds_the_templates_the_types_and_the_command(wheel: Path):
     inside |= {f"fly64tasks/setup/templates/{name}/study.toml" for name in TEMPLATES}
     inside |= {f"fly64tasks/setup/templates/common/{FILES[n]}" for n in FILES if n != "study.toml"}
     inside |= {f"fly64tasks/setup/templates/measured/{n}" for n in ("dodo.py.txt", "README.md")}
+    inside |= {"fly64tasks/setup/templates/methods/cnn.py.txt"}
     inside |= {f"fly64tasks/report/templates/report.{n}" for n in ("css", "js", "html.j2")}
     inside |= {f"fly64tasks/report/templates/{n}.html.j2" for n in ("measured", "parts")}
     assert inside <= names

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import importlib.metadata
 import json
 import typing
 from collections.abc import Iterator
@@ -42,8 +41,7 @@ def described() -> dict[str, Any]:
     for entry in options.values():
         if entry["of"] == algorithms:
             del entry["of"]
-    version = importlib.metadata.version("ptychi")
-    return {"version": version, "algorithms": algorithms, "options": options}
+    return {"algorithms": algorithms, "options": options}
 
 
 def _walk(options: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -191,7 +191,7 @@ def metadata_of(path: Path) -> dict[str, Any]:
 
     Where `fly64tasks.doitext.state.notes` are used, a set that is the same is not read again.
     """
-    found = noted(path, "metadata", _read_metadata)
+    found = noted(path, "metadata 1", _read_metadata)
     return found if isinstance(found, dict) else _read_metadata(path)
 
 

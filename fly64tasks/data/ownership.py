@@ -8,12 +8,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import NamedTuple
 
 from fly64tasks.errors import DatasetError
 
 WRITER = "fly64tasks"
 
-Mark = bytes | re.Pattern[bytes]
+
+class Beside(NamedTuple):
+    """The mark of a file that may hold anything: the file beside it that bears ours."""
+
+    name: str
+
+
+Mark = bytes | re.Pattern[bytes] | Beside
 """What a file of ours holds, or what it begins with."""
 
 _MARKS: dict[str, Mark] = {
@@ -76,6 +84,8 @@ def is_ours(path: Path, mark: Mark | None = None) -> bool:
     if path in _recorded.get() or path.stat().st_size == 0:
         return True
     mark = mark or _MARKS.get(path.suffix, WRITER.encode())
+    if isinstance(mark, Beside):
+        return is_ours(path.with_name(mark.name))
     with (
         path.open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,

@@ -1,6 +1,7 @@
 """Run a command, and leave nothing of it behind when it ends, or when who started it ends.
 
-``python -m fly64tasks.engine.keeper [--parent PID] [--folder DIR] [--env NAME=VALUE] -- COMMAND``
+``python -m fly64tasks.engine.keeper [--parent PID] [--folder DIR] [--env NAME=VALUE]
+[--usage FILE] -- COMMAND``
 
 Parsl's interchange and worker pools run under it. A pool that is killed leaves its workers and a
 server process behind; a doit that is killed leaves all of them. The keeper adopts what loses its
@@ -9,13 +10,16 @@ is gone. Ctrl-C on a terminal reaches doit alone: the keeper and its child ignor
 
 A worker that is killed while it waits for a task takes the lock of its pool's queue with it: Parsl
 starts another, and none ever gets a task. The keeper ends such a pool, so that another is started.
+With ``--usage`` it keeps no pool but a program of somebody's, and writes what that took to a file.
 What is stopped (SIGSTOP) and stays so is killed, and then is a process that was killed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -45,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--parent", type=int, default=os.getppid(), help="end when it is gone")
     parser.add_argument("--folder", help="the folder to run in")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--usage", type=Path, metavar="FILE", help="write what it took, as JSON")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
 
@@ -66,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 frozen = Frozen(_FROZEN_S)
                 while child.poll() is None and os.getppid() == options.parent:
                     _reap(child.pid)
-                    workers, before = _workers(child.pid), workers
+                    watched = options.usage is None
+                    workers, before = _workers(child.pid) if watched else set(), workers
                     if any(not busy_mark(folder, pid).exists() for pid in before - workers):
                         break
                     frozen.end(lambda: descendants(os.getpid()))
@@ -75,13 +81,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for signum in (signal.SIGTERM, signal.SIGHUP):
                     signal.signal(signum, signal.SIG_IGN)
                 end_descendants(_GRACE_S)
+                child.poll()
                 _reap(child.pid)
+                if options.usage is not None:
+                    options.usage.write_text(json.dumps(_usage(child.poll())), "utf-8")
     except _Stopped as stopped:
         return 128 + stopped.signum
     code = child.returncode
     if code is None:  # ended by us
         return 1
     return code if code >= 0 else 128 - code
+
+
+def _usage(exit_code: int | None) -> dict[str, float | int | None]:
+    """Return what the child and all below it took; this process is small, which it started from."""
+    took = resource.getrusage(resource.RUSAGE_CHILDREN)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "exit_code": exit_code,
+        "cpu_seconds": round(took.ru_utime + took.ru_stime, 3),
+        "peak_memory_bytes": took.ru_maxrss * unit,
+    }
 
 
 def busy_mark(folder: str | Path, pid: int) -> Path:

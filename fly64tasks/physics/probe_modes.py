@@ -7,8 +7,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-SECONDARY_SHARE = 0.02
-"""Of the power, what each mode starts with that nobody gave: pty-chi's own choice."""
+SECONDARY_SHARE = 0.06
+"""Of the power, what each mode starts with that nobody gave: few counts hardly change it, so that a
+start of 0.02, pty-chi's own, left a beam nearly coherent (docs/settings.md)."""
+ALL_SECONDARY_SHARE = 0.5
+"""What all of these start with at most, however many they are."""
 
 
 def with_modes(probe: NDArray[np.complexfloating], n: int | None) -> NDArray[np.complexfloating]:
@@ -27,7 +30,7 @@ def with_modes(probe: NDArray[np.complexfloating], n: int | None) -> NDArray[np.
     --------
     >>> probe = np.exp(-np.hypot(*np.mgrid[-8:8, -8:8]) ** 2 / 8)[None] + 0j
     >>> shares(with_modes(probe, 3)).round(3).tolist()
-    [0.96, 0.02, 0.02]
+    [0.88, 0.06, 0.06]
     """
     if n is None or n == len(probe):
         return probe
@@ -47,9 +50,10 @@ def with_modes(probe: NDArray[np.complexfloating], n: int | None) -> NDArray[np.
             for other in modes:
                 mode = mode - other * np.vdot(other, mode)
         modes.append(mode / np.linalg.norm(mode))
-    held = np.full(n, SECONDARY_SHARE * power.sum())
-    held[: len(ordered)] = _power(ordered)
-    held[0] += power.sum() - held.sum()
+    given, missing = _power(ordered), n - len(ordered)
+    share = min(SECONDARY_SHARE, ALL_SECONDARY_SHARE / max(missing, 1))
+    rest = np.full(missing, share)
+    held = power.sum() * np.concatenate([given / given.sum() * (1 - rest.sum()), rest])
     return np.asarray(np.stack(modes) * np.sqrt(held)[:, None, None]).astype(probe.dtype)
 
 

@@ -66,7 +66,11 @@ class Canvas:
 
 
 def canvas_of(
-    positions_px: FloatArray, frame_size_px: int, object_shape: tuple[int, int] | None, name: str
+    positions_px: FloatArray,
+    frame_size_px: int,
+    object_shape: tuple[int, int] | None,
+    name: str,
+    margin_px: int = 2,
 ) -> Canvas:
     """Return the canvas of a scan; refuse positions that can not be meant.
 
@@ -74,6 +78,11 @@ def canvas_of(
     the object; then every patch has to. Otherwise (a scan centred on zero, positions in [0, 1)) the
     canvas is sized from the scan, as where ``object_shape`` is None. Medians, because one stray
     position must not decide.
+
+    Parameters
+    ----------
+    margin_px : int
+        Around the scan, where the canvas is sized from it.
 
     Raises
     ------
@@ -107,9 +116,8 @@ def canvas_of(
                 f"y {y:g}, x {x:g}); expected patch centres in the object's frame"
             )
         return Canvas(object_shape, (0.0, 0.0), "object")
-    margin = 2
-    low = np.floor(positions_px.min(axis=0)) - frame_size_px // 2 - margin
-    high = np.ceil(positions_px.max(axis=0)) + frame_size_px - frame_size_px // 2 + margin
+    low = np.floor(positions_px.min(axis=0)) - frame_size_px // 2 - margin_px
+    high = np.ceil(positions_px.max(axis=0)) + frame_size_px - frame_size_px // 2 + margin_px
     height, width = (int(extent) for extent in high - low)
     if height * width > CANVAS_LIMIT_PX:
         raise DatasetError(

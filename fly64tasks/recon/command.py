@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
 
 from fly64tasks.data import lineage
 from fly64tasks.data.frames import Kind
 from fly64tasks.data.lineage import AskedSet
-from fly64tasks.errors import ReconstructionError, failure_of
-from fly64tasks.recon import files, fit, record
+from fly64tasks.errors import ReconstructionError
+from fly64tasks.recon import files, record, recording
 from fly64tasks.recon.doubts.result import of_result
 from fly64tasks.recon.epochs import EpochCallback
-from fly64tasks.recon.runlog import logging_to
 from fly64tasks.recon.start import Start, read_start
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec, runner_command
 from fly64tasks.study.stages import AS_STORED, ASSUMED, Geometry, Orientation, said_of_reading
@@ -131,8 +128,17 @@ def run(
 
     needed = geometry if start.geometry == geometry else ASSUMED  # a set's own goes before
     command = runner_command(input_npz, output_dir, spec, device, read_as=read_as, geometry=needed)
-    recorded = _recorded(input_npz, output_dir, of_run, losses, checkpoints, command)
-    with stages.ONE_AT_A_TIME, recorded:
+    recorded = recording.recorded(
+        of_run,
+        command,
+        about=input_npz,
+        log=output_dir / files.LOG,
+        append=checkpoints.reached is not None,
+        remove=partial(files.remove_results, output_dir),
+        write=partial(files.write_records, output_dir, losses, of_run),
+        took=partial(_took, where, losses),
+    )
+    with stages.ONE_AT_A_TIME, _cleared(checkpoints), recorded:
         _log_of_set(start, input_npz)
         result = stages.reconstruct(
             start, spec, device=where, on_epoch=keep, checkpoints=checkpoints
@@ -141,13 +147,7 @@ def run(
         of_run["converged"] = result.converged
         of_run["ptychi_options"] = result.options
         of_run |= record.found(result, result.positions_px - start.positions_px)
-        of_run["fit"] = fit.said_of_fit(
-            (np.sqrt(frame) for frame in start.intensity),
-            fit.predicted_by(result, spec, start.geometry),
-            start.frames,
-            counts=start.scale.counts,
-            mask=start.mask,
-        )
+        of_run["fit"] = record.fit_of(start, result, spec)
         thinned = "overlap_view" in start.said_of_the_set
         ended = (start.scale, result.converged, len(result.loss))
         for doubt in of_result(of_run["fit"], *ended, thinned=thinned):
@@ -167,52 +167,27 @@ def _log_of_set(start: Start, input_npz: Path) -> None:
 
 
 @contextlib.contextmanager
-def _recorded(
-    input_npz: Path,
-    output_dir: Path,
-    of_run: dict[str, Any],
-    losses: Sequence[float],
-    checkpoints: Checkpoints,
-    command: Sequence[str],
-) -> Iterator[None]:
-    """Make the folder for a run, and say there what it is and how it ended, however it did."""
+def _cleared(checkpoints: Checkpoints) -> Iterator[None]:
+    """Remove the checkpoint of a run that is done, or would only fail again."""
+    try:
+        yield
+    except ReconstructionError:
+        with contextlib.suppress(OSError):
+            checkpoints.remove()
+        raise
+    checkpoints.remove()
+
+
+def _took(device: str, losses: Sequence[float]) -> dict[str, Any]:
+    """Return what a run has taken, and its losses in short."""
     from fly64tasks.recon.ptychi import memory
 
-    began = time.perf_counter()
-
-    def note(**outcome: Any) -> None:
-        of_run.update(outcome)
-        of_run["seconds"] = round(time.perf_counter() - began, 3)
-        of_run["peak_memory_bytes"] = {
+    said: dict[str, Any] = {
+        "peak_memory_bytes": {
             "process": memory.peak_process_bytes(),
-            "device": memory.peak_device_bytes(of_run["device"]["name"]),
+            "device": memory.peak_device_bytes(device),
         }
-        if losses:
-            of_run["loss"] = {"first": losses[0], "last": losses[-1], "epochs": len(losses)}
-        files.write_records(output_dir, losses, of_run)
-
-    log = output_dir / files.LOG
-    with contextlib.ExitStack() as stack:
-        say: Callable[[str], None] = lambda line: None  # noqa: E731
-        try:
-            output_dir.mkdir(parents=True, exist_ok=True)
-            files.remove_results(output_dir)
-            say = stack.enter_context(logging_to(log, append=checkpoints.reached is not None))
-            for line in record.head(of_run, command):
-                say(line)
-            yield
-            note(state="done", exit_code=0)
-            say(record.outcome(of_run))
-            checkpoints.remove()
-        except BaseException as error:
-            failure = failure_of(error, input_npz, log)
-            ended = record.ended(failure)
-            with contextlib.suppress(OSError):  # where it fails, `failure` says why
-                files.remove_results(output_dir)
-                if isinstance(failure, ReconstructionError):  # it would only fail again
-                    checkpoints.remove()
-                note(**ended)
-            say(record.outcome({**of_run, **ended}))
-            if failure is error:
-                raise
-            raise failure from None
+    }
+    if losses:
+        said["loss"] = {"first": losses[0], "last": losses[-1], "epochs": len(losses)}
+    return said

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fly64tasks.data.ownership import Mark, is_ours, refuse_foreign
+from fly64tasks.data.ownership import Beside, Mark, is_ours, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.recon.runlog import LOG_MARK
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fly64tasks.recon.stages import Reconstruction
+    from fly64tasks.recon.result import Reconstruction
     from fly64tasks.recon.start import Start
 
 RECONSTRUCTION = "reconstruction.npz"
@@ -33,6 +33,12 @@ RUN_RECORD = "run.json"
 LOG = "ptychi.log"
 OLDER_LOG = "ptychi.log.1"
 """The part before, of a log that grew large."""
+PROGRAM_LOG = "program.log"
+"""That of a program of others."""
+KEPT = "scratch"
+"""The folder that such a program ran in, kept where it failed."""
+MODEL = "model"
+TRAINING_RECORD = "train.json"
 CHECKPOINT = "checkpoint.pt"
 
 
@@ -123,7 +129,7 @@ _RECORDS = {LOSSES: b"epoch,loss", RUN_RECORD: None}
 TARGETS = (*(file.name for file in RESULTS), *_RECORDS)
 """What there is after a run that succeeded; a task's targets."""
 
-_LOGS = {LOG: LOG_MARK, OLDER_LOG: LOG_MARK}
+_LOGS = {LOG: LOG_MARK, OLDER_LOG: LOG_MARK, PROGRAM_LOG: LOG_MARK}
 
 MARKS: Mapping[str, Mark | None] = {
     **{file.name: file.mark for file in RESULTS},
@@ -133,11 +139,19 @@ MARKS: Mapping[str, Mark | None] = {
 }
 """All that a run may leave, with the marks by which it is known for ours."""
 
-SHOWN = (*(file.name for file in RESULTS), RUN_RECORD, LOSSES, LOG)
+TRAINING_MARKS: Mapping[str, Mark | None] = {
+    MODEL: Beside(TRAINING_RECORD),
+    TRAINING_RECORD: None,
+    PROGRAM_LOG: LOG_MARK,
+}
+"""All that a training may leave, with the marks; its record last but the log."""
+TRAINING_TARGETS = (MODEL, TRAINING_RECORD)
+
+SHOWN = (*(file.name for file in RESULTS), RUN_RECORD, LOSSES, LOG, PROGRAM_LOG)
 """What the report links to."""
 
 
-def refuse_foreign_files(folder: Path) -> None:
+def refuse_foreign_files(folder: Path, marks: Mapping[str, Mark | None] = MARKS) -> None:
     """Refuse a folder where a file that a run writes or removes is somebody else's.
 
     A log that is a link is none of them: the link is replaced, and where it leads is left alone.
@@ -147,7 +161,7 @@ def refuse_foreign_files(folder: Path) -> None:
     DatasetError
         It was not written by this project.
     """
-    for name, mark in MARKS.items():
+    for name, mark in marks.items():
         if not (name in _LOGS and (folder / name).is_symlink()):
             refuse_foreign(folder / name, mark)
 
@@ -177,5 +191,10 @@ def write_records(folder: Path, losses: Sequence[float], record: dict[str, Any])
         writer = csv.writer(file)
         writer.writerow(["epoch", "loss"])
         writer.writerows((epoch, repr(loss)) for epoch, loss in enumerate(losses, start=1))
-    with replaced(folder / RUN_RECORD) as temporary:
+    write_record(folder / RUN_RECORD, record)
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write what is to be said of a run."""
+    with replaced(path) as temporary:
         temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")

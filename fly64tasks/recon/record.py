@@ -19,8 +19,10 @@ from fly64tasks.data.ownership import WRITER
 from fly64tasks.doitext.errors import in_one_line, printable
 from fly64tasks.errors import Fly64Error, StoppedEarly
 from fly64tasks.physics import probe_modes
+from fly64tasks.recon import fit
 from fly64tasks.recon.fit import Predicts
 from fly64tasks.recon.start import Start
+from fly64tasks.study.methods import ProgramSpec
 from fly64tasks.study.recon_settings import ReconSpec
 
 PACKAGES = ("fly64tasks", "ptychi", "torch", "numpy")
@@ -30,14 +32,15 @@ def begun(
     input_npz: Path,
     sha256: str,
     start: Start,
-    spec: ReconSpec,
-    device: str,
-    hardware: str,
+    spec: ReconSpec | ProgramSpec,
+    device: str | None,
+    hardware: str | None,
     read_as: Mapping[str, str | bool],
 ) -> dict[str, Any]:
     """Return what is known of a run before it starts.
 
-    ``sha256`` is that of its input; ``read_as`` how the file was read, if that was said.
+    ``sha256`` is that of its input; ``read_as`` how the file was read, if that was said;
+    ``device`` and ``hardware`` are None where a program of others chooses them.
     """
     return {
         "writer": WRITER,
@@ -84,6 +87,17 @@ def _digests(files: Iterable[Path]) -> dict[str, str]:
     return {str(path): lineage.digest(path) for path in files}
 
 
+def fit_of(start: Start, result: Predicts, spec: ReconSpec) -> dict[str, Any]:
+    """Return how well a reconstruction fits the counts that it started from."""
+    return fit.said_of_fit(
+        (np.sqrt(frame) for frame in start.intensity),
+        fit.predicted_by(result, spec, start.geometry),
+        start.frames,
+        counts=start.scale.counts,
+        mask=start.mask,
+    )
+
+
 def found(result: Predicts, moved_px: NDArray[np.float64]) -> dict[str, Any]:
     """Return what is said of what was found besides an object and one mode of a probe.
 
@@ -119,9 +133,10 @@ def head(record: dict[str, Any], command: Sequence[str]) -> list[str]:
         f"versions: {versions}",
         f"input: {record['input']['path']} (SHA-256 {record['input']['sha256']}), "
         f"{record['start']['n_frames']} of {record['start']['n_frames_in_set']} frames",
-        f"device: {device['name']} ({device['hardware']})",
     ]
-    if record["resumed_after_epoch"] is not None:
+    if device["name"] is not None:
+        begun.append(f"device: {device['name']} ({device['hardware']})")
+    if record.get("resumed_after_epoch") is not None:
         begun.append(f"goes on after epoch {record['resumed_after_epoch']}")
     return [printable(line) for line in begun]
 
@@ -130,6 +145,9 @@ def outcome(record: dict[str, Any]) -> str:
     """Return the line with which the log of a run ends."""
     loss, said = record.get("loss"), record["reason"]
     when = f"after epoch {loss['epochs']}" if loss else "before the first epoch"
+    if "program" in record:
+        said = said or "its result is taken"
+        return f"{record['state']}, exit code {record['exit_code']}: {said}"
     if loss and record["state"] == "done":
         said = f"loss {loss['last']:.4g}"
     return f"{record['state']} {when}, exit code {record['exit_code']}: {said}"
@@ -156,8 +174,12 @@ def comments(record: dict[str, Any], epochs: int) -> str:
     """Return what a product of so many epochs says of itself in words."""
     spec, versions = record["spec"], record["versions"]
     sizes = "assumed" if record["set"]["geometry"]["assumed"] else "as given"
+    by = f"by fly64tasks {versions['fly64tasks']}"
+    if "command" in spec:
+        made = f"Written by {shlex.join(spec['command'])}, brought into this form {by}"
+    else:
+        made = f"{spec['algorithm']}, {epochs} epochs, {by} with pty-chi {versions['ptychi']}"
     return (
-        f"{spec['algorithm']}, {epochs} epochs, by fly64tasks {versions['fly64tasks']} "
-        f"with pty-chi {versions['ptychi']}, from {record['input']['path']} "
+        f"{made}, from {record['input']['path']} "
         f"(SHA-256 {record['input']['sha256']}). Pixel size, energy and distance are {sizes}."
     )

@@ -61,6 +61,47 @@ class _Made(Struct):
 
 
 @dataclass(frozen=True)
+class Reconstruction:
+    """What was found, by pty-chi or a program of others.
+
+    Attributes
+    ----------
+    obj : (H, W) complex64
+        On the start's canvas: the product of its layers.
+    probe : (modes, N, N) complex64
+        In sqrt(photons) per pixel, in the scale of the set; it holds what is known (`scale`).
+    positions_px : (n, 2) float64
+        In pixels of the object, y first: the start's, or corrected.
+    factor : float
+        What the object was divided by, and the probe multiplied, to get there.
+    loss : tuple of float
+        Of each epoch: pty-chi's displayed loss, or MAP's objective in nats per valid pixel, less
+        that of a perfect fit.
+    comparable_from : int
+        How many losses before the last ones are of another algorithm, and in another unit.
+    converged : bool or None
+        Whether MAP stopped by itself, before its bound of epochs; None where MAP did not end it.
+    options : tuple of dict
+        Every option that pty-chi ran with, in each stage.
+    relaxation : Relaxation or None
+        What the probe changes by from frame to frame; None where it is the same in all.
+    slices : (layers, H, W) complex64 or None
+        Of an object of several.
+    """
+
+    obj: NDArray[np.complex64]
+    probe: NDArray[np.complex64]
+    positions_px: NDArray[np.float64]
+    factor: float = 1.0
+    loss: tuple[float, ...] = ()
+    comparable_from: int = 0
+    converged: bool | None = None
+    options: tuple[dict[str, Any], ...] = ()
+    relaxation: Relaxation | None = None
+    slices: NDArray[np.complex64] | None = None
+
+
+@dataclass(frozen=True)
 class Reconstructed:
     """A reconstruction, as `fly64tasks.runner` wrote it.
 
@@ -100,7 +141,9 @@ class Reconstructed:
 
     @property
     def spec(self) -> ReconSpec:
-        """Return the settings that it was made with."""
+        """Return the settings that it was made with; a program of others is given every frame."""
+        if "command" in self.metadata["spec"]:
+            return ReconSpec()
         return parse_spec(ReconSpec, self.metadata["spec"], self.name)
 
     @property
@@ -149,10 +192,10 @@ def read_reconstruction(path: Path) -> Reconstructed:
             arrays.numbers(key, kinds="c", expected="complex numbers")
             for key in ("object", "probe")
         )
-        positions, loss = (
-            arrays.numbers(key, kinds="f", expected="float numbers")
-            for key in ("positions_px", "loss")
-        )
+        positions = arrays.numbers("positions_px", kinds="f", expected="float numbers")
+        loss = np.empty(0)  # of a program of others, which may say none
+        if "loss" not in arrays or arrays.header("loss")[0] != (0,):
+            loss = arrays.numbers("loss", kinds="f", expected="float numbers")
         given = positions
         if "given_positions_px" in arrays:
             given = arrays.numbers("given_positions_px", kinds="f", expected="float numbers")

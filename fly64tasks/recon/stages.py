@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.errors import MachineError, failed_reconstruction
-from fly64tasks.physics.relaxation import Relaxation
 from fly64tasks.physics.scan import patches_inside
 from fly64tasks.recon.checkpoint import Checkpoints
 from fly64tasks.recon.ptychi import device as devices
@@ -29,6 +28,7 @@ from fly64tasks.recon.ptychi.task import (
     relaxation_of,
     run_epoch,
 )
+from fly64tasks.recon.result import Reconstruction
 from fly64tasks.recon.start import Start
 from fly64tasks.study.recon_settings import ReconSpec
 
@@ -44,47 +44,6 @@ EpochCallback = Callable[[int, float], None]
 
 ONE_AT_A_TIME = threading.RLock()
 """Held while pty-chi runs: it uses the process's global random generators and default device."""
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """What pty-chi found.
-
-    Attributes
-    ----------
-    obj : (H, W) complex64
-        On the start's canvas: the product of its layers.
-    probe : (modes, N, N) complex64
-        In sqrt(photons) per pixel, in the scale of the set; it holds what is known (`scale`).
-    positions_px : (n, 2) float64
-        In pixels of the object, y first: the start's, or corrected.
-    factor : float
-        What the object was divided by, and the probe multiplied, to get there.
-    loss : tuple of float
-        Of each epoch: pty-chi's displayed loss, or MAP's objective in nats per valid pixel, less
-        that of a perfect fit.
-    comparable_from : int
-        How many losses before the last ones are of another algorithm, and in another unit.
-    converged : bool or None
-        Whether MAP stopped by itself, before its bound of epochs; None where MAP did not end it.
-    options : tuple of dict
-        Every option that pty-chi ran with, in each stage.
-    relaxation : Relaxation or None
-        What the probe changes by from frame to frame; None where it is the same in all.
-    slices : (layers, H, W) complex64 or None
-        Of an object of several.
-    """
-
-    obj: NDArray[np.complex64]
-    probe: NDArray[np.complex64]
-    positions_px: NDArray[np.float64]
-    factor: float
-    loss: tuple[float, ...]
-    comparable_from: int
-    converged: bool | None
-    options: tuple[dict[str, Any], ...]
-    relaxation: Relaxation | None = None
-    slices: NDArray[np.complex64] | None = None
 
 
 def refuse_options(start: Start, spec: ReconSpec, device: str) -> None:

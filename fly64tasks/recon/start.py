@@ -31,6 +31,8 @@ from fly64tasks.recon.scale import Scale
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import AS_STORED, ASSUMED, Geometry, Orientation
 
+MARGIN_PX = {False: 2, True: 10}
+"""Around a scan, where the canvas is sized from it: frames that may move are left room."""
 _SAID_OF_THE_SET = (
     "dose_photons_per_frame",
     "overlap_view",
@@ -158,7 +160,8 @@ def start_of(
     refuse_scan(dataset, geometry, name)
     if lacking := spec.lacks_sizes(geometry):
         raise DatasetError(f"{name}: {lacking}")
-    canvas = canvas_of(dataset.positions_px, size, _shape_of_frame(dataset, spec), name)
+    margin = MARGIN_PX[spec.correct_positions]
+    canvas = canvas_of(dataset.positions_px, size, _shape_of_frame(dataset, spec), name, margin)
     statistics = Statistics.of(dataset)
     left_out = tuple(int(frame) for frame in np.flatnonzero(statistics.empty))
     frames = choose_frames(len(dataset.positions_px), spec, left_out)

@@ -26,6 +26,8 @@ CSV_COLUMNS = (
     "note",
     "bound",
 )
+VARIANT_CSV_COLUMNS = ("method", "repeat")
+"""What follows them where a study has methods or repeats."""
 MEASURED_CSV_COLUMNS = ("scan", "metric", "value", "unit", "is_bound", "note", "bound")
 FRC_OF_HALVES = "frc_of_halves"
 

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 
-from fly64tasks.report.files import CSV_COLUMNS, MARKDOWN_MARK
+from fly64tasks.report.files import CSV_COLUMNS, MARKDOWN_MARK, VARIANT_CSV_COLUMNS
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.results import Job, Outcome, main_metric
 from fly64tasks.report.wording import ASSUMED, dose_text
@@ -22,12 +22,14 @@ _RUN_BY_SPREADSHEETS = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")
 def csv_text(jobs: Sequence[Job]) -> str:
     """Return one row per job and metric, with the header `CSV_COLUMNS`.
 
+    Where a job is of another method or draw than the first, `VARIANT_CSV_COLUMNS` follow.
     An absent value is empty, and the note says why it is. Text that a spreadsheet would take for a
     formula begins with an apostrophe.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    variants = VARIANT_CSV_COLUMNS if any(job.case.variant for job in jobs) else ()
+    writer.writerow([*CSV_COLUMNS, *variants])
     for job in jobs:
         case = job.case
         for metric in METRICS:
@@ -45,6 +47,7 @@ def csv_text(jobs: Sequence[Job]) -> str:
                     "true" if job.is_bound(metric) else "false",
                     as_text(note_of(job, metric)),
                     side_of(job, metric),
+                    *(getattr(case, key) for key in variants),
                 ]
             )
     return buffer.getvalue()

@@ -102,7 +102,7 @@ def _draw_always(figure: Any, found: Reconstructed, box: Box) -> None:
         limits = {"vmin": -np.pi, "vmax": np.pi} if axis is phase else {}
         _show(figure, axis, image, colour_map, title, **limits)
     loss.semilogy(np.arange(1, len(found.loss) + 1), found.loss, color=plotstyle.VIEW_COLOURS[0])
-    loss.set(title="loss", xlabel="epoch")
+    loss.set(title="loss" if found.loss.size else "no loss said", xlabel="epoch")
     known = found.loss[np.isfinite(found.loss) & (found.loss > 0)]
     span = known.max() / known.min() if known.size else 1.0
     named = LogLocator(subs=(1, 3) if span < 100 else (1,), numticks=6)

@@ -22,6 +22,7 @@ TEMPLATES = {
     "default": "built-in object, 3 doses, 3 views: 18 reconstructions",
     "lsqml_baseline": "the same, pty-chi's LSQML with fixed settings",
     "measured": "scans of your own: files of any format, under any names",
+    "methods": "methods against each other, a network among them: 120 reconstructions",
 }
 FILES = {
     "dodo.py": "dodo.py.txt",
@@ -30,6 +31,8 @@ FILES = {
     ".gitignore": "gitignore.txt",
 }
 """The files of a project, and their names in a template: git would heed a .gitignore there."""
+_FURTHER = {"methods": {"cnn.py": "cnn.py.txt"}}
+"""Those that one template has besides."""
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
@@ -58,7 +61,7 @@ def _make_and_say(folder: Path, template: str) -> int:
     new_project(folder, template)
     shown = shlex.quote(printable(folder))
     print(
-        f"{shown}: wrote {', '.join(FILES)} (template {template})\n"
+        f"{shown}: wrote {', '.join(files_of(template))} (template {template})\n"
         "Next:\n"
         f"  cd {shown}\n"
         "  doit list      every task\n"
@@ -86,7 +89,8 @@ def new_project(folder: Path, template: str = "default") -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ProjectError(f"{folder}: is a file, expected a folder; choose another name")
-    taken = [name for name in FILES if os.path.lexists(folder / name)]
+    files = files_of(template)
+    taken = [name for name in files if os.path.lexists(folder / name)]
     if taken:
         raise ProjectError(
             f"{folder}: already holds {', '.join(taken)}, and nothing was written; choose another "
@@ -98,9 +102,9 @@ def new_project(folder: Path, template: str = "default") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".fly64tasks-new-", dir=folder))
         written.append(staging)
-        for name in FILES:
+        for name in files:
             (staging / name).write_bytes(content(template, name))
-        for name in FILES:
+        for name in files:
             (staging / name).rename(folder / name)
             written.append(folder / name)
         staging.rmdir()
@@ -113,11 +117,17 @@ def new_project(folder: Path, template: str = "default") -> None:
         raise
 
 
+def files_of(template: str) -> dict[str, str]:
+    """Return the files of a project, and their names in its template."""
+    return {**FILES, **_FURTHER.get(template, {})}
+
+
 def content(template: str, name: str) -> bytes:
     """Return what a file of a new project holds."""
     templates = resources.files("fly64tasks.setup") / "templates"
-    own = templates / template / FILES[name]
-    return (own if own.is_file() else templates / "common" / FILES[name]).read_bytes()
+    file = files_of(template)[name]
+    own = templates / template / file
+    return (own if own.is_file() else templates / "common" / file).read_bytes()
 
 
 def _missing_folders(folder: Path) -> list[Path]:

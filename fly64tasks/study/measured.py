@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from fly64tasks.errors import StudyError, shortened
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
-from fly64tasks.study.spec import Spec, parse_spec, read_spec
+from fly64tasks.study.spec import Spec, changed, read_spec
 from fly64tasks.study.stages import TURNS, DataSpec, Geometry, Orientation, ScoreSpec
 from fly64tasks.study.study import refuse_control_characters, refuse_root_elsewhere
 
@@ -25,7 +25,6 @@ _RESERVED = ("figures",)
 """What the report has in the folder where a scan's results lie under its name."""
 _NAME = re.compile(r"[^\W_][\w-]{,59}")
 
-SpecT = TypeVar("SpecT", bound=Spec)
 Files = str | Annotated[list[str], Meta(min_length=1)]
 Kind = Literal["auto", "amplitude", "intensity"]
 
@@ -143,12 +142,12 @@ class MeasuredStudy(Spec, frozen=True):
         StudyError
             What the scan changes can not be: an unknown key, a value out of range.
         """
-        spec = _changed(self.recon, self.spec_of(scan).recon, f"scans.{scan}.recon")
+        spec = changed(self.recon, self.spec_of(scan).recon, f"scans.{scan}.recon")
         return spec if half is None else msgspec.structs.replace(spec, half=half)
 
     def geometry_of(self, scan: str) -> Geometry:
         """Return the physical sizes of a scan, where its file says none; raises as `recon_of`."""
-        return _changed(self.geometry, self.spec_of(scan).geometry, f"scans.{scan}.geometry")
+        return changed(self.geometry, self.spec_of(scan).geometry, f"scans.{scan}.geometry")
 
     def data_of(self, scan: str) -> DataSpec:
         """Return what the diffraction of a scan is said to be, and how it lies to its detector."""
@@ -162,13 +161,6 @@ class MeasuredStudy(Spec, frozen=True):
         """Yield every reconstruction, in the order of the study file."""
         for scan in self.scans:
             yield from self.parts_of(scan)
-
-
-def _changed(spec: SpecT, changes: dict[str, Any], source: str) -> SpecT:
-    if not changes:
-        return spec
-    parse_spec(type(spec), changes, source)  # alone, so that errors speak of what was written
-    return parse_spec(type(spec), {**spec.to_dict(), **changes}, source)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,8 @@ class Layout:
         Raises
         ------
         StudyError
-            A pattern gives two cases one file.
+            A pattern gives two cases one file, or the noise is to be drawn again of sets that are
+            the user's.
         """
 
         def beside_study(path: str | None) -> Path | None:
@@ -69,6 +70,11 @@ class Layout:
         paths = study.paths
         own_c = phase_c_root or beside_study(paths.phase_c_root)
         own_d = phase_d_root or beside_study(paths.phase_d_root)
+        if study.repeats > 1 and (own_c or own_d):
+            raise StudyError(
+                f"repeats is {study.repeats}, expected 1 where sets are your own "
+                f"({'phase_c_root' if own_c else 'phase_d_root'}): their noise is drawn already"
+            )
         data = data_root or project / paths.data_root
         layout = cls(
             base=base_npz or beside_study(study.base_npz) or data / "base.npz",
@@ -96,13 +102,15 @@ class Layout:
             With the two cases and the file.
         """
         taken: dict[Path, Case] = {}
-        for case in study.cases():
+        for case in (case for repeat in study.draws for case in study.cases_of(repeat=repeat)):
             path = self.dataset(case)
             other = taken.setdefault(path, case)
             if other is not case:
                 phase = "c" if case.view == BASELINE else "d"
                 differ = [
-                    f for f in ("dose", "view", "split") if getattr(case, f) != getattr(other, f)
+                    f
+                    for f in ("dose", "view", "split", "repeat")
+                    if getattr(case, f) != getattr(other, f)
                 ]
                 raise StudyError(
                     f"paths.phase_{phase}_pattern is {getattr(self, f'phase_{phase}_pattern')!r}: "
@@ -115,22 +123,34 @@ class Layout:
         """Return doit's record of what was done, kept with the artifacts that it speaks of."""
         return self.artifact_root / ".doit.db"
 
-    def phase_c(self, dose: float, split: str) -> Path:
+    def phase_c(self, dose: float, split: str, repeat: int = 1) -> Path:
         """Return the simulated set of a dose and split."""
-        return self.phase_c_root / filled(self.phase_c_pattern, dose=dose, split=split)
+        name = filled(self.phase_c_pattern, dose=dose, split=split)
+        return self.phase_c_root / _of_draw(repeat) / name
 
-    def phase_d(self, dose: float, view: str, split: str) -> Path:
+    def phase_d(self, dose: float, view: str, split: str, repeat: int = 1) -> Path:
         """Return the thinned set of a dose, view and split."""
-        return self.phase_d_root / filled(self.phase_d_pattern, dose=dose, view=view, split=split)
+        name = filled(self.phase_d_pattern, dose=dose, view=view, split=split)
+        return self.phase_d_root / _of_draw(repeat) / name
 
     @functools.lru_cache(maxsize=2**16)  # noqa: B019 - a process has few layouts
     def dataset(self, case: Case) -> Path:
         """Return the set that a case reconstructs: Phase C for the baseline, else Phase D."""
         if case.view == BASELINE:
-            return self.phase_c(case.dose, case.split)
-        return self.phase_d(case.dose, case.view, case.split)
+            return self.phase_c(case.dose, case.split, case.repeat)
+        return self.phase_d(case.dose, case.view, case.split, case.repeat)
 
     @functools.lru_cache(maxsize=2**16)  # noqa: B019
     def recon_dir(self, case: Case) -> Path:
-        """Return the folder of a case's results."""
-        return self.artifact_root / f"{dose_name(case.dose)}/{case.view}/{case.split}"
+        """Return the folder of a case's results: beside the plain one's, of a name with an @."""
+        folder = f"{dose_name(case.dose)}/{case.view}/{case.split}{case.variant}"
+        return self.artifact_root / folder
+
+    def model_dir(self, case: Case) -> Path:
+        """Return the folder of the model that a case's method was trained to."""
+        return self.artifact_root / f"{dose_name(case.dose)}/{case.view}/model{case.variant}"
+
+
+def _of_draw(repeat: int) -> str:
+    """Return the folder of a draw's sets below their root: none for the first."""
+    return "" if repeat == 1 else f"draw_{repeat}"

@@ -136,8 +136,7 @@ def refuse_wrong(table: dict[str, Any], algorithms: Collection[str]) -> None:
         if name in _groups():
             raise ValueError(f"{quoted} is a group of options, expected one of {_options_in(name)}")
         if name not in _known():
-            version = _listed()["version"]
-            raise ValueError(f"{quoted} is no option of pty-chi {version}; {_hint(name)}")
+            raise ValueError(f"{quoted} is no option of pty-chi; {_hint(name)}")
         if name in _OURS or _known()[name]["kind"] == "array":
             raise ValueError(f"{quoted} is set by us; it follows from {_OURS.get(name, 'the set')}")
         having = _algorithms(name)

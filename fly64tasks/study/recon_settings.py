@@ -200,6 +200,10 @@ class ReconSpec(Spec, frozen=True):
         chosen = {key: value for key, value in suited.items() if getattr(self, key) is None}
         return msgspec.structs.replace(self, **chosen)
 
+    def settings(self) -> dict[str, Any]:
+        """Return what a result depends on besides its files, as JSON-ready values."""
+        return self.resolved().to_dict()
+
     def lacks_sizes(self, geometry: Geometry) -> str | None:
         """Return in words that measured sizes are asked for, None where these will do."""
         if self.slices == 1 or not geometry.assumed:

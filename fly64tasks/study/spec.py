@@ -55,7 +55,12 @@ SpecT = TypeVar("SpecT", bound=Spec)
 def _later_or_nested(spec_type: type[Spec]) -> tuple[tuple[str, Any], ...]:
     """Return the fields that `Spec.to_dict` looks at, with their defaults."""
     return tuple(
-        (field.name, field.default)
+        (
+            field.name,
+            field.default
+            if field.default_factory is msgspec.NODEFAULT
+            else field.default_factory(),
+        )
         for field in msgspec.structs.fields(spec_type)
         if field.name in spec_type.added_later or isinstance(field.default, Spec)
     )
@@ -113,6 +118,14 @@ def parse_spec(
         return msgspec.convert(table, spec_type, strict=not as_text)
     except msgspec.ValidationError as error:
         raise StudyError(f"{source}: {_explain(str(error), table, spec_type)}") from None
+
+
+def changed(spec: SpecT, changes: dict[str, Any], source: str) -> SpecT:
+    """Return a spec with some keys changed; raises as `parse_spec`."""
+    if not changes:
+        return spec
+    parse_spec(type(spec), changes, source)  # alone, so that errors speak of what was written
+    return parse_spec(type(spec), {**spec.to_dict(), **changes}, source)
 
 
 def read_spec(spec_type: type[SpecT], path: Path, kind: str) -> SpecT:

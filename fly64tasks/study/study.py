@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path, PurePath
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
+import msgspec
 from msgspec import Meta
 
-from fly64tasks.study.cases import BASELINE, SPLITS, Case
+from fly64tasks.errors import StudyError
+from fly64tasks.study.cases import BASELINE, MAIN, SPLITS, Case, seed_of
+from fly64tasks.study.methods import Method, ProgramSpec, methods_of
 from fly64tasks.study.patterns import PHASE_C, PHASE_D, refuse_pattern
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import Positive, Spec, read_spec
@@ -78,10 +82,14 @@ _FIELDS = {
 """What a pattern may name."""
 
 
-class Study(Spec, frozen=True):
-    """A dose/overlap study: what it spans and how each stage is done."""
+class Study(Spec, frozen=True, dict=True):
+    """A dose/overlap study: what it spans and how each stage is done.
 
-    added_later: ClassVar = ("data",)
+    ``repeats`` is how often the noise is drawn. ``methods`` has, by name, what differs from
+    ``recon``, or the program that reconstructs in its place (`all_methods`).
+    """
+
+    added_later: ClassVar = ("data", "repeats", "methods")
 
     name: str = "synthetic-fly64"
     doses: Annotated[tuple[Positive, ...], Meta(min_length=1, max_length=1000)] = (1e3, 1e4, 1e5)
@@ -95,6 +103,8 @@ class Study(Spec, frozen=True):
     checkpoint: CheckpointSpec = CheckpointSpec()
     paths: Paths = Paths()
     data: DataSpec = DataSpec()
+    repeats: Annotated[int, Meta(ge=1, le=1000)] = 1
+    methods: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         refuse_control_characters("name", self.name)
@@ -106,6 +116,45 @@ class Study(Spec, frozen=True):
                 )
         if len(set(self.doses)) < len(self.doses):
             raise ValueError(f"doses holds a value twice: {list(self.doses)}; expected each once")
+        try:
+            methods = self.all_methods
+        except StudyError as error:
+            raise ValueError(str(error)) from None
+        if self.repeats > 1 and self.simulation.noise == "none":
+            raise ValueError(
+                f"repeats is {self.repeats}, expected 1 where simulation.noise is 'none': every "
+                "draw would be the same"
+            )
+        if len(methods) > 1000:
+            raise ValueError(f"methods are {len(methods)}, expected at most 1000")
+
+    @cached_property
+    def all_methods(self) -> dict[str, Method]:
+        """Return every method by its name, main first; those of lists are expanded."""
+        return methods_of(self.recon, self.methods)
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether there are no methods but main, and one draw.
+
+        >>> Study().is_plain, Study(repeats=2).is_plain
+        (True, False)
+        """
+        return self.repeats == 1 and not self.methods
+
+    @property
+    def draws(self) -> range:
+        """Return the numbers of the draws of the noise, from 1."""
+        return range(1, self.repeats + 1)
+
+    @property
+    def trained(self) -> dict[str, ProgramSpec]:
+        """Return the methods that are trained, by name."""
+        return {
+            name: method
+            for name, method in self.all_methods.items()
+            if isinstance(method, ProgramSpec) and method.train
+        }
 
     @property
     def sorted_doses(self) -> tuple[float, ...]:
@@ -116,35 +165,72 @@ class Study(Spec, frozen=True):
     def thinned_views(self) -> tuple[str, ...]:
         """Return the views but the baseline, from much overlap to little.
 
+        Then those by a share of the frames, from large to small, then those by every so-manieth.
+
         >>> Study().thinned_views
         ('dense', 'sparse')
         """
-        overlap = self.views.overlap
-        return tuple(sorted(overlap, key=lambda view: (-overlap[view], view)))
+        views = self.views
+        falling = (views.overlap, views.share, {name: 1 / n for name, n in views.every.items()})
+        return tuple(
+            view for rule in falling for view in sorted(rule, key=lambda name: (-rule[name], name))
+        )
 
     def cases(self) -> Iterator[Case]:
         """Yield every job: dose ascending, baseline then the thinned views, train then test.
 
+        The first draw by main comes first, then by every other method, then the next draw.
+
         >>> [case.name for case in Study().cases()][:3]
         ['dose_1000_baseline_train', 'dose_1000_baseline_test', 'dose_1000_dense_train']
         """
+        for repeat in self.draws:
+            for method in self.all_methods:
+                yield from self.cases_of(method, repeat)
+
+    def cases_of(self, method: str = MAIN, repeat: int = 1) -> Iterator[Case]:
+        """Yield the jobs of one method and draw, in their order."""
         for dose in self.sorted_doses:
             for view in (BASELINE, *self.thinned_views):
                 gridsize = self.views.gridsizes[0 if view == BASELINE else 1]
                 for split in SPLITS:
-                    yield Case(dose=float(dose), view=view, split=split, gridsize=gridsize)
+                    yield Case(float(dose), view, split, gridsize, method, repeat)
+
+    def trainings(self) -> Iterator[Case]:
+        """Yield what methods are trained on: the train split of each dose and view, per draw."""
+        for repeat in self.draws:
+            for method in self.trained:
+                for case in self.cases_of(method, repeat):
+                    if case.split == SPLITS[0]:
+                        yield case
+
+    def method_of(self, case: Case) -> Method:
+        """Return how a case is reconstructed, every choice made, with the seed of its draw."""
+        method = self.all_methods[case.method].resolved()
+        if case.repeat == 1:
+            return method
+        return msgspec.structs.replace(method, seed=seed_of(method.seed, case.repeat))
+
+    def simulation_of(self, repeat: int) -> SimulationSpec:
+        """Return how a draw is simulated: with noise of its own."""
+        seed = seed_of(self.simulation.seed, repeat)
+        return msgspec.structs.replace(self.simulation, seed=seed)
 
     def view_spec(self, view: str) -> ViewSpec:
         """Return the spec of one thinned view."""
         views = self.views
         return ViewSpec(
             view=view,
-            overlap=views.overlap[view],
+            overlap=views.overlap.get(view),
             gridsize=views.gridsizes[1],
             neighbor_count=views.neighbor_count,
             min_positions=views.min_positions,
             patch_size_px=views.patch_size_px,
             grouping_seed=views.grouping_seed,
+            share=views.share.get(view),
+            every=views.every.get(view),
+            share_seed=views.share_seed if view in views.share else None,
+            probe_diameter_px=views.probe_diameter_px,
         )
 
 

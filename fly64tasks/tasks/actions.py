@@ -22,9 +22,10 @@ from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.score.files import SCORES
 from fly64tasks.study.cases import Case
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
+from fly64tasks.study.methods import Method
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
-from fly64tasks.study.stages import DataSpec, Geometry, ScoreSpec, ViewSpec
+from fly64tasks.study.stages import DataSpec, Geometry, ScoreSpec, SimulationSpec, ViewSpec
 from fly64tasks.study.study import Study
 
 
@@ -60,12 +61,12 @@ def simulate(
     base: Path,
     outputs: dict[str, Path],
     dose: float,
-    study: Study,
+    spec: SimulationSpec,
+    geometry: Geometry,
     base_lineage: dict[str, Any] | None,
 ) -> None:
     from fly64tasks.simulation import simulate as command
 
-    spec, geometry = study.simulation, study.geometry
     command.simulate(
         base, outputs, dose=dose, spec=spec, geometry=geometry, base_lineage=base_lineage
     )
@@ -139,6 +140,18 @@ def _ptychi(
         )
 
 
+def train(**arguments: Any) -> None:
+    from fly64tasks.recon.programs import command
+
+    command.train(**arguments, why_stop=signals.why_stop)
+
+
+def run_program(**arguments: Any) -> None:
+    from fly64tasks.recon.programs import command
+
+    command.reconstruct(**arguments, why_stop=signals.why_stop)
+
+
 def score(
     source: Path,
     folder: Path,
@@ -146,7 +159,7 @@ def score(
     case: Case,
     data: DataSpec,
     asked: AskedSet | None,
-    recon: ReconSpec,
+    recon: Method,
 ) -> None:
     from fly64tasks.score import command
 
@@ -222,6 +235,20 @@ def problems_of_scan(
         f"{files[0]}: is read with {', '.join(map(str, others))}, which the study does not name; "
         f"say so, that a change of it is seen: file = {said}, each with its folder"
     ]
+
+
+def remove_kept(folder: Path, task: Any, dryrun: bool = False) -> None:
+    """Remove the folder that a program of others failed in; print that."""
+    from fly64tasks.recon.programs import job
+
+    if not folder.exists():
+        return
+    try:
+        if not dryrun:
+            job.remove_kept(folder)
+        print(f"{'would remove' if dryrun else 'removed'} {folder}")
+    except DatasetError as error:
+        print(f"kept {error}")
 
 
 def remove(marks: Mapping[str, Mark | None], task: Any, dryrun: bool = False) -> None:

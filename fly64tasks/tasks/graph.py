@@ -17,12 +17,13 @@ from fly64tasks.report.files import MARKS as REPORT_MARKS
 from fly64tasks.report.files import REPORT_FILES
 from fly64tasks.score.files import MARKS as SCORE_MARKS
 from fly64tasks.score.files import SCORE_FILES
-from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name
+from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name, variant_name
+from fly64tasks.study.methods import ProgramSpec
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.stages import ASSUMED, DataSpec, Geometry, said_of_reading
 from fly64tasks.study.study import PLACES, Study
-from fly64tasks.tasks import actions, roots
+from fly64tasks.tasks import actions, of_case, programs, roots
 
 TaskDict = dict[str, Any]
 
@@ -49,13 +50,13 @@ def base(study: Study, layout: Layout) -> TaskDict:
     }
 
 
-def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
-    """Return the task that simulates one dose."""
-    spec, geometry = study.simulation, study.geometry
+def simulate(study: Study, layout: Layout, dose: float, repeat: int = 1) -> TaskDict:
+    """Return the task that simulates one dose, with one draw of the noise."""
+    spec, geometry = study.simulation_of(repeat), study.geometry
     settings = {"dose": dose, **spec.to_dict(), "geometry": geometry.to_dict()}
-    targets = {split: layout.phase_c(dose, split) for split in SPLITS}
+    targets = {split: layout.phase_c(dose, split, repeat) for split in SPLITS}
     return {
-        "name": dose_name(dose),
+        "name": dose_name(dose) + variant_name(repeat=repeat),
         "actions": [
             actions.on_worker(
                 actions.simulate,
@@ -63,8 +64,9 @@ def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
                 base=layout.base,
                 outputs=targets,
                 dose=dose,
-                study=study,
-                base_lineage=_base_lineage(study, layout),
+                spec=spec,
+                geometry=geometry,
+                base_lineage=of_case.base_lineage(study, layout),
             )
         ],
         "file_dep": [str(layout.base)],
@@ -77,23 +79,26 @@ def simulate(study: Study, layout: Layout, dose: float) -> TaskDict:
         ],
         "clean": [(actions.remove, [{str(path): None for path in targets.values()}])],
         "meta": {"claim": roots.data(layout)},
-        "doc": f"Simulate diffraction at {dose:g} photons per frame, train and test",
+        "doc": (
+            f"Simulate diffraction at {dose:g} photons per frame, train and test"
+            f"{of_case.drawn(repeat)}"
+        ),
     }
 
 
-def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
-    """Return the task that thins one dose to one view."""
+def views(study: Study, layout: Layout, dose: float, view: str, repeat: int = 1) -> TaskDict:
+    """Return the task that thins one dose to one view, in one draw of the noise."""
     spec = study.view_spec(view)
-    data = _data_of(study, made_by_us=layout.makes_phase_c)
-    sources = {split: layout.phase_c(dose, split) for split in SPLITS}
-    targets = {split: layout.phase_d(dose, view, split) for split in SPLITS}
+    data = of_case.data_of(study, made_by_us=layout.makes_phase_c)
+    sources = {split: layout.phase_c(dose, split, repeat) for split in SPLITS}
+    targets = {split: layout.phase_d(dose, view, split, repeat) for split in SPLITS}
     made_as_asked, asked = [], None
     if layout.makes_phase_c:  # else the sources are the user's, and say what they like
-        asked = _asked(study, layout, dose, BASELINE)
-        made_from = (layout.base, dose, study.simulation, study.geometry, spec)
+        asked = of_case.asked_of(study, layout, dose, BASELINE, repeat)
+        made_from = (layout.base, dose, study.simulation_of(repeat), study.geometry, spec)
         made_as_asked.append(MadeAsAsked(targets.values(), partial(lineage_of_set, *made_from)))
     return {
-        "name": f"{dose_name(dose)}_{view}",
+        "name": f"{dose_name(dose)}_{view}{variant_name(repeat=repeat)}",
         "actions": [
             actions.on_worker(
                 actions.make_view,
@@ -113,24 +118,20 @@ def views(study: Study, layout: Layout, dose: float, view: str) -> TaskDict:
         ],
         "clean": [(actions.remove, [{str(path): None for path in targets.values()}])],
         "meta": {"claim": roots.data(layout)},
-        "doc": f"Thin {dose:g} photons per frame to the {view} view, overlap {spec.overlap:g}",
+        "doc": (
+            f"Thin {dose:g} photons per frame to the {view} view, {spec.rule}"
+            f"{of_case.drawn(repeat)}"
+        ),
     }
-
-
-def _data_of(study: Study, *, made_by_us: bool) -> DataSpec:
-    """Return what the study says of a set; of one of ours, which says it itself, nothing."""
-    return DataSpec() if made_by_us else study.data
 
 
 def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
     """Return the task that reconstructs one case."""
+    spec = study.method_of(case)
+    if isinstance(spec, ProgramSpec):
+        return programs.reconstruction(study, layout, case)
     source, folder = layout.dataset(case), layout.recon_dir(case)
-    simulated = layout.makes_phase_c and (case.view == BASELINE or layout.makes_phase_d)
-    made_by_us = layout.makes_phase_c if case.view == BASELINE else layout.makes_phase_d
-    data = _data_of(study, made_by_us=made_by_us)
-    # What we simulate says its sizes itself: where they change, the set does.
-    geometry = ASSUMED if simulated else study.geometry
-    spec = study.recon.resolved()
+    geometry, data = of_case.read_with(study, layout, case)
     task = reconstruction(
         case.name,
         source,
@@ -140,16 +141,14 @@ def recon(study: Study, layout: Layout, case: Case) -> TaskDict:
         data,
         study.checkpoint,
         roots.results(layout),
-        asked=_asked(study, layout, case.dose, case.view),
+        asked=of_case.asked_of(study, layout, case.dose, case.view, case.repeat),
     )
-    task["meta"] |= {key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")}
-    if not made_by_us:
+    task["meta"] |= of_case.filtered_by(study, case)
+    if not of_case.is_ours(layout, case.view):
         task["meta"]["check_inputs"] = partial(actions.problems, source, spec, geometry, data)
         if case.view != BASELINE:
             task["meta"]["optional"] = "phase_d"
-    task["doc"] = (
-        f"Reconstruct {case.dose:g} photons per frame, {case.view}, {case.split}: {spec.in_words}"
-    )
+    task["doc"] = f"Reconstruct {of_case.words(case)}: {spec.in_words}"
     return task
 
 
@@ -230,8 +229,8 @@ def score(study: Study, layout: Layout, case: Case) -> TaskDict:
                 spec=study.score,
                 case=case,
                 data=study.data,
-                asked=_asked(study, layout, case.dose, case.view),
-                recon=study.recon,
+                asked=of_case.asked_of(study, layout, case.dose, case.view, case.repeat),
+                recon=study.method_of(case),
             )
         ],
         "file_dep": [str(source), f"{folder}/{files.RECONSTRUCTION}"],
@@ -242,11 +241,9 @@ def score(study: Study, layout: Layout, case: Case) -> TaskDict:
         ],
         "meta": {
             "claim": roots.results(layout),
-            **{key: getattr(case, key) for key in ("dose", "view", "split", "gridsize")},
+            **of_case.filtered_by(study, case),
         },
-        "doc": (
-            f"Score {case.dose:g} photons per frame, {case.view}, {case.split} against the truth"
-        ),
+        "doc": f"Score {of_case.words(case)} against the truth",
     }
 
 
@@ -273,24 +270,3 @@ def report(study: Study, layout: Layout) -> TaskDict:
         "meta": {"partial": True, "claim": roots.results(layout)},
         "doc": "Write the report: a page, tables and figures of every score",
     }
-
-
-def _base_lineage(study: Study, layout: Layout) -> dict[str, Any] | None:
-    """Return what the base is made from, None for one of the user's."""
-    return lineage_of_base(study.base, study.geometry) if layout.makes_base else None
-
-
-def _asked(study: Study, layout: Layout, dose: float, view: str) -> AskedSet | None:
-    """Return what a set is to be made from, None for one of the user's."""
-    thinned = view != BASELINE
-    if not (layout.makes_phase_d if thinned else layout.makes_phase_c):
-        return None
-    return AskedSet(
-        base=layout.base,
-        base_lineage=_base_lineage(study, layout),
-        dose=dose,
-        simulation=study.simulation,
-        geometry=study.geometry,
-        view=study.view_spec(view) if thinned else None,
-        own_source=not layout.makes_phase_c,
-    )

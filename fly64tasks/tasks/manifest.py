@@ -12,6 +12,7 @@ from fly64tasks.data.lineage import metadata_of
 from fly64tasks.doitext.graph.manifest import Describe
 from fly64tasks.study.cases import BASELINE
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
+from fly64tasks.study.methods import Method, ProgramSpec
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import runner_command
 from fly64tasks.study.stages import ASSUMED, Geometry
@@ -80,19 +81,10 @@ def _said(task: Any, taken: dict[str, Any]) -> dict[str, Any]:
     found = msgspec.convert(taken, _Record)
     meta = task.meta
     thinned = _set_of(meta) or found.set
-    command = runner_command(
-        meta["source"],
-        meta["output_dir"],
-        meta["spec"],
-        get_var("device", "auto"),
-        read_as=meta["read_as"],
-        geometry=_sizes_needed(meta),
-    )
     return {
-        "algorithm": meta["spec"].algorithm,
-        "num_epochs": meta["spec"].num_epochs,
+        **_way(meta),
         "output_dir": meta["output_dir"],
-        "command": command,
+        "command": _command(meta),
         "return_code": found.exit_code,
         "device": found.device.name,
         "input": found.input,
@@ -105,8 +97,32 @@ def _said(task: Any, taken: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-describe = Describe("manifest", _taken, _said)
-"""What the manifest says of a job, of whose ``run.json`` no more is kept than it takes."""
+describe = Describe("manifest 1", _taken, _said)
+"""What the manifest says of a job, of whose ``run.json`` no more is kept than it takes.
+
+Where `_Record` changes, so does the kind: notes of an earlier version are read again then."""
+
+
+def _way(meta: dict[str, Any]) -> dict[str, Any]:
+    spec: Method = meta["spec"]
+    if isinstance(spec, ProgramSpec):
+        return {"algorithm": None, "num_epochs": None}
+    return {"algorithm": spec.algorithm, "num_epochs": spec.num_epochs}
+
+
+def _command(meta: dict[str, Any]) -> list[str]:
+    """Return the command line that does a job; that of a program with its placeholders."""
+    spec: Method = meta["spec"]
+    if isinstance(spec, ProgramSpec):
+        return list(spec.command)
+    return runner_command(
+        meta["source"],
+        meta["output_dir"],
+        spec,
+        get_var("device", "auto"),
+        read_as=meta["read_as"],
+        geometry=_sizes_needed(meta),
+    )
 
 
 def _sizes_needed(meta: dict[str, Any]) -> Geometry:

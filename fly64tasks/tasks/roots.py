@@ -32,7 +32,8 @@ def data(layout: Layout) -> Claim:
 @functools.lru_cache(maxsize=8)
 def results(layout: Layout) -> Claim:
     """Return the claim on the folder of the results and the report."""
-    return _results(layout, ("dose_*/*/*/*",), {**_OF_JOBS, **of_score.MARKS}, of_report.MARKS)
+    marks = {**_OF_JOBS, files.TRAINING_RECORD: None, **of_score.MARKS}
+    return _results(layout, ("dose_*/*/*/*",), marks, of_report.MARKS)
 
 
 @functools.lru_cache(maxsize=8)

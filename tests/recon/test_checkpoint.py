@@ -128,7 +128,8 @@ def test_masked_set_with_modes_and_positions_goes_on_to_the_same_bytes(
     mask[3:6, 20:24] = False
     off = np.random.default_rng(0).normal(size=small_set.positions_px.shape, scale=1.5)
     path = tmp_path / "set.npz"
-    moved = small_set.positions_px + off
+    room = np.array(small_set.object_guess.shape) - 16
+    moved = np.clip(small_set.positions_px + off, 16, room)
     write_dataset(path, replace(small_set, mask=mask, positions_px=moved))
     shared: dict[str, Any] = {"probe_modes": 2, "correct_positions": True}
     table = LSQML if algorithm == "LSQML" else {"num_epochs": 15}
@@ -201,9 +202,9 @@ def test_checkpoint_of_another_version_is_refused(small_sets: dict[str, Path], t
     spec = begun(small_sets, tmp_path)
     path = tmp_path / CHECKPOINT
     content = torch.load(path, weights_only=True)
-    content["run"]["versions"]["ptychi"] = "2.1.0"
+    content["run"]["versions"]["ptychi"] = "1.0"
     torch.save(content, path)
-    with pytest.raises(CheckpointError, match=r"versions\.ptychi 2\.1\.0 -> 2"):
+    with pytest.raises(CheckpointError, match=r"versions\.ptychi 1\.0 -> 2"):
         recon.run(small_sets["train"], tmp_path, spec)
 
 

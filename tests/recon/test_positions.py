@@ -59,6 +59,15 @@ def test_positions_come_nearer_and_all_is_kept(
     np.testing.assert_allclose(shift, expected, atol=1e-13)
 
 
+def test_frames_of_a_measured_scan_have_room_to_move(small_set: PtychoDataset):
+    measured = replace(small_set, metadata={})
+    shapes = [
+        start_of(measured, ReconSpec(correct_positions=corrects).resolved(), "set").obj.shape
+        for corrects in (False, True)
+    ]
+    assert np.subtract(shapes[1], shapes[0]).tolist() == [16, 16]
+
+
 @pytest.mark.parametrize("algorithm", ["MAP", "LSQML", "EPIE", "PIE", "BH", "AD", "DM"])
 def test_every_algorithm_moves_positions(
     algorithm: str, small_sets: dict[str, Path], tmp_path: Path

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import platform
+import subprocess
+import tomllib
 from importlib import metadata
 
 import pytest
+from small_study import PROJECT
 
 from fly64tasks.setup.installed import Installed, held_against
 
@@ -64,3 +67,14 @@ def test_this_environment_is_whole():
     found = Installed.here()
     assert found.problems == ()
     assert {"doit", "numpy", "torch", "ptychi"} < set(found.versions)
+
+
+def test_lowest_versions_are_those_of_every_bound():
+    """What `.ci/lowest` takes out of pyproject.toml with sed."""
+    leg = (PROJECT / ".ci/lowest").read_text("utf-8")
+    [line] = [line for line in leg.splitlines() if line.startswith("sed ")]
+    command = line.partition(" > ")[0]
+    said = subprocess.check_output(command, shell=True, cwd=PROJECT, text=True).splitlines()
+    table = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert said == [need.replace(">=", "==") for need in table["dependencies"]]
+    assert all("==" in need for need in said)

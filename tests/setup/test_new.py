@@ -28,14 +28,20 @@ def test_file_of_the_repository_is_the_template(name: str):
     )
 
 
-def test_baseline_of_the_repository_is_the_template_in_folders_of_its_own():
-    text = new.content("lsqml_baseline", "study.toml").decode()
+@pytest.mark.parametrize("template", ["lsqml_baseline", "methods"])
+def test_study_of_the_repository_is_the_template_in_folders_of_its_own(template: str):
+    text = new.content(template, "study.toml").decode().replace('"cnn.py"', '"../examples/cnn.py"')
     for key, folder in (("data_root", "data"), ("artifact_root", "reports")):
         here = f'{key} = "{folder}"\n'
         assert here in text
-        text = text.replace(here, f'{key} = "{folder}/lsqml_baseline"\n')
-    path = PROJECT / "studies" / "lsqml_baseline.toml"
+        text = text.replace(here, f'{key} = "{folder}/{template}"\n')
+    path = PROJECT / "studies" / f"{template}.toml"
     assert path.read_text("utf-8") == text, "change the template, and this copy of it"
+
+
+def test_network_of_the_examples_is_that_of_the_template():
+    example = (PROJECT / "examples/cnn.py").read_bytes()
+    assert new.content("methods", "cnn.py") == example, "change one of them, and copy it"
 
 
 def test_every_template_has_a_folder_and_a_line_in_help():
@@ -44,14 +50,15 @@ def test_every_template_has_a_folder_and_a_line_in_help():
 
 
 @pytest.mark.parametrize(
-    ("template", "count"), [("default", 18), ("lsqml_baseline", 18), ("measured", 3)]
+    ("template", "count"),
+    [("default", 18), ("lsqml_baseline", 18), ("measured", 3), ("methods", 120)],
 )
 def test_new_project_is_whole_and_lists_its_reconstructions(
     template: str, count: int, tmp_path: Path
 ):
     folder = tmp_path / "not" / "yet there"
     new.new_project(folder, template)
-    assert names(folder) == FILES
+    assert names(folder) == sorted(new.files_of(template))
     assert doit(folder, "list", "--all").count("\nrecon:") == count
 
 

@@ -24,6 +24,7 @@ from ..state.claims import Claims
 from ..state.digests import MD5Checker
 from ..state.journal import Journal
 from .options import SortingLoader, parted, refused, sorted_out
+from .stock import StandsAside
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class AllowMissing:
         return flag(f"allow_{self.optional}", self.option, self.help, section="inputs")
 
 
-class GraphCommand(DoitCmdBase):
+class GraphCommand(StandsAside, DoitCmdBase):
     """A doit command with filters on ``task.meta``.
 
     A project names its filters in ``[tool.doit.filters]`` of its pyproject.toml, or subclasses the
@@ -71,12 +72,12 @@ class GraphCommand(DoitCmdBase):
     control: Control
     state: Journal
 
-    def __init__(self, *args: Any, config: Any = None, **kwargs: Any) -> None:
+    def __init__(self, config: Any = None, **given: Any) -> None:
         table = (config or {}).get("GLOBAL", {}).get("filters", {})
         own = {item.key for item in self.filters}
         self.filters += tuple(item for item in declared(table) if item.key not in own)
-        self._commands: Any = kwargs.get("cmds") or {}
-        super().__init__(*args, config=config, **kwargs)
+        self._commands: Any = given.get("cmds") or {}
+        super().__init__(config=config, **given)
 
     # ---- options
 
@@ -102,7 +103,7 @@ class GraphCommand(DoitCmdBase):
         """What may be said as ``name=value``, for who takes it for an option."""
         return ()
 
-    def parse_execute(self, in_args: list[str]) -> Any:
+    def parse_execute_ours(self, in_args: list[str]) -> Any:
         """Run the command; its options may stand in any place.
 
         Those that have to be known before there are tasks come first, the others wait for the
@@ -115,7 +116,7 @@ class GraphCommand(DoitCmdBase):
         early = CmdParse([*self._ours(), *map(CmdOption, self.base_options)])
         ours, rest = sorted_out(parted(in_args, "".join(flags)), early, {})
         try:
-            return super().parse_execute(ours + rest)
+            return super().parse_execute_ours(ours + rest)
         except CmdParseError as error:
             error.args = tuple(map(printable_lines, error.args))
             if isinstance(error.__context__, getopt.GetoptError):  # doit would dump every option

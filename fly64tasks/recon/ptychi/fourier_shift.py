@@ -21,7 +21,7 @@ import torch
 from ptychi import image_proc, maths
 from torch import Tensor
 
-CHECKED_VERSIONS = ("2.2.0",)
+CHECKED_VERSIONS = ("2.1.0", "2.2.0")
 """pty-chi's versions whose own function this one was held against."""
 
 _original = image_proc.fourier_shift

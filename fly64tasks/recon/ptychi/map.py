@@ -63,7 +63,7 @@ class MAPReconstructor(IterativePtychographyReconstructor):
     """L-BFGS on a `Posterior`.
 
     Its loss of an epoch is the objective at its end in nats per valid pixel, less what a perfect
-    fit of the counts would have; it never rises.
+    fit of the counts would have; it never rises but where windows follow positions.
 
     Attributes
     ----------

@@ -1,0 +1,179 @@
+"""Methods that are programs of others, as doit runs them: real processes, real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small_study import ONE_DOSE, doit, new_project
+
+from fly64tasks.doitext.atomic import alive
+
+PROGRAM = """
+import sys
+import numpy as np
+
+step, source, *more = sys.argv[1:]
+given = np.load(source)
+if step == "train":
+    with open(more[0], "w") as file:
+        file.write(str(len(given["diffraction"])))
+else:
+    print("trained on", open(more[0]).read(), "frames")
+    np.savez(more[1], object=np.ones(given["objectGuess"].shape, complex))
+"""
+STUDY = f"""{ONE_DOSE}
+[views]
+overlap = {{ dense = 0.7 }}
+
+[methods.net]
+train = ["python", "net.py", "train", "{{train_npz}}", "{{model}}"]
+command = ["python", "net.py", "apply", "{{input_npz}}", "{{model}}", "{{output}}"]
+"""
+DENSE = ("--view", "dense")
+
+
+def make(folder: Path, program: str = PROGRAM) -> Path:
+    project = new_project(folder, STUDY)
+    (project / "net.py").write_text(program)
+    return project
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = make(tmp_path_factory.mktemp("programs") / "Süß study")
+    doit(project, "-j", "2", *DENSE)
+    return project
+
+
+@pytest.fixture
+def project(done: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(done, tmp_path / "Süß study"))
+
+
+def planned(project: Path, *arguments: str, code: int = 0) -> dict[str, str]:
+    """Return what a dry run would run, with its reasons."""
+    plan = json.loads(doit(project, "-n", "--json", *arguments, code=code))
+    return {
+        item["task"]: "; ".join(item["reasons"])
+        for item in plan["tasks"]
+        if item["verdict"] != "up to date"
+    }
+
+
+def test_program_is_trained_on_the_train_split_and_run_on_both(done: Path):
+    results = done / "reports/dose_1000/dense"
+    tails = [
+        json.loads((results / f"{split}@net/run.json").read_text())["program"]["tail"]
+        for split in ("train", "test")
+    ]
+    n = json.loads((results / "train/run.json").read_text())["start"]["n_frames"]
+    assert tails == [[f"trained on {n} frames"]] * 2
+    assert (results / "model@net/model").read_text() == str(n)
+    assert not list(results.glob("*/scratch"))
+    assert planned(done, *DENSE) == {}
+    assert "not whole" not in doit(done, "verify", *DENSE)
+
+
+def test_training_reads_the_train_split_alone(done: Path):
+    said = doit(done, "list", "--deps", "train:dose_1000_dense@net")
+    assert re.findall(r"-  (.*)", said) == [
+        "data/phase_d/dose_1000/dense/dense_train.npz",
+        "net.py",
+    ]
+
+
+def test_program_that_changed_makes_its_own_jobs_stale_alone(project: Path):
+    (project / "net.py").write_text(PROGRAM + "\n# changed\n")
+    changed = planned(project, *DENSE)
+    of_net = [f"recon:dose_1000_dense_{split}@net" for split in ("train", "test")]
+    assert changed["train:dose_1000_dense@net"] == "input changed: net.py"
+    assert all(changed[name].startswith("input changed: net.py") for name in of_net)
+    assert all(name.endswith("@net") for name in changed)
+
+    text = STUDY.replace('"{output}"]', '"{output}"]\nseed = 3')
+    (project / "net.py").write_text(PROGRAM)
+    (project / "study.toml").write_text(text)
+    assert planned(project, *DENSE)[of_net[0]] == "seed 0 -> 3"
+
+
+def test_time_limit_makes_nothing_stale(project: Path):
+    (project / "study.toml").write_text(f"{STUDY}timeout_s = 500\n")
+    assert planned(project, *DENSE) == {}
+
+
+def test_manifest_has_the_command_of_a_program(project: Path):
+    doit(project, "manifest", *DENSE)
+    manifest = json.loads((project / "reports/reconstruction_manifest.json").read_text())
+    [job] = [job for job in manifest["jobs"] if job["task"] == "recon:dose_1000_dense_test@net"]
+    assert job["command"] == ["python", "net.py", "apply", "{input_npz}", "{model}", "{output}"]
+    assert (job["method"], job["algorithm"], job["return_code"]) == ("net", None, 0)
+    assert job["status"] == "done"
+
+
+def test_program_that_fails_fails_its_own_jobs_in_one_line(project: Path):
+    (project / "net.py").write_text(PROGRAM.replace("np.savez(", "sys.exit('no layers')  # "))
+    said = doit(project, "-c", *DENSE, code=1)
+    for split in ("train", "test"):
+        [line] = re.findall(rf"^\[.*recon:dose_1000_dense_{split}@net .*$", said, re.MULTILINE)
+        assert "FAILED" in line
+        assert "method net: command ended with exit code 1: no layers; its folder is kept" in line
+        folder = project / f"reports/dose_1000/dense/{split}@net"
+        assert (folder / "scratch/run/model").exists()
+        assert not (folder / "reconstruction.npz").exists()
+    assert "failed last time" in planned(project, *DENSE)["recon:dose_1000_dense_test@net"]
+
+    doit(project, "clean", "--method", "net")
+    assert not list(project.glob("reports/*/*/*@net"))
+
+
+def test_missing_file_of_a_program_is_named_before_anything_runs(project: Path):
+    (project / "net.py").unlink()
+    said = doit(project, *DENSE, code=3)
+    assert "nothing was run" in said
+    assert "net.py" in said
+
+
+@pytest.mark.parametrize(
+    ("signum", "jobs"),
+    [(signal.SIGINT, 0), (signal.SIGINT, 2), (signal.SIGKILL, 0), (signal.SIGKILL, 2)],
+    ids=lambda value: str(int(value)),
+)
+def test_program_ends_with_the_run_that_is_killed_and_the_next_run_finishes(
+    signum: int, jobs: int, project: Path
+):
+    waits = f"open({str(project / 'pid')!r}, 'w').write(str(__import__('os').getpid()))\n"
+    waits += "import time; time.sleep(600)\n"
+    (project / "net.py").write_text(waits)
+    command = [sys.executable, "-m", "doit", "-j", str(jobs), *DENSE]
+    process = subprocess.Popen(command, cwd=project, start_new_session=True)
+    pid = _wait_for(project / "pid")
+    os.kill(process.pid, signum)
+    assert process.wait(60) != 0
+    deadline = time.monotonic() + 60
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(pid)
+    assert not (project / "reports/dose_1000/dense/model@net/model").exists()
+
+    (project / "net.py").write_text(PROGRAM)
+    assert "interrupted" in planned(project, *DENSE)["train:dose_1000_dense@net"]
+    doit(project, *DENSE)
+    assert planned(project, *DENSE) == {}
+
+
+def _wait_for(path: Path, seconds: float = 120) -> int:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if path.exists() and path.read_text():
+            return int(path.read_text())
+        time.sleep(0.05)
+    raise TimeoutError(path)
