@@ -61,6 +61,14 @@ def test_study_of_the_page_on_measured_scans_is_read(tmp_path: Path):
     study = read_measured_study(tmp_path / "study.toml")
     assert list(study.scans) == ["siemens", "chip", "leaf"]
     assert (study.recon_of("leaf").n_images, study.geometry_of("leaf").assumed) == (500, False)
+    pages.follow(DOCS / "measured.md", tmp_path, slice(1))
+    shutil.copy(tmp_path / "study.toml", tmp_path / "scans/study.toml")
+    pages.follow(DOCS / "measured.md", tmp_path, slice(1, 2))
+
+
+def test_dry_run_and_refusals_of_the_page_on_doit_are_what_is_printed(tmp_path: Path):
+    project = new_project(tmp_path / "project", (PROJECT / "study.toml").read_text("utf-8"))
+    pages.follow(DOCS / "doit.md", project, slice(4))
 
 
 def test_study_of_the_page_on_methods_is_read_and_the_page_names_every_key(tmp_path: Path):
@@ -105,6 +113,12 @@ def test_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         if output["output_type"] == "stream"
     ]
     assert any("done in" in text for text in said), said
+
+
+@pytest.mark.slow
+def test_first_study_page_is_what_happens(tmp_path: Path):
+    pages.follow(DOCS / "first_study.md", tmp_path)
+    assert "<html" in (tmp_path / "my_study/reports/index.html").read_text("utf-8")
 
 
 @pytest.mark.slow
