@@ -27,6 +27,7 @@ COMMANDS = {
         "say which settings and scores of studies differ",
         "fly64tasks.report.studies.command",
     ),
+    "tune": ("search settings for jobs of a study", "fly64tasks.tune.command"),
     "crate": ("describe a study that was run as an RO-Crate", "fly64tasks.crate"),
     "doctor": ("say what is installed, what is missing, how fast it is", "fly64tasks.setup.doctor"),
 }

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -23,6 +24,7 @@ from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.study.measured import read_measured_study
 from fly64tasks.study.methods import ProgramSpec
 from fly64tasks.study.study import read_study
+from fly64tasks.study.tuning import TuneSpec, tuning_of
 
 DOCS = PROJECT / "docs"
 
@@ -77,6 +79,14 @@ def test_study_of_the_page_on_methods_is_read_and_the_page_names_every_key(tmp_p
     assert list(study.all_methods) == ["main", "epie", "momentum_0", "momentum_1", "cnn"]
     for name in ProgramSpec.__struct_fields__:
         assert f"| `{name}` |" in page, name
+
+
+def test_study_of_the_page_on_searches_is_read_and_has_every_key(tmp_path: Path):
+    [block] = re.findall(r"```toml\n(.*?)```", (DOCS / "tune.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "study.toml").write_text(block)
+    spec, ranges = tuning_of(read_study(tmp_path / "study.toml").tune, "tune")
+    assert set(TuneSpec.__struct_fields__) | set(ranges) == set(tomllib.loads(block)["tune"])
+    assert spec == TuneSpec(cases=spec.cases)  # what it says besides are the defaults
 
 
 def test_keys_of_the_formats_page_are_those_of_a_key_map():

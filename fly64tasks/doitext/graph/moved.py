@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -25,7 +24,7 @@ def followed(task: Any, state: Journal, comes: Callable[[str], bool] = lambda pa
 
     def same(path: str, md5: str) -> bool:
         try:
-            return comes(path) or state.digests.md5(path, os.stat(path)) == md5  # noqa: PTH116
+            return comes(path) or state.digests.md5(path, state.statuses.of(path)) == md5
         except OSError:
             return False
 
@@ -42,13 +41,15 @@ def follow(row: Row, task: Any, same: Same) -> Row:
     read, made = row.get("deps:"), row.get(TARGETS)
     if read is None or made is None:
         return row
-    inputs = _renamed(set(read) - task.file_dep, task.file_dep - set(read))
-    now = set(task.targets)
+    then, now = set(read), set(task.targets)
     log = (task.meta or {}).get("log")
     if log and len(made) > len(now):  # of a run that recorded its log too
         now.add(log)
+    if then == task.file_dep and now == made.keys():
+        return row
+    inputs = _renamed(then - task.file_dep, task.file_dep - then)
     targets = _renamed(made.keys() - now, now - made.keys())
-    if not (inputs or targets) or inputs is None or targets is None:
+    if inputs is None or targets is None:
         return row
     states = {new: row.get(old) for new, old in inputs.items()}
     digests = {new: made[old] for new, old in targets.items()}
