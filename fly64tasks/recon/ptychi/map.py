@@ -56,6 +56,8 @@ class MAPReconstructor(IterativePtychographyReconstructor):
 
     Attributes
     ----------
+    chunk : int
+        Frames at a time.
     converged : bool
         Whether another epoch would bring nothing that counts.
     """
@@ -112,13 +114,14 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         if options.exclude_measured_pixels_below is not None:
             valid = valid & (self.dataset.patterns > options.exclude_measured_pixels_below)
         pixels = _CHUNK_PIXELS.get(device.type, _CHUNK_PIXELS["cuda"])
+        self.chunk = min(options.batch_size, max(pixels // size**2, 1))
         with torch.no_grad():
             likelihood = PoissonLikelihood(
                 self.dataset.patterns.to(device),
                 self._scan.windows(),
                 group.probe_positions.data.detach() - self.nearest,
                 None if valid.all() else valid,
-                chunk=min(options.batch_size, max(pixels // size**2, 1)),
+                chunk=self.chunk,
                 moving=group.probe_positions.optimizable,
             )
             self.posterior = Posterior(
@@ -162,7 +165,8 @@ class MAPReconstructor(IterativePtychographyReconstructor):
             self.nats.append(float(nats))
         direction = lbfgs.descent(self.gradient, self.pairs, self.posterior.metric_at(point))
         obj, _, moves = self.posterior.split(direction)
-        direction *= (LONGEST_STEP / obj.abs().max()).clamp(max=1)
+        longest = obj.abs().max()
+        direction *= (LONGEST_STEP / longest).clamp(max=1)
         if moves is not None:
             positions = self.parameter_group.probe_positions.data.detach()
             moves.copy_(self._scan.bounded(moves, positions))

@@ -22,6 +22,12 @@ class Windows:
     shape : (int, int)
         Of the object.
     device : torch.device
+
+    Attributes
+    ----------
+    sorts : bool
+        Whether `add` sorts by pixel, in a few calls however many frames there are: on a CPU, where
+        calls cost little, it adds frame after frame. A slice's sums are the same to the bit.
     """
 
     def __init__(
@@ -33,7 +39,7 @@ class Windows:
     ) -> None:
         if corners_px.min() < 0 or (corners_px.max(axis=0) + size_px > shape).any():
             raise ValueError("a frame's window lies outside of the object")
-        self.shape = shape
+        self.shape, self.sorts = shape, device.type != "cpu"
         self._size_px = size_px
         self._corners = np.asarray(corners_px, dtype=np.int64).tolist()
         self._y, self._x = torch.tensor(self._corners, device=device).unbind(1)
@@ -51,14 +57,14 @@ class Windows:
 
         A pixel's sum is in the order of the frames, on every device.
         """
-        if canvas.device.type == "cpu":
-            pixels, n = canvas.numpy(), self._size_px
-            for patch, (y, x) in zip(patches.numpy(), self._corners[frames], strict=True):
-                pixels[y : y + n, x : x + n] += patch
-        else:
-            add_sorted(canvas.view(-1), patches.reshape(-1), self.by_pixel(frames))
+        if self.sorts:
+            add_sorted(canvas.view(-1), patches.reshape(-1), self._by_pixel(frames))
+            return
+        pixels, n = canvas.numpy(), self._size_px
+        for patch, (y, x) in zip(patches.numpy(), self._corners[frames], strict=True):
+            pixels[y : y + n, x : x + n] += patch
 
-    def by_pixel(self, frames: slice) -> ByPlace:
+    def _by_pixel(self, frames: slice) -> ByPlace:
         """Return by which pixel of the canvas the pixels of the frames in a slice are summed."""
         key = (frames.start, frames.stop)
         if key not in self._sorted:

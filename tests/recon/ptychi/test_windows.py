@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from fly64tasks.recon.ptychi.sums import add_sorted
 from fly64tasks.recon.ptychi.windows import Windows
 
 
@@ -40,8 +39,8 @@ def test_sorted_sums_are_those_of_frame_after_frame_to_the_bit(dtype: torch.dtyp
     windows = windows_of(np.random.default_rng(1).integers(0, 16, (40, 2)))
     generator = torch.Generator().manual_seed(0)
     patches = torch.randn(40, 4, 4, dtype=dtype, generator=generator)
-    in_turn, together = (torch.zeros(20, 23, dtype=dtype) for _ in range(2))
-    frames = slice(0, 40)
-    windows.add(in_turn, patches, frames)
-    add_sorted(together.view(-1), patches.view(-1), windows.by_pixel(frames))
-    assert torch.equal(in_turn, together)
+    sums = []
+    for windows.sorts in (False, True):
+        sums.append(torch.zeros(20, 23, dtype=dtype))
+        windows.add(sums[-1], patches[3:], slice(3, 40))
+    assert torch.equal(*sums)
