@@ -27,6 +27,9 @@ SAY_THE_TRUTH = (
 
 _NAMED = 6
 
+RULES = ("share", "every")
+"""Ways to choose frames that do not look at where they lie."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -43,8 +46,18 @@ def dose_steps(jobs: Iterable[Job], metric: Metric) -> list[Step]:
 
 
 def view_steps(jobs: Iterable[Job], metric: Metric) -> list[Step]:
-    """Return the steps from each view to the next, within a dose and split: the error rises."""
-    return _steps(jobs, metric, lambda job: (job.case.dose, job.case.split), better_after=False)
+    """Return the steps from each view to the next, within a dose and split: the error rises.
+
+    Views whose frames were not chosen by their distance are no step in overlap.
+    """
+    by_distance = [job for job in jobs if not _is_by_other_rule(job)]
+    return _steps(
+        by_distance, metric, lambda job: (job.case.dose, job.case.split), better_after=False
+    )
+
+
+def _is_by_other_rule(job: Job) -> bool:
+    return job.scores is not None and job.scores.set.get("selection_strategy") in RULES
 
 
 def _steps(
