@@ -18,7 +18,7 @@ from torch import Tensor
 from fly64tasks.errors import Fly64Error, ReconstructionError, failed_reconstruction
 from fly64tasks.physics.relaxation import Relaxation
 from fly64tasks.recon.ptychi import complex_data, memory
-from fly64tasks.recon.ptychi.map import MAPOptions, MAPTask
+from fly64tasks.recon.ptychi.map_task import MAPOptions, MAPTask
 from fly64tasks.recon.ptychi.options import LEAST_INTENSITY
 from fly64tasks.recon.start import Start
 
