@@ -26,6 +26,7 @@ from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.physics.optics import synthetic_object, zone_plate_probe
 from fly64tasks.physics.scan import raster_positions
 from fly64tasks.recon.ptychi import device as devices
+from fly64tasks.recon.ptychi.task import run_epoch
 from fly64tasks.recon.start import Start, start_of
 from fly64tasks.simulation.simulate import simulate_amplitude
 from fly64tasks.study.recon_settings import ReconSpec
@@ -91,7 +92,7 @@ def main() -> None:
         task.run(WARM_UP)
         transforms()
         turns = [
-            (seconds_of(lambda task=task: task.run(1), options.device),
+            (seconds_of(lambda task=task: run_epoch(task, 1), options.device),
              seconds_of(transforms, options.device) * frames / (chunk * math.ceil(frames / chunk)))
             for _ in range(options.repeats)
         ]  # fmt: skip

@@ -147,7 +147,8 @@ class PoissonLikelihood:
         return nats, obj_sum.conj_physical_(), probe_gradient
 
     def _ramps(self, frames: slice) -> Tensor:
-        return (self._ramp_y[frames, :, None] * self._ramp_x[frames, None, :])[:, None]
+        ramps: Tensor = self._ramp_y[frames, None, :, None] * self._ramp_x[frames, None, None, :]
+        return ramps
 
     def _residual(self, waves: Tensor, nats: Tensor, frames: slice) -> Tensor:
         """Return chi* of exit waves (b, modes, N, N), and add what they cost to ``nats``.
@@ -166,7 +167,8 @@ class PoissonLikelihood:
         if valid is not None:
             excess = torch.where(valid, excess, 0)
         parts *= torch.view_as_real(torch.complex(excess, -excess))[:, None]
-        return torch.fft.fft2(far)
+        chi: Tensor = torch.fft.fft2(far)
+        return chi
 
     def illumination(self, probe: Tensor) -> Tensor:
         """Return the photons that fall on each pixel of the object over all frames, (H, W)."""

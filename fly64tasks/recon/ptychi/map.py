@@ -178,8 +178,8 @@ class MAPReconstructor(IterativePtychographyReconstructor):
             self.pairs["seen"] = 0  # the next epoch tries the metric's own direction
             self.nats.append(self.nats[-1])
             return
-        new, nats, self.gradient = found
-        self.nats.append(nats)
+        new, lower, self.gradient = found
+        self.nats.append(lower)
         self._move_to(new)
 
     def _follow(self) -> None:

@@ -144,4 +144,4 @@ def test_frames_that_share_their_shift_reconstruct_as_others():
     for dataset in (shared, own):
         with running(dataset) as task:
             losses.append(task.reconstructor.nats)
-    assert losses[0] == pytest.approx(losses[1], rel=0.01)
+    assert losses[0] == pytest.approx(losses[1], rel=0.03)
