@@ -67,6 +67,7 @@ def render(
     panels : mapping
         SVG elements as `figures.panels` draws them.
     """
+    every, jobs = jobs, [job for job in jobs if not job.case.variant]
     metric = main_metric(jobs)
     embeds = len(jobs) <= EMBED_LIMIT
     best = best_of(jobs)
@@ -74,7 +75,7 @@ def render(
     return filled_in(
         "report.html.j2",
         study=study,
-        sentences=headline(jobs),
+        sentences=headline(every),
         key_numbers=_key_numbers(jobs),
         metric=metric,
         metric_name=in_sentence(metric.label),

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 
+from fly64tasks.report.draws import draws_of
 from fly64tasks.report.files import CSV_COLUMNS, MARKDOWN_MARK, VARIANT_CSV_COLUMNS
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.results import Job, Outcome, main_metric
@@ -76,8 +77,8 @@ def side_of(job: Outcome, metric: Metric) -> str:
 def markdown_text(study: Study, jobs: Sequence[Job]) -> str:
     """Return the summary's sentences, a table of the main scores and what is missing."""
     parts = [MARKDOWN_MARK, f"# {plain(study.name)}", " ".join(headline(jobs))]
-    shown = [metric for metric in (main_metric(jobs), RESOLUTION) if _any_has(jobs, metric)]
-    parts += [_table(jobs, metric) for metric in shown]
+    for metric in (metric for metric in (main_metric(jobs), RESOLUTION) if _any_has(jobs, metric)):
+        parts += _tables(jobs, metric)
     missing = [f"- {job.case.name}: {job.state}: {plain(job.why)}" for job in jobs if job.why]
     if missing:
         parts += ["## Not scored", "\n".join(missing)]
@@ -89,25 +90,32 @@ def markdown_text(study: Study, jobs: Sequence[Job]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _table(jobs: Sequence[Job], metric: Metric) -> str:
-    """Return a row per dose and split, a column per view."""
+def _tables(jobs: Sequence[Job], metric: Metric) -> list[str]:
+    """Return a heading, and for each method a row per dose and split and a column per view."""
     views = list(dict.fromkeys(job.case.view for job in jobs))
-    found = {(job.case.dose, job.case.split, job.case.view): job for job in jobs}
+    cells = {
+        (case.method, case.dose, case.split, case.view): draws
+        for draws in draws_of(jobs)
+        if (case := draws.case)
+    }
     unit = f" ({metric.unit})" if metric.unit else ""
     if metric.is_length and any(job.geometry_assumed for job in jobs):
         unit += f" {ASSUMED}"
-    lines = [
-        f"## {metric.label}{unit}",
-        "",
-        f"| dose | split | {' | '.join(views)} |",
-        f"|---|---|{'---:|' * len(views)}",
-    ]
-    for dose in dict.fromkeys(job.case.dose for job in jobs):
-        for split in SPLITS:
-            row = [found[dose, split, view] for view in views]
-            texts = (job.text(metric) for job in row)
-            lines.append(f"| {dose_text(dose)} | {split} | {' | '.join(texts)} |")
-    return "\n".join(lines)
+    parts = [f"## {metric.label}{unit}"]
+    draws = len({job.case.repeat for job in jobs})
+    if draws > 1:
+        parts.append(f"Mean ± standard deviation of {draws} draws of the noise.")
+    methods = dict.fromkeys(job.case.method for job in jobs)
+    for method in methods:
+        if len(methods) > 1:
+            parts.append(f"### {method}")
+        lines = [f"| dose | split | {' | '.join(views)} |", f"|---|---|{'---:|' * len(views)}"]
+        for dose in dict.fromkeys(job.case.dose for job in jobs):
+            for split in SPLITS:
+                texts = (cells[method, dose, split, view].text(metric) for view in views)
+                lines.append(f"| {dose_text(dose)} | {split} | {' | '.join(texts)} |")
+        parts.append("\n".join(lines))
+    return parts
 
 
 def _any_has(jobs: Sequence[Job], metric: Metric) -> bool:
