@@ -59,6 +59,11 @@ def draws_of(jobs: Iterable[Job]) -> list[Draws]:
     return [Draws(tuple(members)) for members in found.values()]
 
 
+def plain_of(jobs: Iterable[Job]) -> list[Job]:
+    """Return the jobs that a study without methods and draws has: main's, in the first draw."""
+    return [job for job in jobs if not job.case.variant]
+
+
 def difference_of(draws: Draws, reference: Draws, metric: Metric) -> Difference | None:
     """Return by how much a score differs, of the draws that both have; None without any.
 

@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 
 from fly64tasks.report.draws import draws_of
-from fly64tasks.report.files import CSV_COLUMNS, MARKDOWN_MARK, VARIANT_CSV_COLUMNS
+from fly64tasks.report.exposure import exposure_of
+from fly64tasks.report.files import CSV_COLUMNS, MARKDOWN_MARK
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.results import Job, Outcome, main_metric
 from fly64tasks.report.wording import ASSUMED, dose_text
@@ -23,16 +24,14 @@ _RUN_BY_SPREADSHEETS = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")
 def csv_text(jobs: Sequence[Job]) -> str:
     """Return one row per job and metric, with the header `CSV_COLUMNS`.
 
-    Where a job is of another method or draw than the first, `VARIANT_CSV_COLUMNS` follow.
     An absent value is empty, and the note says why it is. Text that a spreadsheet would take for a
     formula begins with an apostrophe.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    variants = VARIANT_CSV_COLUMNS if any(job.case.variant for job in jobs) else ()
-    writer.writerow([*CSV_COLUMNS, *variants])
+    writer.writerow(CSV_COLUMNS)
     for job in jobs:
-        case = job.case
+        case, run, light = job.case, job.run, exposure_of(job)
         for metric in METRICS:
             value = job.limit(metric) if job.is_unresolved(metric) else job.value(metric)
             writer.writerow(
@@ -48,10 +47,20 @@ def csv_text(jobs: Sequence[Job]) -> str:
                     "true" if job.is_bound(metric) else "false",
                     as_text(note_of(job, metric)),
                     side_of(job, metric),
-                    *(getattr(case, key) for key in variants),
+                    case.method,
+                    case.repeat,
+                    _number(run.spec.get("seed") if run else None),
+                    _number(run.seconds if run else None),
+                    _number(light.photons_total),
+                    _number(light.photons_per_nm2),
                 ]
             )
     return buffer.getvalue()
+
+
+def _number(value: object) -> str:
+    """Return a number as it is, nothing for what is none."""
+    return repr(value) if isinstance(value, int | float) else ""
 
 
 def as_text(text: str) -> str:

@@ -153,7 +153,14 @@ def test_summary_is_tidy_and_complete(layout: Layout):
         "is_bound": "false",
         "note": "",
         "bound": "",
+        "method": "main",
+        "repeat": "1",
+        "seed": "0",
+        "seconds": "12.5",
+        "photons_total": "120000.0",
+        "photons_per_nm2": rows[0]["photons_per_nm2"],
     }
+    assert float(rows[0]["photons_per_nm2"]) == pytest.approx(120000 / 40123 / 100)
     by_metric = {row["metric"]: row for row in rows[: len(METRICS)]}
     assert by_metric["phase_ms_ssim"]["value"] == ""
     assert by_metric["phase_ms_ssim"]["note"] == "the region is too small for five scales"
@@ -191,7 +198,7 @@ def test_summary_of_an_older_version_is_known_as_ours(layout: Layout):
     path.write_text("case,dose,view,split,gridsize,metric,value,unit,is_bound,note\n")
     write_report(ONE_DOSE, layout)
     assert path.read_text().startswith(
-        "case,dose,view,split,gridsize,metric,value,unit,is_bound,note,bound\n"
+        "case,dose,view,split,gridsize,metric,value,unit,is_bound,note,bound,method,repeat,"
     )
 
 

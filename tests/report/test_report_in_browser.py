@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import screenshot
 from PIL import Image
@@ -38,7 +40,7 @@ CONTRASTS = """
   const found = {};
   for (const element of document.querySelectorAll("body *")) {
     const text = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!text || ["SCRIPT", "STYLE"].includes(element.tagName)) continue;
+    if (!text || ["SCRIPT", "STYLE", "title"].includes(element.tagName)) continue;
     const style = getComputedStyle(element);
     const colour = element.closest("figure svg") ? style.fill : style.color;
     const ink = luminance(colour);
@@ -94,6 +96,19 @@ class Opened:
         """Return the texts of a column of the table of all scores."""
         cells = self.page.locator(f"table.scores tbody td:nth-child({index + 1})")
         return [text.strip() for text in cells.all_inner_texts()]
+
+
+METHODS = msgspec.structs.replace(
+    STUDY, doses=(1e3, 1e4), repeats=2, methods={"epie": {"algorithm": "EPIE"}}
+)
+
+
+@pytest.fixture(scope="module")
+def methods(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """The report on two methods in two draws: 48 jobs."""
+    layout = write_study(tmp_path_factory.mktemp("methods"), METHODS)
+    write_report(METHODS, layout)
+    return layout
 
 
 def opened(browser: Any, layout: Layout, **options: Any) -> Opened:
@@ -157,6 +172,60 @@ def test_table_sorts_both_ways_with_absent_values_last(browser: Any, layout: Lay
         assert report.column(1) == ["baseline"] * 6 + ["dense"] * 6 + ["sparse"] * 6
         assert heading.get_attribute("aria-sort") is None
         assert report.complaints == []
+
+
+def test_filters_leave_what_was_asked_for_in_every_table(browser: Any, methods: Layout):
+    with opened(browser, methods) as report:
+        page = report.page
+        for label, value in (("View", "dense"), ("Split", "test"), ("Method", "epie")):
+            page.get_by_role("search").get_by_label(label).select_option(value)
+        assert page.locator("form.filters output").inner_text() == "4 of 48 jobs"
+        assert page.locator("table.scores tbody tr:visible").count() == 4
+        assert page.locator("details.job:visible").count() == 4
+        assert page.locator("#methods tbody tr:visible").count() == 2 * 2
+        assert page.locator(".tile:visible").count() == 2
+        page.get_by_role("search").get_by_label("Draw").select_option("2")
+        assert page.locator("table.scores tbody tr:visible").count() == 2
+        for label in ("View", "Split", "Method", "Draw"):
+            page.get_by_role("search").get_by_label(label).select_option("")
+        assert page.locator("table.scores tbody tr:visible").count() == 48
+        assert report.complaints == []
+
+
+def test_table_is_copied_as_csv_as_it_is_shown(browser: Any, methods: Layout):
+    granted = {"permissions": ["clipboard-read", "clipboard-write"]}
+    with opened(browser, methods, **granted) as report:
+        page = report.page
+        page.get_by_role("search").get_by_label("View").select_option("sparse")
+        page.locator("#methods .copy").first.click()
+        page.get_by_role("button", name="Copied").wait_for()
+        rows = list(csv.reader(page.evaluate("navigator.clipboard.readText()").splitlines()))
+        assert rows[0][:7] == ["Method", "Dose", "View", "Split", "main", "method", "Difference"]
+        assert len(rows) == 1 + 4
+        assert rows[1][:4] == ["epie", "10³", "sparse", "train"]
+        assert rows[1][4:7] == ["0.4", "0.4", "0.0"]
+        assert rows[1][-1] == "same"
+
+
+def test_page_without_its_script_has_every_table_and_no_filters(browser: Any, methods: Layout):
+    with opened(browser, methods, java_script_enabled=False) as report:
+        assert report.page.locator("table.scores tbody tr").count() == 48
+        assert not report.page.locator("form.filters").is_visible()
+        assert report.page.locator(".copy").count() == 0
+        report.page.locator("details.job summary").first.click()
+        assert report.page.locator("details.job[open]").count() == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(browser: Any, methods: Layout, scheme: str):
+    axe = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
+    script = Path(axe.__file__).parent / "axe.min.js"
+    with opened(browser, methods, color_scheme=scheme) as report:
+        report.page.get_by_role("button", name="Open all").click()
+        report.page.evaluate(script.read_text("utf-8"))
+        found = report.page.evaluate("axe.run(document)")
+        assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
+        assert len(found["passes"]) > 30
 
 
 def test_tile_leads_to_its_job_and_opens_it(browser: Any, layout: Layout):
