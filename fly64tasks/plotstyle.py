@@ -30,6 +30,7 @@ PHASE_MAP = "viridis"
 """For phases that do not go round: its ends differ, as those of a cyclic map do not."""
 CYCLIC_PHASE_MAP = "twilight"
 DIFFERENCE_MAP = "magma"
+COLOUR_MAPS = (AMPLITUDE_MAP, PHASE_MAP, CYCLIC_PHASE_MAP, DIFFERENCE_MAP)
 
 COLUMN_IN = 85 / 25.4
 PAGE_IN = 170 / 25.4

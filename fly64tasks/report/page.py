@@ -24,6 +24,7 @@ from fly64tasks.report.page_job import (
     geometry_text,
     picture,
     setting_text,
+    sheet_of,
     spark_points,
     title_of,
     verdicts,
@@ -137,6 +138,7 @@ def _job(
         "main": main if main.sort is not None else next(known, main),
         "facts": facts_of(job),
         "thumbnail": picture(job.thumbnail, THUMBNAIL_PX, root, embeds),
+        "sheet": sheet_of(job, root, embeds),
         "comparison": picture(job.comparison, COMPARISON_PX, root, embeds),
         "no_truth": job.scores.truth.reason or "no comparable truth"
         if job.scores and not job.scores.truth.comparable

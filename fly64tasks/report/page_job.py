@@ -18,6 +18,7 @@ Facts = list[tuple[str, str]]
 
 THUMBNAIL_PX = 240
 COMPARISON_PX = 1400
+PANELS_PX = 1080
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,40 @@ def picture(path: Path | None, width: int, root: Path, embeds: bool) -> str | No
     if path is None:
         return None
     return pictures.embedded(path, width) if embeds else pictures.linked(path, root)
+
+
+def sheet_of(job: Outcome, root: Path, embeds: bool) -> dict[str, Any] | None:
+    """Return amplitudes and phases of a job as the page shows them, None where there are none."""
+    panels = job.scores.panels if job.scores else None
+    if job.panels is None or panels is None:
+        return None
+    if panels.has_truth:
+        (_, amplitude, amplitude_off), (_, phase, phase_off) = panels.scales
+        named = [("Amplitude", amplitude, ""), ("Phase", phase, " rad")]
+        named += [
+            ("Amplitude, difference", amplitude_off, ""),
+            ("Phase, difference", phase_off, " rad"),
+        ]
+    else:
+        amplitude, phase = panels.scales[0]
+        named = [("Amplitude", amplitude, ""), ("Phase", phase, " rad")]
+    return {
+        "source": picture(job.panels, PANELS_PX, root, embeds),
+        "columns": panels.columns,
+        "rows": panels.rows,
+        "heads": ("Truth", "Reconstruction", "Difference")
+        if panels.has_truth
+        else ("Amplitude", "Phase"),
+        "scales": [
+            (
+                name,
+                scale.colour_map,
+                f"{scale.low:.2f}".replace("-", MINUS),
+                f"{scale.high:.2f}{unit}".replace("-", MINUS),
+            )
+            for name, scale, unit in named
+        ],
+    }
 
 
 def anchor(case: Case) -> str:

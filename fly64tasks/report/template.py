@@ -33,7 +33,7 @@ def filled_in(template: str, **values: Any) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     page = environment.get_template(template).render(
         mark=Markup(PAGE_MARK),
-        style=Markup(_variables() + _text("report.css")),
+        style=Markup(_variables() + _colour_maps() + _text("report.css")),
         script=Markup(script),
         script_digest=digest,
         **values,
@@ -55,4 +55,13 @@ def _variables() -> str:
         f":root {{ {block(plotstyle.LIGHT)} }}\n"
         "@media screen and (prefers-color-scheme: dark) "
         f"{{ :root {{ {block(plotstyle.DARK)} }} }}\n"
+    )
+
+
+def _colour_maps() -> str:
+    """Return a class for each colour map: its colours, low to high."""
+    return "".join(
+        f".map-{name} {{ background: linear-gradient(to right, "
+        f"{', '.join(plotstyle.colours_of(name, 16))}); }}\n"
+        for name in plotstyle.COLOUR_MAPS
     )

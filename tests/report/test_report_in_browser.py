@@ -19,6 +19,7 @@ from fly64tasks.report import page as report_page
 from fly64tasks.report.command import write_report
 from fly64tasks.report.files import REPORT
 from fly64tasks.report.results import read_jobs
+from fly64tasks.score.files import PANELS
 from fly64tasks.study.paths import Layout
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -211,9 +212,49 @@ def test_page_without_its_script_has_every_table_and_no_filters(browser: Any, me
     with opened(browser, methods, java_script_enabled=False) as report:
         assert report.page.locator("table.scores tbody tr").count() == 48
         assert not report.page.locator("form.filters").is_visible()
+        assert not report.page.locator("#compare").is_visible()
         assert report.page.locator(".copy").count() == 0
         report.page.locator("details.job summary").first.click()
         assert report.page.locator("details.job[open]").count() == 1
+
+
+ENDS = """
+() => {
+  const canvas = document.querySelector("#compare canvas");
+  const row = canvas.getContext("2d").getImageData(0, canvas.height / 2, canvas.width, 1).data;
+  const at = (share) => [...row.slice(4 * Math.round(canvas.width * share))].slice(0, 3);
+  return [at(0.25), at(0.75)];
+}
+"""
+
+
+def test_two_jobs_are_laid_beside_and_over_each_other(browser: Any, tmp_path: Path):
+    study = msgspec.structs.replace(METHODS, doses=(1e3,), repeats=1)
+    layout = write_study(tmp_path, study)
+    for case in study.cases():
+        colour = (0, 0, 255) if case.method == "epie" else (255, 0, 0)
+        Image.new("RGB", (192, 64), colour).save(layout.recon_dir(case) / PANELS)
+    write_report(study, layout)
+    with opened(browser, layout) as report:
+        page, compare = report.page, report.page.locator("#compare")
+        compare.scroll_into_view_if_needed()
+        caption = playwright.expect(compare.locator("figcaption").first)
+        caption.to_contain_text("main")
+        assert compare.locator("[name=b] option:checked").inner_text().endswith("epie, draw 1")
+        assert compare.locator("canvas:visible").count() == 2
+        compare.locator("[name=quantity]").select_option("phase")
+        compare.locator("[name=mode]").select_option("slider")
+        caption.to_contain_text("B right: ")
+        (left_red, _, left_blue), (right_red, _, right_blue) = page.evaluate(ENDS)
+        assert left_red > 200 > left_blue
+        assert right_blue > 200 > right_red
+        compare.get_by_label("Zoom in").click()
+        compare.locator("canvas").first.hover()
+        page.mouse.wheel(0, -100)
+        compare.get_by_role("button", name="Whole").click()
+        compare.locator("[name=mode]").select_option("blink")
+        caption.to_contain_text("B: ")
+        assert report.complaints == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -231,7 +272,7 @@ def test_axe_finds_nothing(browser: Any, methods: Layout, scheme: str):
 def test_tile_leads_to_its_job_and_opens_it(browser: Any, layout: Layout):
     with opened(browser, layout) as report:
         report.page.locator(f".tile[href='#job-{CASES[7].name}']").click()
-        assert report.page.locator(f"#job-{CASES[7].name}[open] .comparison").is_visible()
+        assert report.page.locator(f"#job-{CASES[7].name}[open] .panels").is_visible()
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280])
@@ -269,12 +310,14 @@ def test_print_is_light_with_jobs_open_and_no_buttons(browser: Any, layout: Layo
         assert not page.locator("nav").is_visible()
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert page.locator("details.job[open]").count() == 18
-        assert page.locator(f"#job-{CASES[0].name} .comparison").is_visible()
+        assert page.locator(f"#job-{CASES[0].name} .panels").is_visible()
         page.evaluate("dispatchEvent(new Event('afterprint'))")
         assert page.locator("details.job[open]").count() == 0
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
         printed = page.pdf(prefer_css_page_size=True)
         assert printed.startswith(b"%PDF")
-        assert printed.count(b"/Type /Page\n") > 10
+        assert 5 < printed.count(b"/Type /Page\n") < 20
+        assert len(printed) < 10e6
 
 
 def test_linked_pictures_show_beside_the_page(
