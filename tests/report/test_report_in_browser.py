@@ -335,6 +335,26 @@ def test_linked_pictures_show_beside_the_page(
         assert report.complaints == []
 
 
+@pytest.mark.slow
+def test_page_of_500_jobs_opens_in_three_seconds(browser: Any, tmp_path: Path):
+    methods = {name: {"algorithm": "EPIE"} for name in ("a", "b", "c")}
+    doses = tuple(10.0**power for power in range(3, 10))
+    study = msgspec.structs.replace(STUDY, doses=doses, repeats=3, methods=methods)
+    layout = write_study(tmp_path, study)
+    write_report(study, layout)
+    with opened(browser, layout) as report:
+        report.page.reload()
+        took = report.page.evaluate(
+            "performance.getEntriesByType('navigation')[0].loadEventEnd / 1000"
+        )
+        assert took < 3
+        assert report.page.locator("details.job").count() == 504
+        report.page.locator("#compare").scroll_into_view_if_needed()
+        caption = playwright.expect(report.page.locator("#compare figcaption").first)
+        caption.to_contain_text("main")
+        assert report.complaints == []
+
+
 def test_picture_for_the_readme_is_the_top_of_the_page(layout: Layout, tmp_path: Path):
     output = tmp_path / "report.png"
     command = [sys.executable, screenshot.__file__, str(layout.artifact_root / REPORT)]
