@@ -25,7 +25,7 @@ from fly64tasks.physics import alignment, image_quality
 from fly64tasks.recon.ptychi import fourier_shift, memory
 from fly64tasks.recon.ptychi.device import hardware_name
 from fly64tasks.recon.ptychi.options import ptychi_options
-from fly64tasks.recon.ptychi.task import arrays_of, has_converged, new_task
+from fly64tasks.recon.ptychi.task import arrays_of, has_converged, new_task, run_epoch
 from fly64tasks.recon.start import Start, read_start
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
@@ -145,7 +145,7 @@ def objects_of(
         task = task_of(start, stage, device, obj, probe)
         for left in reversed(range(stage.most_epochs)):
             with fourier_shift.installed() if spec.fast_fourier_shift else contextlib.nullcontext():
-                task.run(1)
+                run_epoch(task, epoch + 1) if spec != OLD else task.run(1)
             epoch += 1
             ended = left == 0 or has_converged(task)
             if ended or epoch % every == 0:

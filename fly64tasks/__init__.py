@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         read_reconstruction,
         read_set,
         reconstruct,
+        score_object,
         score_reconstruction,
         write_set,
     )
@@ -58,6 +59,7 @@ __all__ = [
     "read_reconstruction",
     "read_set",
     "reconstruct",
+    "score_object",
     "score_reconstruction",
     "write_set",
 ]

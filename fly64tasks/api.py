@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.frames import Kind
@@ -63,6 +63,7 @@ __all__ = [
     "read_reconstruction",
     "read_set",
     "reconstruct",
+    "score_object",
     "score_reconstruction",
     "write_set",
 ]
@@ -291,6 +292,49 @@ def score_reconstruction(
             orientation=reconstruction.orientation,
         )
     return command.assess(reconstruction, data, spec or ScoreSpec(), truth=truth)[0]
+
+
+def score_object(
+    obj: AnyPath | NDArray[np.complexfloating],
+    data: AnyPath | PtychoDataset,
+    spec: ScoreSpec | None = None,
+    *,
+    key: str | None = None,
+    truth: Literal["objectGuess"] | None = None,
+) -> dict[str, Any]:
+    """Return the scores of any program's object against the truth of a set.
+
+    Parameters
+    ----------
+    obj : path or (h, w) complex
+        An array, or a file that holds one: NPY, NPZ, HDF5, MATLAB v7.3, a product.
+    data : path or PtychoDataset
+        The set.
+    key : str, optional
+        Of the object in its file; needed where several arrays could be meant.
+    truth : str, optional
+        ``objectGuess``: the set's object is the truth, though it does not say that it is simulated.
+
+    Returns
+    -------
+    dict
+        As `score_reconstruction` returns it, without what needs a probe; ``object`` says how it was
+        placed, and which share of the region it has.
+
+    Raises
+    ------
+    DatasetError
+        The set has no truth, or the object can not be placed on it.
+    """
+    from fly64tasks.score import alone
+
+    return alone.score_object(
+        obj if isinstance(obj, np.ndarray) else Path(obj),
+        data if isinstance(data, PtychoDataset) else Path(data),
+        spec or ScoreSpec(),
+        key=key,
+        truth=truth,
+    )
 
 
 class PlannedTask(NamedTuple):

@@ -23,6 +23,12 @@ COMMANDS = {
     "convert": ("convert a scan from one format into another", "fly64tasks.convert"),
     "inspect": ("say what a scan holds and what to doubt of it", "fly64tasks.inspect.command"),
     "score": ("score one reconstruction", "fly64tasks.score.command"),
+    "compare": (
+        "say which settings and scores of studies differ",
+        "fly64tasks.report.studies.command",
+    ),
+    "tune": ("search settings for jobs of a study", "fly64tasks.tune.command"),
+    "crate": ("describe a study that was run as an RO-Crate", "fly64tasks.crate"),
     "doctor": ("say what is installed, what is missing, how fast it is", "fly64tasks.setup.doctor"),
 }
 """What each command does, and the module that does it."""

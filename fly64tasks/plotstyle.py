@@ -82,6 +82,7 @@ STYLE: dict[str, Any] = {
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # nothing of ours stands above axes: it need not be looked for
     "axes.labelcolor": LIGHT["muted"],
     "axes.edgecolor": LIGHT["muted"],
     "axes.linewidth": 0.7,
@@ -188,10 +189,23 @@ def scale_bar(width_m: float) -> tuple[float, str]:
     return length_m, text
 
 
+def lay_out(figure: Figure) -> None:
+    """Have a figure's layout engine place its axes for good, where it has one.
+
+    Once for all formats; `Figure.savefig` would do it again for each, and draw all twice for that.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        figure.set_dpi(PRINT["savefig.dpi"])
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure that was drawn in `PRINT`, as SVG, PDF or PNG, whole or not at all."""
     look = PRINT | {"savefig.facecolor": LIGHT["paper"]}
     with applied(**look), replaced(path) as temporary:
+        lay_out(figure)
         figure.savefig(temporary, metadata=_metadata(path.suffix))
         if path.suffix == ".pdf":
             temporary.write_bytes(_marked(temporary.read_bytes()))
@@ -223,6 +237,7 @@ def themed_svg(figure: Figure, name: str) -> str:
     """
     buffer = io.StringIO()
     with applied():
+        lay_out(figure)
         figure.savefig(buffer, format="svg", metadata=_metadata(".svg"))
     svg = buffer.getvalue()
     # Without what is for files: metadata, and a style sheet that would reach the whole page

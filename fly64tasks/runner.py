@@ -13,7 +13,7 @@ import time
 from argparse import SUPPRESS
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -46,6 +46,13 @@ _TURNS = {
     "detector_transpose": "transpose the frames",
 }
 """The fields of `Orientation`, and what they do."""
+
+_SWITCHES = {
+    field.name
+    for field in msgspec.structs.fields(ReconSpec)
+    if bool in (field.type, *get_args(field.type))
+}
+"""Settings that are true where they are named without a value."""
 
 _OFTEN_SET = ("algorithm", "num_epochs", "prior", "n_images", "seed")
 _GROUPS = {
@@ -216,7 +223,8 @@ def make_parser(prog: str = PROG, *, everything: bool = True) -> Parser:
             settings.add("ptychi", "--set", help=setting.meaning, **form)
             continue
         said = f"{setting.meaning} (default: {setting.default})"
-        settings.add(setting.name, _flag(setting.name), help=said, metavar="VALUE")
+        form = {"nargs": "?", "const": "true"} if setting.name in _SWITCHES else {}
+        settings.add(setting.name, _flag(setting.name), help=said, metavar="VALUE", **form)
     add_sizes_and_turns(settings.add)
     settings.name_the_others()
     parser.add_argument(

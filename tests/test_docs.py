@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -23,6 +24,7 @@ from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.study.measured import read_measured_study
 from fly64tasks.study.methods import ProgramSpec
 from fly64tasks.study.study import read_study
+from fly64tasks.study.tuning import TuneSpec, tuning_of
 
 DOCS = PROJECT / "docs"
 
@@ -34,7 +36,7 @@ def test_python_of_the_api_page_runs(
     shutil.copy(small_sets["train"], "my_scan.npz")
     new_project(tmp_path / "my_study", SMALL_STUDY)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / "api.md").read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "api.md", "exec"), names)
@@ -59,6 +61,14 @@ def test_study_of_the_page_on_measured_scans_is_read(tmp_path: Path):
     study = read_measured_study(tmp_path / "study.toml")
     assert list(study.scans) == ["siemens", "chip", "leaf"]
     assert (study.recon_of("leaf").n_images, study.geometry_of("leaf").assumed) == (500, False)
+    pages.follow(DOCS / "measured.md", tmp_path, slice(1))
+    shutil.copy(tmp_path / "study.toml", tmp_path / "scans/study.toml")
+    pages.follow(DOCS / "measured.md", tmp_path, slice(1, 2))
+
+
+def test_dry_run_and_refusals_of_the_page_on_doit_are_what_is_printed(tmp_path: Path):
+    project = new_project(tmp_path / "project", (PROJECT / "study.toml").read_text("utf-8"))
+    pages.follow(DOCS / "doit.md", project, slice(4))
 
 
 def test_study_of_the_page_on_methods_is_read_and_the_page_names_every_key(tmp_path: Path):
@@ -69,6 +79,14 @@ def test_study_of_the_page_on_methods_is_read_and_the_page_names_every_key(tmp_p
     assert list(study.all_methods) == ["main", "epie", "momentum_0", "momentum_1", "cnn"]
     for name in ProgramSpec.__struct_fields__:
         assert f"| `{name}` |" in page, name
+
+
+def test_study_of_the_page_on_searches_is_read_and_has_every_key(tmp_path: Path):
+    [block] = re.findall(r"```toml\n(.*?)```", (DOCS / "tune.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "study.toml").write_text(block)
+    spec, ranges = tuning_of(read_study(tmp_path / "study.toml").tune, "tune")
+    assert set(TuneSpec.__struct_fields__) | set(ranges) == set(tomllib.loads(block)["tune"])
+    assert spec == TuneSpec(cases=spec.cases)  # what it says besides are the defaults
 
 
 def test_keys_of_the_formats_page_are_those_of_a_key_map():
@@ -95,6 +113,12 @@ def test_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         if output["output_type"] == "stream"
     ]
     assert any("done in" in text for text in said), said
+
+
+@pytest.mark.slow
+def test_first_study_page_is_what_happens(tmp_path: Path):
+    pages.follow(DOCS / "first_study.md", tmp_path)
+    assert "<html" in (tmp_path / "my_study/reports/index.html").read_text("utf-8")
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import pytest
 from doitext_project import Project
 from small_study import PROJECT
 
+import fly64tasks_entry
 from fly64tasks import doit_commands
 
 COMMANDS = ("run", "list", "info", "manifest", "verify", "clean", "forget", "ignore")
@@ -50,7 +51,8 @@ def test_entry_points_are_these_commands() -> None:
     declared = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["entry-points"]
     for name, place in declared["doit.COMMAND"].items():
         module, attribute = place.split(":")
-        assert module == doit_commands.__name__
+        assert module == fly64tasks_entry.__name__
+        assert getattr(fly64tasks_entry, attribute) is getattr(doit_commands, attribute)
         assert getattr(doit_commands, attribute).get_name() == name
     assert {*COMMANDS, "engine", "reset-dep", "dumpdb"} == set(declared["doit.COMMAND"])
     assert {point.name for point in entry_points(group="doit.COMMAND")} >= {*COMMANDS, "engine"}
@@ -106,7 +108,7 @@ def test_engine_says_how_many_jobs_where_nobody_asks(
 
 def test_no_numerical_package_is_imported() -> None:
     script = (
-        "import sys, fly64tasks.doit_commands; "
+        "import sys, fly64tasks_entry; fly64tasks_entry.Run, fly64tasks_entry.Journal; "
         "print(*{'torch', 'numpy', 'matplotlib', 'pandas', 'scipy', 'rich'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from small_study import PROJECT
 
-from fly64tasks.recon import external
+from fly64tasks.recon.programs import command as program
 from fly64tasks.score import command
 from fly64tasks.study.methods import ProgramSpec
 from fly64tasks.study.stages import ScoreSpec
@@ -58,10 +58,10 @@ def test_network_is_trained_and_applied_within_a_minute_and_beats_a_flat_object(
     assert isinstance(spec, ProgramSpec)
     [script] = spec.files_used
     files = {script: PROJECT / "studies" / script}
-    trained = external.train(
+    trained = program.train(
         small_sets["train"], tmp_path / "model@cnn", "cnn", spec, program_files=files
     )
-    applied = external.reconstruct(
+    applied = program.reconstruct(
         small_sets["test"],
         tmp_path / "test@cnn",
         "cnn",

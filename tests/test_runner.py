@@ -360,3 +360,13 @@ def test_counts_and_the_named_one_of_two_diffractions_are_reconstructed_alike(
     assert metadata["data"] == {"diffraction": "intensity"}
     log = (tmp_path / "both" / "ptychi.log").read_text("utf-8")
     assert "both.npz: diff3d: uint16 counts, square root taken" in log
+
+
+@pytest.mark.parametrize("words", [["--correct-positions"], ["--correct-positions", "true"]])
+def test_switch_without_a_value_is_true(words: list[str]):
+    base = ["--input-npz", "set.npz", "--output-dir", "out"]
+    parser = runner.make_parser()
+    assert runner.spec_of(parser.parse_args([*base, *words, "--seed", "3"])).correct_positions
+    off = parser.parse_args([*base, "--correct-positions", "false"])
+    assert not runner.spec_of(off).correct_positions
+    assert not runner.spec_of(parser.parse_args(base)).correct_positions

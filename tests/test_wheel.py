@@ -49,8 +49,12 @@ def test_wheel_holds_the_templates_the_types_and_the_command(wheel: Path):
     inside |= {f"fly64tasks/report/templates/{n}.html.j2" for n in ("measured", "parts")}
     assert inside <= names
     tops = {name.partition("/")[0] for name in names}
-    assert {re.sub(r"-.+\.", ".", top) for top in tops} == {"fly64tasks", "fly64tasks.dist-info"}
-    assert "fly64tasks = fly64tasks.cli:main" in points
+    assert {re.sub(r"-.+\.", ".", top) for top in tops} == {
+        "fly64tasks",
+        "fly64tasks_entry.py",
+        "fly64tasks.dist-info",
+    }
+    assert "fly64tasks = fly64tasks_entry:main" in points
 
 
 @pytest.mark.slow

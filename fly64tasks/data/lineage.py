@@ -20,6 +20,7 @@ from typing import Any
 
 from fly64tasks.data.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
 from fly64tasks.doitext.spec import ITEM_SIGNATURE, differences
+from fly64tasks.doitext.state.notes import noted
 from fly64tasks.errors import DatasetError
 from fly64tasks.study.stages import BaseSpec, Geometry, SimulationSpec, ViewSpec
 
@@ -186,7 +187,15 @@ def said_by(path: Path) -> Any:
 
 
 def metadata_of(path: Path) -> dict[str, Any]:
-    """Return the metadata of a set, empty where there is none to be read: no set, or damaged."""
+    """Return the metadata of a set, empty where there is none to be read: no set, or damaged.
+
+    Where `fly64tasks.doitext.state.notes` are used, a set that is the same is not read again.
+    """
+    found = noted(path, "metadata 1", _read_metadata)
+    return found if isinstance(found, dict) else _read_metadata(path)
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo("_metadata.npy").compress_type not in COMPRESSIONS:

@@ -25,6 +25,9 @@ TABLE_END_COUNTS = 60.0
 LEAST_EXPECTED = 1.0
 """What noise is taken to make at least: a photon where none is predicted names no bad pixel."""
 
+_LEAST_COUNTS = 1e-9
+"""Fewer are predicted nowhere: a photon where none can be would be infinitely unlikely."""
+
 _STEP = 0.01
 _TERMS = 160
 """More counts than these have a probability of 1e-15 at `TABLE_END_COUNTS`."""
@@ -141,6 +144,34 @@ def expected_square(mean_counts: FloatArray) -> NDArray[np.float64]:
     roots, per_count = _table()
     tabled = mean_counts * np.interp(np.sqrt(mean_counts), roots, per_count)
     return np.where(mean_counts < TABLE_END_COUNTS, tabled, 0.25)
+
+
+def excess_nats(
+    diffraction_amplitude: NDArray[np.floating],
+    predicted: NDArray[np.floating],
+    valid: NDArray[np.bool_] | None = None,
+) -> float:
+    """Return the negative log likelihood of counts, in nats per pixel, less a perfect prediction's.
+
+    P - I + I log (I / P) for measured counts I and predicted ones P, half the Poisson deviance:
+    about 1/2 where the counts scatter about the prediction as photons do, at many counts.
+
+    Parameters
+    ----------
+    diffraction_amplitude, predicted : (N, N) float
+        sqrt(I) and sqrt(P) of a frame.
+    valid : (N, N) bool, optional
+        Pixels that count.
+
+    Examples
+    --------
+    >>> excess_nats(np.array([[3.0, 0.0]]), np.array([[3.0, 1.0]]))
+    0.5
+    """
+    counts = np.square(diffraction_amplitude, dtype=float)
+    expected = np.maximum(np.square(predicted, dtype=float), _LEAST_COUNTS)
+    nats = expected - counts + xlogy(counts, counts / expected)
+    return float(nats.mean() if valid is None else nats[valid].mean())
 
 
 @cache

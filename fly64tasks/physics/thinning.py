@@ -21,7 +21,7 @@ class Thinning:
     """The frames that a view keeps: ascending indices, and how they were chosen."""
 
     kept: IntArray
-    strategy: Literal["direct", "greedy"]
+    strategy: Literal["direct", "greedy", "share", "every"]
 
 
 def thin(positions_px: FloatArray, spacing_px: float) -> Thinning:
@@ -46,6 +46,16 @@ def thin(positions_px: FloatArray, spacing_px: float) -> Thinning:
     return Thinning(np.sort(kept), strategy)
 
 
+def random_share(n: int, share: float, seed: int) -> IntArray:
+    """Return a share of n frames, drawn without order or neighbourhood; ascending.
+
+    >>> len(random_share(98, 0.25, seed=1))
+    24
+    """
+    rng = np.random.default_rng([seed, n])
+    return np.sort(rng.choice(n, size=round(share * n), replace=False))
+
+
 def select_view(
     positions_px: FloatArray, spec: ViewSpec, frame_size_px: int, name: str
 ) -> Thinning:
@@ -56,11 +66,19 @@ def select_view(
     TooFewFrames
         Too few frames pass; the message gives the counts and the spacing.
     """
-    spacing = spec.spacing_px(frame_size_px)
-    thinning = thin(positions_px, spacing)
+    n, spacing = len(positions_px), spec.spacing_px(frame_size_px)
+    if spacing is not None:
+        thinning, rule = thin(positions_px, spacing), f"at {spacing:g} px"
+    elif spec.share is not None:
+        assert spec.share_seed is not None
+        thinning = Thinning(random_share(n, spec.share, spec.share_seed), "share")
+        rule = f"by share = {spec.share:g}"
+    else:
+        thinning = Thinning(np.arange(0, n, spec.every), "every")
+        rule = f"by every = {spec.every}"
     if len(thinning.kept) < spec.min_positions:
         raise TooFewFrames(
-            f"{name}: view {spec.view!r} keeps {len(thinning.kept)} of {len(positions_px)} "
-            f"positions at {spacing:g} px, expected at least {spec.min_positions} (min_positions)"
+            f"{name}: view {spec.view!r} keeps {len(thinning.kept)} of {n} "
+            f"positions {rule}, expected at least {spec.min_positions} (min_positions)"
         )
     return thinning

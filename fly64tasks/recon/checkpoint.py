@@ -23,7 +23,7 @@ from fly64tasks.study.recon_settings import CheckpointSpec
 
 logger = logging.getLogger(__name__)
 
-_SCHEMA = 2
+_SCHEMA = 3
 _KEYS = {"schema", "run", "stage", "losses", "losses_before_stage", "task"}
 
 

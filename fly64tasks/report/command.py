@@ -8,6 +8,7 @@ from pathlib import Path
 from fly64tasks.data.ownership import refuse_foreign
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.report import page, summary
+from fly64tasks.report.baseline import with_overlap
 from fly64tasks.report.figures import drawings
 from fly64tasks.report.files import FIGURES, MARKS, REPORT, SUMMARY_CSV, SUMMARY_MD
 from fly64tasks.report.results import read_jobs
@@ -41,7 +42,7 @@ def write_report(
     root = layout.artifact_root
     for name, mark in MARKS.items():
         refuse_foreign(root / name, mark)
-    jobs = read_jobs(study, layout, available, without)
+    jobs = [with_overlap(study, job) for job in read_jobs(study, layout, available, without)]
     html = page.render(study, layout, jobs, drawings.panels(jobs))
     drawings.write_figures(jobs, root / FIGURES)
     _write(root / SUMMARY_CSV, summary.csv_text(jobs))

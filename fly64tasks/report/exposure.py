@@ -155,8 +155,8 @@ def _of_views(study: Study, jobs: Sequence[Job]) -> list[str]:
         least_px, diameter_px = (
             _number(table, key) for key in ("spacing_threshold", "probe_diameter_px")
         )
-        fraction = study.views.overlap[view]
-        if least_px is None or not diameter_px:
+        fraction = study.views.overlap.get(view)
+        if least_px is None or fraction is None or not diameter_px:
             continue
         overlap = exposure_of(job).disc_overlap
         if least_px >= diameter_px or overlap == 0:

@@ -151,7 +151,7 @@ def _job(
 
 
 def _overlap_of(view: str, study: Study) -> str:
-    return "all frames" if view == BASELINE else f"overlap {study.views.overlap[view]:g}"
+    return "all frames" if view == BASELINE else study.view_spec(view).rule
 
 
 def _key_numbers(jobs: Sequence[Job]) -> list[tuple[str, str, str]]:

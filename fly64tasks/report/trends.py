@@ -18,6 +18,9 @@ from fly64tasks.report.wording import counted, dose_text, first_of, listed
 from fly64tasks.score.scorecard import Metric
 from fly64tasks.study.cases import SPLITS, Case
 
+RULES = ("share", "every")
+"""Ways to choose frames that do not look at where they lie."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -38,8 +41,19 @@ def dose_steps(cells: Iterable[Draws], metric: Metric) -> list[Step]:
 
 
 def view_steps(cells: Iterable[Draws], metric: Metric) -> list[Step]:
-    """Return the steps from each view to the next, within a dose and split: the error rises."""
-    return _steps(cells, metric, lambda case: (case.dose, case.split), better_after=False)
+    """Return the steps from each view to the next, within a dose and split: the error rises.
+
+    Views whose frames were not chosen by their distance are no step in overlap.
+    """
+    by_distance = [cell for cell in cells if not _is_by_other_rule(cell)]
+    return _steps(by_distance, metric, lambda case: (case.dose, case.split), better_after=False)
+
+
+def _is_by_other_rule(cell: Draws) -> bool:
+    return any(
+        job.scores is not None and job.scores.set.get("selection_strategy") in RULES
+        for job in cell.jobs
+    )
 
 
 def _steps(

@@ -6,6 +6,7 @@ pixel; otherwise the data-space score stands alone and the others say why they a
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 from collections.abc import Sequence
@@ -22,13 +23,21 @@ from fly64tasks.data.lineage import AskedSet
 from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.doitext.atomic import replaced
+from fly64tasks.doitext.errors import printable
 from fly64tasks.doitext.spec import differences
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics import alignment
 from fly64tasks.physics.frc import RingCorrelation
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import Reconstructed, read_reconstruction
-from fly64tasks.score.compare import Comparison, Fitted, compare, refuse_another, why_no_truth
+from fly64tasks.score.compare import (
+    Comparison,
+    Fitted,
+    Overlay,
+    compare,
+    refuse_another,
+    why_no_truth,
+)
 from fly64tasks.score.exposure import exposure_of
 from fly64tasks.score.files import (
     COMPARISON,
@@ -50,7 +59,7 @@ from fly64tasks.study.stages import ScoreSpec
 PROG = "python -m fly64tasks.score"
 Truth = Literal["objectGuess"]
 SCHEMA = 1
-_SET_KEYS = (
+SET_KEYS = (
     "dose_photons_per_frame",
     "split",
     "overlap_view",
@@ -178,8 +187,8 @@ def assess(
             "seeded": found.metadata["start"]["truth_seeded"]
             or (truth is not None and found.spec.object_init == "guess"),
         },
-        "region": None if comparison is None else _region_of(comparison, spec),
-        "alignment": None if comparison is None else _alignment_of(comparison),
+        "region": None if comparison is None else region_of(comparison),
+        "alignment": None if comparison is None else alignment_of(comparison),
         "flat_object": None if comparison is None else {"complex_nrmse": comparison.flat_error},
         "fit": fitted.data_fit.said,
         "metrics": {metric.key: scored.values.get(metric.key) for metric in METRICS},
@@ -192,7 +201,7 @@ def assess(
             "n_frames_in_set": len(dataset.positions_px),
             "simulated": dataset.is_simulated,
             "geometry": found.geometry.to_dict(),
-            **{key: dataset.metadata[key] for key in _SET_KEYS if key in dataset.metadata},
+            **{key: dataset.metadata[key] for key in SET_KEYS if key in dataset.metadata},
             **exposure_of(fitted),
         },
         "reconstruction": {key: found.metadata[key] for key in ("spec", "versions", "input")},
@@ -219,11 +228,12 @@ def refuse_other_settings(found: Reconstructed, recon: Method) -> None:
         )
 
 
-def _region_of(comparison: Comparison, spec: ScoreSpec) -> dict[str, Any]:
-    region = comparison.region
+def region_of(laid: Overlay) -> dict[str, Any]:
+    """Return the pixels that were compared, as ``scores.json`` has them."""
+    region = laid.region
     rows, columns = alignment.bounding_box(region)
     return {
-        "threshold": spec.region_threshold,
+        "threshold": laid.spec.region_threshold,
         "pixels": int(region.sum()),
         "share_of_object": float(region.mean()),
         "box_px": [rows.start, rows.stop, columns.start, columns.stop],
@@ -231,9 +241,10 @@ def _region_of(comparison: Comparison, spec: ScoreSpec) -> dict[str, Any]:
     }
 
 
-def _alignment_of(comparison: Comparison) -> dict[str, Any]:
-    aligned = comparison.aligned
-    residual = alignment.residual_shift_px(aligned.obj, comparison.truth, comparison.region)
+def alignment_of(laid: Overlay) -> dict[str, Any]:
+    """Return what was removed before comparing, as ``scores.json`` has it."""
+    aligned = laid.aligned
+    residual = alignment.residual_shift_px(aligned.obj, laid.truth, laid.region)
     return {
         "scale": abs(aligned.scale),
         "phase_rad": float(np.angle(aligned.scale)),
@@ -277,33 +288,69 @@ def write_frc(path: Path, rings: RingCorrelation | None) -> None:
 
 def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Run the command line, which help calls ``prog``; return its exit code."""
-    options = make_parser(prog).parse_args(arguments)
-    return exit_code_of(lambda: _print_scores(options.input_npz, options.output_dir, options.truth))
+    parser = make_parser(prog)
+    options = parser.parse_args(arguments)
+    if options.object is None:
+        for name in ("key", "label"):
+            if getattr(options, name) is not None:
+                parser.error(f"--{name} goes with --object")
+        if options.output_dir is None:
+            parser.error("the following arguments are required: --output-dir")
+    return exit_code_of(lambda: _print_scores(options))
 
 
 def make_parser(prog: str = PROG) -> Parser:
     """Return the parser of the command line, which help calls ``prog``."""
     parser = Parser(
         prog=prog,
-        description="Score a reconstruction against the truth of its set and against its data.",
-        epilog=f"example:\n  {prog} --input-npz my_scan.npz --output-dir out",
+        description="Score a reconstruction against the truth of its set and against its data, or "
+        "any program's object against the truth.",
+        epilog=f"example:\n  {prog} --input-npz my_scan.npz --output-dir out\n"
+        f"  {prog} --input-npz my_scan.npz --object theirs.npy",
     )
     parser.add_argument(
         "--input-npz", type=Path, required=True, metavar="PATH", help="the set it was made from"
     )
     parser.add_argument(
-        "--output-dir", type=Path, required=True, metavar="DIR", help="with reconstruction.npz"
+        "--output-dir",
+        type=Path,
+        metavar="DIR",
+        help="with reconstruction.npz; with --object, where scores are kept (default: nowhere)",
     )
     parser.add_argument(
         "--truth",
         choices=("objectGuess",),
         help="the set's objectGuess is the truth, though the set does not say that it is simulated",
     )
+    parser.add_argument(
+        "--object",
+        type=Path,
+        metavar="FILE",
+        help="a complex object alone, of any program: NPY, NPZ, HDF5, MATLAB v7.3, a product",
+    )
+    parser.add_argument("--key", metavar="K", help="of the object in its file, if several could be")
+    parser.add_argument("--label", metavar="L", help="what the object is called (default: FILE)")
     return parser
 
 
-def _print_scores(input_npz: Path, output_dir: Path, truth: Truth | None) -> int:
-    scores = score(input_npz, output_dir, ScoreSpec(), truth=truth)
+def _print_scores(options: argparse.Namespace) -> int:
+    if options.object is None:
+        scores = score(options.input_npz, options.output_dir, ScoreSpec(), truth=options.truth)
+    else:
+        from fly64tasks.score.alone import score_object
+
+        scores = score_object(
+            options.object,
+            options.input_npz,
+            ScoreSpec(),
+            key=options.key,
+            label=options.label,
+            truth=options.truth,
+            output_dir=options.output_dir,
+        )
+        said = scores["object"]
+        print(f"{printable(said['label'])}: {said['placement']['words']}")
+        print(f"scored on {said['share_of_region']:.0%} of the pixels that the scan lit")
     for metric in METRICS:
         print(f"{metric.label:<24}{_shown(metric, scores)}".rstrip())
     return 0

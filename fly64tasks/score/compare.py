@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from fly64tasks.recon.doubts.guesses import is_constant
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.recon.start import choose_frames
 from fly64tasks.score.fit import DataFit, data_fit
-from fly64tasks.study.stages import ScoreSpec
+from fly64tasks.study.stages import Geometry, ScoreSpec
 
 _SAME_PLACE_PX = 1e-3
 
@@ -41,17 +42,21 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Comparison(Fitted):
-    """A reconstruction laid over the truth.
+class Overlay:
+    """An object laid over the truth.
 
     Attributes
     ----------
+    spec : ScoreSpec
+    geometry : Geometry
     truth : (H, W) complex
     aligned : Alignment
     region : (H, W) bool
     rings : RingCorrelation
     """
 
+    spec: ScoreSpec
+    geometry: Geometry
     truth: NDArray[np.complexfloating]
     aligned: alignment.Alignment
     region: NDArray[np.bool_]
@@ -80,6 +85,11 @@ class Comparison(Fitted):
         """
         flat = alignment.align(np.ones_like(self.truth), self.truth, self.region)
         return complex_nrmse(flat.obj, self.truth, self.region)
+
+
+@dataclass(frozen=True)
+class Comparison(Overlay, Fitted):
+    """A reconstruction beside its set and laid over the truth."""
 
 
 def refuse_another(dataset: PtychoDataset, found: Reconstructed) -> None:
@@ -124,14 +134,23 @@ def why_no_truth(
     declared : str, optional
         ``objectGuess``: it is the truth, though the set does not say so.
     """
+    absent = why_set_has_no_truth(dataset, declared)
+    if absent:
+        return absent
+    assert dataset.object_guess is not None
+    if in_frame_of_truth(found, dataset.object_guess.shape) is None:
+        return "no comparable truth: the positions are not in the frame of objectGuess"
+    return None
+
+
+def why_set_has_no_truth(dataset: PtychoDataset, declared: str | None = None) -> str | None:
+    """Return why a set has no truth, None where it has one; ``declared`` as `why_no_truth` has."""
     if not dataset.is_simulated and declared is None:
         return "no truth: the set does not say that it was simulated (_metadata.simulated)"
     if dataset.object_guess is None:
         return "no truth: the set holds no objectGuess"
     if is_constant(dataset.object_guess):
         return "no truth: objectGuess is the same everywhere, it can not be the truth"
-    if in_frame_of_truth(found, dataset.object_guess.shape) is None:
-        return "no comparable truth: the positions are not in the frame of objectGuess"
     return None
 
 
@@ -149,22 +168,32 @@ def in_frame_of_truth(found: Reconstructed, shape: tuple[int, ...]) -> Reconstru
     inside = (shape[0], shape[1])
     if not patches_inside(positions, found.probe.shape[-1], inside).all():
         return None
-    oy, ox = origin.astype(int)
-    y0, x0 = max(-oy, 0), max(-ox, 0)
-    y1, x1 = np.minimum(inside, np.array(found.obj.shape) - (oy, ox))
-
-    def moved(obj: NDArray[np.complexfloating]) -> NDArray[np.complexfloating]:
-        there = np.ones((*obj.shape[:-2], *inside), obj.dtype)
-        there[..., y0:y1, x0:x1] = obj[..., y0 + oy : y1 + oy, x0 + ox : x1 + ox]
-        return there
-
+    oy, ox = (int(extent) for extent in origin)
     return replace(
         found,
-        obj=moved(found.obj),
-        slices=None if found.slices is None else moved(found.slices),
+        obj=laid_on(found.obj, (oy, ox), inside),
+        slices=None if found.slices is None else laid_on(found.slices, (oy, ox), inside),
         positions_px=positions,
         given_positions_px=found.given_positions_px - origin,
     )
+
+
+def laid_on(obj: NDArray[Any], origin_px: tuple[int, int], shape: tuple[int, int]) -> NDArray[Any]:
+    """Return an object on an array of another shape, ones where it has no pixels.
+
+    Parameters
+    ----------
+    obj : (..., h, w)
+    origin_px : (int, int)
+        Its pixel that comes to lie on the array's first, y first.
+    shape : (int, int)
+    """
+    laid = np.ones((*obj.shape[:-2], *shape), obj.dtype)
+    oy, ox = origin_px
+    y0, x0 = max(-oy, 0), max(-ox, 0)
+    y1, x1 = np.maximum(np.minimum(shape, np.array(obj.shape[-2:]) - (oy, ox)), (y0, x0))
+    laid[..., y0:y1, x0:x1] = obj[..., y0 + oy : y1 + oy, x0 + ox : x1 + ox]
+    return laid
 
 
 def compare(dataset: PtychoDataset, found: Reconstructed, spec: ScoreSpec) -> Comparison:
@@ -180,8 +209,22 @@ def compare(dataset: PtychoDataset, found: Reconstructed, spec: ScoreSpec) -> Co
     )
     # Where corrected positions have wandered together, the object has with them.
     wandered = (found.positions_px - found.given_positions_px).mean(axis=0)
-    aligned = alignment.align(found.obj, truth, region, wandered_px=wandered)
+    laid = overlay(found.obj, truth, region, spec, found.geometry, wandered_px=wandered)
+    return Comparison(dataset, found, **vars(laid))
+
+
+def overlay(
+    obj: NDArray[np.complexfloating],
+    truth: NDArray[np.complexfloating],
+    region: NDArray[np.bool_],
+    spec: ScoreSpec,
+    geometry: Geometry,
+    *,
+    wandered_px: FloatArray | None = None,
+) -> Overlay:
+    """Return an object laid over the truth, both (H, W); ``wandered_px`` as `align` has it."""
+    aligned = alignment.align(obj, truth, region, wandered_px=wandered_px)
     box = alignment.bounding_box(region)
     window = soft_window(region, spec.frc_taper_px)
     rings = ring_correlation(aligned.obj[box], truth[box], window)
-    return Comparison(dataset, found, spec, truth, aligned, region, rings)
+    return Overlay(spec, geometry, truth, aligned, region, rings)

@@ -45,8 +45,16 @@ def exposure_of(fitted: Fitted) -> dict[str, Any]:
         "illuminated_px": pixels,
         "photons_per_px": None if total is None else total / pixels,
         "photons_per_nm2": None if total is None else total / (pixels * pixel_nm**2),
-        **nearest_overlap(found.positions_px, probe_diameter_px(dataset.probe_guess)),
+        **nearest_overlap(found.positions_px, _diameter_px(fitted)),
     }
+
+
+def _diameter_px(fitted: Fitted) -> float:
+    """Return the probe's diameter: that which the set's view was made with, where it says one."""
+    said = fitted.dataset.metadata.get("probe_diameter_px")
+    if isinstance(said, int | float) and 0 < said < np.inf:
+        return float(said)
+    return probe_diameter_px(fitted.dataset.probe_guess)
 
 
 def _photons(fitted: Fitted) -> tuple[float | None, str | None]:

@@ -16,7 +16,7 @@ from fly64tasks.physics.image_quality import Undefined
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.score.compare import Fitted, refuse_another
 from fly64tasks.score.scorecard import Metric, crossing, period_nm
-from fly64tasks.study.stages import ScoreSpec
+from fly64tasks.study.stages import Geometry, ScoreSpec
 
 _FEWEST_PX = 256
 """Fewer pixels have no ring with independent pixels enough."""
@@ -38,6 +38,11 @@ class Halves(Fitted):
     aligned: alignment.Alignment
     region: NDArray[np.bool_]
     rings: RingCorrelation
+
+    @property
+    def geometry(self) -> Geometry:
+        """Return the physical sizes of the reconstruction."""
+        return self.found.geometry
 
 
 def compare_halves(

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from fly64tasks import plotstyle
@@ -19,6 +19,7 @@ from fly64tasks.physics.alignment import BoolArray, ComplexArray, FloatArray, bo
 from fly64tasks.physics.image_quality import phase_near
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.score import context
+from fly64tasks.study.stages import ASSUMED, Geometry
 
 CYCLIC_FROM_RAD = 1.8 * math.pi
 """A range of phases from which on they are taken to go round: 2 pi, less what few pixels miss."""
@@ -55,8 +56,9 @@ def phase_scale(phase: FloatArray) -> Scale:
 def draw_comparison(
     path: Path,
     obj: ComplexArray,
-    found: Reconstructed,
+    found: Reconstructed | None,
     *,
+    geometry: Geometry | None = None,
     truth: ComplexArray | None,
     region: BoolArray | None,
     title: str,
@@ -72,6 +74,10 @@ def draw_comparison(
     ----------
     obj : (H, W) complex
         The reconstruction, aligned with the truth where there is one.
+    found : Reconstructed or None
+        What has the probe, the loss and the scan; they are left out where it is None.
+    geometry : Geometry, optional
+        The sizes of ``obj``; those of ``found`` unless given.
     note : str
         Why there is no truth; empty where there is one.
     """
@@ -80,25 +86,25 @@ def draw_comparison(
     rows = panels_of(obj, truth, seen)
     height, width = (side.stop - side.start for side in box)
     columns, lines = (2, 1) if truth is None else (3, 2)
+    sizes = geometry or (found.geometry if found else ASSUMED)
     row_in = float(np.clip(height / width, 0.3, 1.2)) * (plotstyle.PAGE_IN / columns - 0.7) + 0.3
     with plotstyle.applied(**plotstyle.PRINT, **{"axes.grid": False}):
-        below_in = context.height_in(found)
+        below_in = context.height_in(found) if found else 0.0
         size = (plotstyle.PAGE_IN, lines * row_in + below_in + _HEADING_IN)
-        figure = plt.figure(figsize=size, layout="constrained")
-        try:
-            ratios = [lines * row_in, below_in]
-            halves: Any = figure.subfigures(2, 1, height_ratios=ratios)
-            upper, lower = halves
-            _draw_images(upper, rows, seen, box, found.geometry.pixel_size_m)
+        figure = Figure(figsize=size, layout="constrained")
+        halves: Any = (figure, None)
+        if found:
+            halves = figure.subfigures(2, 1, height_ratios=[lines * row_in, below_in])
+        upper, lower = halves
+        _draw_images(upper, rows, seen, box, sizes.pixel_size_m)
+        if found:
             context.draw(lower, found, box)
-            heading = title + (f": {note}" if note else "")
-            if found.geometry.assumed:
-                heading += "   (pixel size assumed)"
-            look = {"fontsize": 8, "fontweight": "bold", "parse_math": False}
-            figure.suptitle(textwrap.fill(heading, 110), x=0.01, ha="left", **look)
-            plotstyle.save(figure, path)
-        finally:
-            plt.close(figure)
+        heading = title + (f": {note}" if note else "")
+        if sizes.assumed:
+            heading += "   (pixel size assumed)"
+        look = {"fontsize": 8, "fontweight": "bold", "parse_math": False}
+        figure.suptitle(textwrap.fill(heading, 110), x=0.01, ha="left", **look)
+        plotstyle.save(figure, path)
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from fly64tasks.physics.image_quality import (
     psnr_db,
     ssim,
 )
-from fly64tasks.recon.result import Reconstructed
-from fly64tasks.score.compare import Comparison, Fitted
+from fly64tasks.score.compare import Comparison, Fitted, Overlay
+from fly64tasks.study.stages import Geometry
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Metric:
     meaning : str
         One sentence, for a reader of the report.
     of : callable
-        Returns its value for a `Comparison` (for a `Fitted` where it needs no truth), or `Noted`;
+        Returns its value for an `Overlay` (for a `Fitted` where it needs no truth), or `Noted`;
         raises `Undefined` where a number would say nothing.
     decimals : int
         Shown in tables.
@@ -116,24 +116,24 @@ class Values:
 
 
 def scores_of(
-    fitted: Fitted, no_truth: str | None = None, metrics: Sequence[Metric] | None = None
+    scored: Fitted | Overlay, absent: str | None = None, metrics: Sequence[Metric] | None = None
 ) -> Values:
     """Return the scores of a reconstruction: `METRICS`, unless others are given.
 
     Parameters
     ----------
-    fitted : Fitted
-        A `Comparison` where there is a truth.
-    no_truth : str, optional
-        Why there is none.
+    scored : Fitted or Overlay
+        A `Comparison`, which is both, where there are its data and a truth.
+    absent : str, optional
+        Why one of both is not there.
     """
     found = Values({}, [], [], {})
     for metric in METRICS if metrics is None else metrics:
-        if metric.needs_truth and not isinstance(fitted, Comparison):
-            found.notes[metric.key] = no_truth or ""
+        if not isinstance(scored, Overlay if metric.needs_truth else Fitted):
+            found.notes[metric.key] = absent or ""
             continue
         try:
-            value = metric.of(cast(Comparison, fitted))  # else only those that need no truth
+            value = metric.of(cast(Comparison, scored))  # of which it uses its half
         except Undefined as reason:
             found.notes[metric.key] = str(reason)
             continue
@@ -158,11 +158,11 @@ def metric(key: str) -> Metric:
 
 
 class Correlated(Protocol):
-    """A reconstruction, where it was looked at, and a ring correlation there."""
+    """An object's sizes, where it was looked at, and a ring correlation there."""
 
     @property
-    def found(self) -> Reconstructed:
-        """Return the reconstruction."""
+    def geometry(self) -> Geometry:
+        """Return the physical sizes."""
 
     @property
     def region(self) -> NDArray[np.bool_]:
@@ -181,7 +181,7 @@ def crossing(c: Correlated, threshold: float | NDArray[np.float64]) -> float | B
     if found == 0:
         rows, columns = bounding_box(c.region)
         width_px = max(rows.stop - rows.start, columns.stop - columns.start)
-        geometry = c.found.geometry
+        geometry = c.geometry
         width_um = (
             "" if geometry.assumed else f" or {width_px * geometry.pixel_size_m * 1e6:.3g} µm"
         )
@@ -195,14 +195,14 @@ def crossing(c: Correlated, threshold: float | NDArray[np.float64]) -> float | B
 
 def period_nm(c: Correlated, threshold: float | NDArray[np.float64]) -> float | Bound:
     """Return the full period at that frequency."""
-    pixel_nm = c.found.geometry.pixel_size_m * 1e9
+    pixel_nm = c.geometry.pixel_size_m * 1e9
     found = crossing(c, threshold)
     if isinstance(found, Bound):
         return replace(found, value=pixel_nm / found.value)
     return pixel_nm / found
 
 
-def _complex_nrmse(c: Comparison) -> Noted:
+def _complex_nrmse(c: Overlay) -> Noted:
     """Return the error, and how it compares with that of an object of ones."""
     error, flat = complex_nrmse(c.aligned.obj, c.truth, c.region), c.flat_error
     worse = "worse than a flat object, which" if error > flat else "a flat object"

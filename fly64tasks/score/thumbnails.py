@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -99,7 +99,7 @@ def _picture(panel: Panel, seen: BoolArray, box: tuple[slice, slice], size_px: i
     """Return what a panel shows within a box, at most so wide and high."""
     scale = panel.scale
     shade = np.clip((panel.image[box] - scale.low) / (scale.high - scale.low), 0, 1)
-    colours: NDArray[np.uint8] = plt.get_cmap(scale.colour_map)(shade, bytes=True)
+    colours: NDArray[np.uint8] = matplotlib.colormaps[scale.colour_map](shade, bytes=True)
     colours[~seen[box], 3] = 0
     image = Image.fromarray(colours)
     image.thumbnail((size_px, size_px), Image.Resampling.LANCZOS)

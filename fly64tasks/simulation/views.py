@@ -57,8 +57,8 @@ def make_view(
             few.append(str(error))
     if few:
         raise TooFewFrames(
-            f"{'; '.join(few)}; raise the overlap ({spec.overlap:g}), scan a wider area, or skip "
-            "what needs it: --allow-missing-phase-d"
+            f"{'; '.join(few)}; {_more_frames(spec)}, scan a wider area, or skip what needs it: "
+            "--allow-missing-phase-d"
         )
     for split, dataset in made.items():
         write_dataset(targets[split], dataset)
@@ -83,7 +83,7 @@ def _view_of(
     view = dataset.select(thinning.kept)
     overlap = overlap_metrics(
         view.positions_px,
-        diameter_px=probe_diameter_px(dataset.probe_guess),
+        diameter_px=spec.probe_diameter_px or probe_diameter_px(dataset.probe_guess),
         gridsize=spec.gridsize,
         neighbor_count=spec.neighbor_count,
     )
@@ -103,3 +103,12 @@ def _view_of(
         **overlap,
     }
     return replace(view, metadata=metadata)
+
+
+def _more_frames(spec: ViewSpec) -> str:
+    """Return what keeps more of them."""
+    if spec.share is not None:
+        return f"raise the share ({spec.share:g})"
+    if spec.every is not None:
+        return f"lower every ({spec.every})"
+    return f"raise the overlap ({spec.overlap:g})"

@@ -17,6 +17,7 @@ from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
 from fly64tasks.study.spec import Spec, changed, read_spec
 from fly64tasks.study.stages import TURNS, DataSpec, Geometry, Orientation, ScoreSpec
 from fly64tasks.study.study import refuse_control_characters, refuse_root_elsewhere
+from fly64tasks.study.tuning import tuning_of
 
 Half = Literal["even", "odd"]
 HALVES: tuple[Half, ...] = ("even", "odd")
@@ -89,7 +90,8 @@ class MeasuredStudy(Spec, frozen=True):
     """Measured scans, by name, and how each stage is done.
 
     ``halves`` has every other frame of a scan reconstructed apart too, and the two held against
-    each other.
+    each other. ``tune`` says how better settings are searched (`fly64tasks.study.tuning`); no
+    result depends on it.
     """
 
     scans: Annotated[dict[str, ScanSpec | Files], Meta(min_length=1, max_length=10_000)]
@@ -101,9 +103,14 @@ class MeasuredStudy(Spec, frozen=True):
     checkpoint: CheckpointSpec = CheckpointSpec()
     data: MeasuredDataSpec = MeasuredDataSpec()
     paths: MeasuredPaths = MeasuredPaths()
+    tune: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         refuse_control_characters("name", self.name)
+        try:
+            tuning_of(self.tune, "tune")
+        except StudyError as error:
+            raise ValueError(str(error)) from None
         for name in self.scans:
             if name in _RESERVED or not _NAME.fullmatch(name):
                 raise ValueError(
@@ -123,6 +130,10 @@ class MeasuredStudy(Spec, frozen=True):
                     f"scans.{name}: recon.half is {recon.half!r} where halves is true; leave out "
                     "one of them"
                 )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the study's results depend on, as JSON-ready builtins."""
+        return {key: value for key, value in super().to_dict().items() if key != "tune"}
 
     def spec_of(self, scan: str) -> ScanSpec:
         """Return what the study says of a scan."""

@@ -6,6 +6,7 @@ What lies in a job's folder is named by what writes it: `fly64tasks.recon.files`
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,12 +133,14 @@ class Layout:
         name = filled(self.phase_d_pattern, dose=dose, view=view, split=split)
         return self.phase_d_root / _of_draw(repeat) / name
 
+    @functools.lru_cache(maxsize=2**16)  # noqa: B019 - a process has few layouts
     def dataset(self, case: Case) -> Path:
         """Return the set that a case reconstructs: Phase C for the baseline, else Phase D."""
         if case.view == BASELINE:
             return self.phase_c(case.dose, case.split, case.repeat)
         return self.phase_d(case.dose, case.view, case.split, case.repeat)
 
+    @functools.lru_cache(maxsize=2**16)  # noqa: B019
     def recon_dir(self, case: Case) -> Path:
         """Return the folder of a case's results: beside the plain one's, of a name with an @."""
         folder = f"{dose_name(case.dose)}/{case.view}/{case.split}{case.variant}"

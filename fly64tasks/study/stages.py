@@ -16,6 +16,8 @@ from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
 
 Overlap = Annotated[float, Meta(ge=0, lt=1)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
+Share = Annotated[float, Meta(gt=0, lt=1)]
+Step = Annotated[int, Meta(ge=2, le=10**9)]
 Length = Annotated[float, Meta(ge=1e-15, le=1)]
 Energy = Annotated[float, Meta(ge=1e-3, le=1e12)]
 MOST_POSITIONS = 10**7
@@ -147,7 +149,13 @@ class ViewsSpec(Spec, frozen=True):
     ``overlap`` maps a view's name to its overlap fraction; frames of the view lie at least
     ``(1 - overlap) * patch_size_px`` apart. ``gridsizes`` are the group sizes (a side) of the
     baseline and of the thinned views.
+
+    Dose and overlap can be told apart by views of other rules, by name: ``share`` keeps a random
+    share of the frames, drawn with ``share_seed``, ``every`` each so-manieth in the order of the
+    scan. ``probe_diameter_px`` is taken for the probe's diameter in place of its second moment.
     """
+
+    added_later: ClassVar = ("share", "every", "share_seed", "probe_diameter_px")
 
     overlap: dict[str, Overlap] = msgspec.field(
         default_factory=lambda: {"dense": 0.7, "sparse": 0.2}
@@ -157,9 +165,18 @@ class ViewsSpec(Spec, frozen=True):
     min_positions: Annotated[int, Meta(ge=2)] = 2
     patch_size_px: Count | None = None
     grouping_seed: Seed = 123
+    share: dict[str, Share] = msgspec.field(default_factory=dict)
+    every: dict[str, Step] = msgspec.field(default_factory=dict)
+    share_seed: Seed = 1
+    probe_diameter_px: Annotated[float, Meta(gt=0, le=1e6)] | None = None
 
     def __post_init__(self) -> None:
-        for view in self.overlap:
+        names = [*self.overlap, *self.share, *self.every]
+        for view in names:
+            if names.count(view) > 1:
+                raise ValueError(
+                    f"view {view!r} has several rules, expected one of overlap, share and every"
+                )
             if view == BASELINE or not re.fullmatch(r"[a-z][a-z0-9]{,39}", view):
                 raise ValueError(
                     f"view name {view[:60]!r} can not be used; expected up to 40 lower-case "
@@ -174,23 +191,43 @@ class ViewsSpec(Spec, frozen=True):
 
 
 class ViewSpec(Spec, frozen=True):
-    """One thinned view, as its task depends on it."""
+    """One thinned view, as its task depends on it: by one of ``overlap``, ``share``, ``every``."""
+
+    added_later: ClassVar = ("share", "every", "share_seed", "probe_diameter_px")
 
     view: str
-    overlap: Overlap
+    overlap: Overlap | None
     gridsize: Count
     neighbor_count: Count
     min_positions: Count
     patch_size_px: Count | None
     grouping_seed: Seed
+    share: Share | None = None
+    every: Step | None = None
+    share_seed: Seed | None = None
+    probe_diameter_px: float | None = None
 
-    def spacing_px(self, frame_size_px: int) -> float:
-        """Return the minimum centre spacing S = (1 - overlap) * N, in px.
+    @property
+    def rule(self) -> str:
+        """Return by what its frames are chosen, in words.
+
+        >>> from fly64tasks.study.study import Study
+        >>> Study().view_spec("sparse").rule
+        'overlap 0.2'
+        """
+        if self.share is not None:
+            return f"a random {self.share:.3g} of the frames"
+        return f"overlap {self.overlap:g}" if self.every is None else f"one frame of {self.every}"
+
+    def spacing_px(self, frame_size_px: int) -> float | None:
+        """Return the minimum centre spacing S = (1 - overlap) * N, in px; None by other rules.
 
         >>> from fly64tasks.study.study import Study
         >>> Study().view_spec("sparse").spacing_px(64)
         51.2
         """
+        if self.overlap is None:
+            return None
         return (1.0 - self.overlap) * (self.patch_size_px or frame_size_px)
 
 

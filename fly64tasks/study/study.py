@@ -25,6 +25,7 @@ from fly64tasks.study.stages import (
     ViewSpec,
     ViewsSpec,
 )
+from fly64tasks.study.tuning import tuning_of
 
 
 def refuse_control_characters(key: str, text: str | None) -> None:
@@ -86,7 +87,8 @@ class Study(Spec, frozen=True, dict=True):
     """A dose/overlap study: what it spans and how each stage is done.
 
     ``repeats`` is how often the noise is drawn. ``methods`` has, by name, what differs from
-    ``recon``, or the program that reconstructs in its place (`all_methods`).
+    ``recon``, or the program that reconstructs in its place (`all_methods`). ``tune`` says how
+    better settings are searched (`fly64tasks.study.tuning`); no result depends on it.
     """
 
     added_later: ClassVar = ("data", "repeats", "methods")
@@ -105,6 +107,7 @@ class Study(Spec, frozen=True, dict=True):
     data: DataSpec = DataSpec()
     repeats: Annotated[int, Meta(ge=1, le=1000)] = 1
     methods: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    tune: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         refuse_control_characters("name", self.name)
@@ -118,6 +121,7 @@ class Study(Spec, frozen=True, dict=True):
             raise ValueError(f"doses holds a value twice: {list(self.doses)}; expected each once")
         try:
             methods = self.all_methods
+            tuning_of(self.tune, "tune")
         except StudyError as error:
             raise ValueError(str(error)) from None
         if self.repeats > 1 and self.simulation.noise == "none":
@@ -127,6 +131,10 @@ class Study(Spec, frozen=True, dict=True):
             )
         if len(methods) > 1000:
             raise ValueError(f"methods are {len(methods)}, expected at most 1000")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the study's results depend on, as JSON-ready builtins."""
+        return {key: value for key, value in super().to_dict().items() if key != "tune"}
 
     @cached_property
     def all_methods(self) -> dict[str, Method]:
@@ -165,11 +173,16 @@ class Study(Spec, frozen=True, dict=True):
     def thinned_views(self) -> tuple[str, ...]:
         """Return the views but the baseline, from much overlap to little.
 
+        Then those by a share of the frames, from large to small, then those by every so-manieth.
+
         >>> Study().thinned_views
         ('dense', 'sparse')
         """
-        overlap = self.views.overlap
-        return tuple(sorted(overlap, key=lambda view: (-overlap[view], view)))
+        views = self.views
+        falling = (views.overlap, views.share, {name: 1 / n for name, n in views.every.items()})
+        return tuple(
+            view for rule in falling for view in sorted(rule, key=lambda name: (-rule[name], name))
+        )
 
     def cases(self) -> Iterator[Case]:
         """Yield every job: dose ascending, baseline then the thinned views, train then test.
@@ -216,12 +229,16 @@ class Study(Spec, frozen=True, dict=True):
         views = self.views
         return ViewSpec(
             view=view,
-            overlap=views.overlap[view],
+            overlap=views.overlap.get(view),
             gridsize=views.gridsizes[1],
             neighbor_count=views.neighbor_count,
             min_positions=views.min_positions,
             patch_size_px=views.patch_size_px,
             grouping_seed=views.grouping_seed,
+            share=views.share.get(view),
+            every=views.every.get(view),
+            share_seed=views.share_seed if view in views.share else None,
+            probe_diameter_px=views.probe_diameter_px,
         )
 
 

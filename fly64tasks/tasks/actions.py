@@ -141,15 +141,15 @@ def _ptychi(
 
 
 def train(**arguments: Any) -> None:
-    from fly64tasks.recon import external
+    from fly64tasks.recon.programs import command
 
-    external.train(**arguments, why_stop=signals.why_stop)
+    command.train(**arguments, why_stop=signals.why_stop)
 
 
 def run_program(**arguments: Any) -> None:
-    from fly64tasks.recon import external
+    from fly64tasks.recon.programs import command
 
-    external.reconstruct(**arguments, why_stop=signals.why_stop)
+    command.reconstruct(**arguments, why_stop=signals.why_stop)
 
 
 def score(
@@ -239,7 +239,7 @@ def problems_of_scan(
 
 def remove_kept(folder: Path, task: Any, dryrun: bool = False) -> None:
     """Remove the folder that a program of others failed in; print that."""
-    from fly64tasks.recon import job
+    from fly64tasks.recon.programs import job
 
     if not folder.exists():
         return

@@ -119,7 +119,7 @@ def views(study: Study, layout: Layout, dose: float, view: str, repeat: int = 1)
         "clean": [(actions.remove, [{str(path): None for path in targets.values()}])],
         "meta": {"claim": roots.data(layout)},
         "doc": (
-            f"Thin {dose:g} photons per frame to the {view} view, overlap {spec.overlap:g}"
+            f"Thin {dose:g} photons per frame to the {view} view, {spec.rule}"
             f"{of_case.drawn(repeat)}"
         ),
     }

@@ -9,6 +9,7 @@ import msgspec
 from doit import get_var
 
 from fly64tasks.data.lineage import metadata_of
+from fly64tasks.doitext.graph.manifest import Describe
 from fly64tasks.study.cases import BASELINE
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
 from fly64tasks.study.methods import Method, ProgramSpec
@@ -55,7 +56,13 @@ def about_scans(study: MeasuredStudy, layout: MeasuredLayout) -> dict[str, Any]:
     return {"study": study.name, "roots": {"artifact_root": str(layout.artifact_root)}}
 
 
-def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
+def _taken(record: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what the manifest takes of a job's ``run.json``, JSON-ready; raises ValueError."""
+    taken: dict[str, Any] = msgspec.to_builtins(msgspec.convert(record or {}, _Record))
+    return taken
+
+
+def _said(task: Any, taken: dict[str, Any]) -> dict[str, Any]:
     """Return what the manifest says of a job besides what doit knows.
 
     How its view was thinned is said by the set, as long as there is one, else by the record.
@@ -63,15 +70,15 @@ def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
     Parameters
     ----------
     task : doit.task.Task
-    record : dict or None
-        The job's ``run.json``, None where there is none.
+    taken : dict
+        What `_taken` takes of the job's ``run.json``.
 
     Raises
     ------
     ValueError
         The record is none of the runner's.
     """
-    found = msgspec.convert(record or {}, _Record)
+    found = msgspec.convert(taken, _Record)
     meta = task.meta
     thinned = _set_of(meta) or found.set
     return {
@@ -88,6 +95,12 @@ def describe(task: Any, record: dict[str, Any] | None) -> dict[str, Any]:
         "acceptance_rate": thinned.acceptance_rate,
         "warnings": list(found.warnings),
     }
+
+
+describe = Describe("manifest 1", _taken, _said)
+"""What the manifest says of a job, of whose ``run.json`` no more is kept than it takes.
+
+Where `_Record` changes, so does the kind: notes of an earlier version are read again then."""
 
 
 def _way(meta: dict[str, Any]) -> dict[str, Any]:

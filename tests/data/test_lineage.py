@@ -1,14 +1,19 @@
+import os
+import time
+import zipfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.lineage import MadeAsAsked, lineage_of_set, said_by
 from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
+from fly64tasks.doitext.state.notes import Notes, used
 from fly64tasks.simulation.views import make_view
 from fly64tasks.study.stages import Geometry, SimulationSpec
 from fly64tasks.study.study import Study
@@ -63,3 +68,34 @@ def test_absent_foreign_and_edited_sets_are_left_to_the_other_checks(
 
 def test_metadata_read_without_numpy_are_those_read_with_it(small_sets: dict[str, Path]):
     assert said_by(small_sets["train"]) == read_dataset(small_sets["train"]).metadata["lineage"]
+
+
+def test_set_that_is_the_same_is_not_opened_again(
+    small_sets: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+):
+    opened: list[Any] = []
+    true_zip = zipfile.ZipFile
+    monkeypatch.setattr(zipfile, "ZipFile", lambda path: opened.append(path) or true_zip(path))
+    with used(Notes()):
+        for _ in range(3):
+            assert is_current(small_sets, 1e4, SimulationSpec(), Geometry())
+            assert not is_current(small_sets, 1e3, SimulationSpec(), Geometry())
+    assert sorted(opened) == sorted(small_sets.values())
+
+
+def test_set_of_another_study_with_as_many_bytes_and_the_former_time_stamp_is_seen(
+    small_set: PtychoDataset, tmp_path: Path
+):
+    paths = {seed: tmp_path / f"{seed}.npz" for seed in (1, 2)}
+    for seed, path in paths.items():
+        write_dataset(path, replace(small_set, metadata={"lineage": {"seed": seed}}))
+    time.sleep(0.1)
+    check = MadeAsAsked([paths[1]], lambda: {"seed": 1})
+    with used(Notes()):
+        assert check(None, {})
+        before = paths[1].stat()
+        paths[1].write_bytes(paths[2].read_bytes())  # in place
+        os.utime(paths[1], ns=(before.st_atime_ns, before.st_mtime_ns))
+        after = paths[1].stat()
+        assert (after.st_size, after.st_ino) == (before.st_size, before.st_ino)
+        assert not check(None, {})

@@ -65,6 +65,25 @@ def test_renamed_folder_makes_nothing_stale(study: Project, keys: list[str], to:
     assert study.executed == ["join:b", "sum"]
 
 
+def test_one_file_may_have_another_name_while_folders_are_renamed_too(project: Project) -> None:
+    project.config = {"set": "set", "out": "out"}
+    for path in ("set", "out/a/part", "out/b/part"):
+        project.write(path, f"held by {path}")
+
+    def tasks() -> list[dict[str, Any]]:
+        name, out = project.config["set"], project.config["out"]
+        read = [name, f"{out}/a/part", f"{out}/b/part"]
+        return [project.task("score", file_dep=read, targets=[f"{out}/score"])]
+
+    project.tasks = tasks
+    assert project.doit().code == 0
+    move(project, "set", "first")
+    move(project, "out", "other")
+    assert up_to_date(project.doit("-n", "--json"))
+    project.write("first", "another")
+    assert project.doit("-n", "--json").verdicts == {"score": "run"}
+
+
 @pytest.mark.parametrize("keys", [["data"], ["out"], ["data", "out"]])
 def test_task_with_a_log_follows_its_folders(project: Project, keys: list[str]) -> None:
     project.config = {"data": "data", "out": "out"}

@@ -1,5 +1,10 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from scipy.ndimage import binary_erosion
+from skimage import metrics
 
 from fly64tasks.physics.alignment import align
 from fly64tasks.physics.image_quality import (
@@ -134,3 +139,32 @@ def test_r_factor_is_relative():
     assert r_factor(measured, measured) == 0
     assert r_factor(measured, 1.1 * measured) == pytest.approx(0.1)
     assert r_factor(measured, np.zeros_like(measured)) == 1
+
+
+def test_psnr_and_ssim_are_those_of_scikit_image_to_the_last_bit():
+    for truth in (AMPLITUDE, PHASE):
+        image = with_noise(truth, 0.05)
+        data_range = float(np.ptp(truth[REGION]))
+        theirs = metrics.peak_signal_noise_ratio(
+            truth[REGION], image[REGION], data_range=data_range
+        )
+        assert psnr_db(image, truth, REGION) == theirs
+        whole = binary_erosion(REGION, np.ones((7, 7)))
+        _, similarity = metrics.structural_similarity(
+            truth, image, win_size=7, data_range=data_range, full=True
+        )
+        assert ssim(image, truth, REGION) == similarity[whole].mean()
+
+
+def test_scores_import_no_statistics_and_no_pyplot():
+    call = """
+import sys, numpy as np
+import fly64tasks.score.command
+from fly64tasks.physics.image_quality import psnr_db, ssim
+image = np.random.default_rng(0).random((16, 16))
+region = np.ones((16, 16), dtype=bool)
+psnr_db(image, image.T, region), ssim(image, image.T, region)
+print(*sorted({"scipy.stats", "skimage.metrics", "matplotlib.pyplot"} & set(sys.modules)))
+"""
+    run = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []

@@ -1,11 +1,18 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from scored_study import NO_TRUTH, STUDY, layout_in, scores_of, write_run, write_scores, write_study
 
-from fly64tasks.report.exposure import exposure_of, remarks
+from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.physics.overlap import overlap_metrics
+from fly64tasks.recon import command as recon
+from fly64tasks.report.baseline import with_overlap
+from fly64tasks.report.exposure import exposure_of, overlap_rows, remarks
 from fly64tasks.report.results import Job, read_jobs
+from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.stages import ViewsSpec
 
 CASE = next(iter(STUDY.cases()))
 
@@ -75,3 +82,29 @@ def test_nothing_is_remarked_of_measured_sets_or_of_none(tmp_path: Path):
         write_run(layout, case)
         write_scores(layout, case, **NO_TRUTH, set={"simulated": False, "n_frames": 9})
     assert remarks(STUDY, read_jobs(STUDY, layout)) == []
+
+
+def test_baseline_has_overlap_metrics_in_the_report_though_its_set_stays_as_it_was(
+    small_sets: dict[str, Path], tmp_path: Path
+):
+    layout = layout_in(tmp_path)
+    folder = layout.recon_dir(CASE)
+    recon.run(small_sets["train"], folder, ReconSpec(num_epochs=2))
+    write_scores(layout, CASE, set={"probe_diameter_px": 12.0, "n_frames": 128})
+    assert "overlap_neighbors" not in read_dataset(small_sets["train"]).metadata
+    for said, expected in ((None, 12.0), (24.0, 24.0)):
+        study = msgspec.structs.replace(STUDY, views=ViewsSpec(probe_diameter_px=said))
+        job = with_overlap(study, read_jobs(study, layout)[0])
+        [row] = overlap_rows([job])
+        expected_metrics = overlap_metrics(
+            read_dataset(small_sets["train"]).positions_px,
+            diameter_px=expected,
+            gridsize=1,
+            neighbor_count=7,
+        )
+        assert job.scores.set["probe_diameter_px"] == expected
+        assert job.scores.set["overlap_neighbors"] == pytest.approx(
+            expected_metrics["overlap_neighbors"], rel=1e-9
+        )
+        assert f"{expected_metrics['overlap_groups']:.3f}" in row
+        assert 0 < job.scores.set["nearest_disc_overlap"] < 1

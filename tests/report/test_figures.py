@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from scored_study import (
     NO_TRUTH,
     STUDY,
@@ -136,3 +137,16 @@ def test_matrix_of_sets_without_truth_has_no_row_for_it(tmp_path: Path):
     texts = [text.get_text() for axes in without.axes for text in axes.texts]
     assert "failed" in texts
     assert "500 nm" in texts
+
+
+def test_figure_is_laid_out_once_for_all_formats(tmp_path: Path):
+    with plotstyle.applied(**plotstyle.PRINT):
+        figure = Figure(figsize=(3, 2), layout="constrained")
+        axes = figure.add_subplot()
+        axes.set(xlabel="dose", ylabel="error")
+    plotstyle.save(figure, tmp_path / "figure.svg")
+    placed = axes.get_position().bounds
+    assert placed != Figure(figsize=(3, 2)).add_subplot().get_position().bounds
+    assert not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)
+    plotstyle.save(figure, tmp_path / "figure.pdf")
+    assert axes.get_position().bounds == placed

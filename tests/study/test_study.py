@@ -78,6 +78,24 @@ def test_views_go_from_much_overlap_to_little():
     assert study.thinned_views == ("dense", "mid", "sparse")
 
 
+def test_views_by_other_rules_follow_those_by_overlap_and_change_none_of_them():
+    table = {"share": {"half": 0.5, "most": 0.9}, "every": {"fourth": 4}}
+    study = parse_spec(Study, {"views": table}, "")
+    assert study.thinned_views == ("dense", "sparse", "most", "half", "fourth")
+    assert study.view_spec("dense") == Study().view_spec("dense")
+    keys = ["view", "overlap", "gridsize", "neighbor_count", "min_positions", "patch_size_px"]
+    assert list(Study().view_spec("dense").to_dict()) == [*keys, "grouping_seed"]
+    assert not {"share", "every", "share_seed", "probe_diameter_px"} & set(Study().views.to_dict())
+    found = study.view_spec("half")
+    assert (found.share, found.every, found.overlap, found.spacing_px(64)) == (
+        0.5,
+        None,
+        None,
+        None,
+    )
+    assert study.view_spec("fourth").rule == "one frame of 4"
+
+
 def test_baseline_is_a_group_of_one_and_thinned_views_are_of_four():
     gridsizes = {case.view: case.gridsize for case in Study().cases()}
     assert gridsizes == {"baseline": 1, "dense": 2, "sparse": 2}
@@ -109,6 +127,13 @@ BROKEN_STUDIES = {
     "negative overlap": ("[views]\noverlap = { dense = -0.1 }", "expected `float` >= 0"),
     "view named baseline": ("[views]\noverlap = { baseline = 0.5 }", "view name 'baseline'"),
     "view name with a slash": ('[views]\noverlap = { "../x" = 0.5 }', "view name '../x'"),
+    "view with two rules": (
+        "[views]\nshare = { dense = 0.5 }",
+        "view 'dense' has several rules, expected one of overlap, share and every",
+    ),
+    "share of all": ("[views]\nshare = { all = 1.0 }", "expected `float` < 1"),
+    "every frame": ("[views]\nevery = { all = 1 }", "expected `int` >= 2"),
+    "probe of no width": ("[views]\nprobe_diameter_px = 0", "expected `float` > 0"),
     "one position is enough": ("[views]\nmin_positions = 1", "expected `int` >= 2"),
     "no epochs": ("[recon]\nnum_epochs = 0", "recon.num_epochs is 0, expected `int` >= 1"),
     "epochs as text": (

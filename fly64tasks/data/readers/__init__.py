@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fly64tasks.data.readers.hdf5 import Hdf5
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_DAMAGE = (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+DAMAGE = (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError)
 """What h5py, and numbers that are none, end in where a file is damaged."""
 
 READERS = {
@@ -92,7 +92,7 @@ def open_measurement(path: Path) -> Iterator[Measurement]:
     with ExitStack() as stack:
         try:
             found = _read(path, stack, opened).checked()
-        except _DAMAGE as error:
+        except DAMAGE as error:
             if isinstance(error, OSError) and machine_fault(error):
                 raise machine_error(error) from None
             raise DatasetError(

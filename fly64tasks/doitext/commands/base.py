@@ -170,6 +170,7 @@ class GraphCommand(StandsAside, DoitCmdBase):
             )
         if isinstance(self.dep_manager.checker, MD5Checker):
             self.dep_manager.checker.digests = self.state.digests
+            self.dep_manager.checker.statuses = self.state.statuses
         self.control = control
         if control.delayed:
             create_known(control, self.dep_manager, bool(self.params.get("always")))
@@ -244,12 +245,19 @@ def _collecting_later() -> Iterator[None]:
     """Turn garbage collection off: a graph is many objects and no garbage.
 
     Looking for garbage among them takes 40 % of a null build. What runs tasks turns it on again.
+    Nor is it looked for afterwards, as most processes end then; another command of the same process
+    takes up what was put aside.
     """
+    put_aside = gc.get_freeze_count() == 0
+    gc.unfreeze()
     gc.disable()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if put_aside:
+            gc.freeze()
+        else:
+            gc.unfreeze()
         gc.enable()
 
 

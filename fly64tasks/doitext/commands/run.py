@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -221,7 +222,7 @@ class Run(GraphCommand, cmd_run.Run):
         left_out = [Verdict(name, "skipped", tuple(words)) for name, words in skipped.items()]
         verdicts = merged(planned, left_out, self.control)
         words = ("run", "may run", "up to date", "error", "ignored", "skipped")
-        summary = {word: sum(item.word == word for item in verdicts) for word in words}
+        summary = dict.fromkeys(words, 0) | Counter(item.word for item in verdicts)
         if as_json:
             tasks = [
                 {"task": item.task, "verdict": item.word, "reasons": item.reasons}
@@ -252,6 +253,8 @@ class Run(GraphCommand, cmd_run.Run):
                 path = folder / self.manifest_names.manifest
                 sys.stderr.write(f"{path}: not written: {said}; `doit manifest` writes it\n")
                 return False
+            with contextlib.suppress(InvalidCommand):  # then records are read again next time
+                self.state.dump()
         return True
 
     def _took(self, name: str) -> float | None:

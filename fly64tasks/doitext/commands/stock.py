@@ -67,11 +67,13 @@ class StandsAside(Command):
 
     def _stock(self, args: Sequence[str]) -> tuple[Command, list[str]]:
         """Return doit's command, and its arguments: a name that doit has not may be a task's."""
-        ours, cmds, loader = type(self).__module__, self._given["cmds"], self._given["task_loader"]
+        cmds, loader = self._given["cmds"], self._given["task_loader"]
+
+        def home(name: str) -> str:
+            return str(getattr(cmds[name], "location", "").partition(":")[0])
+
         loader.cmd_names = [
-            name
-            for name in loader.cmd_names
-            if name in _STOCK or getattr(cmds[name], "location", "").partition(":")[0] != ours
+            name for name in loader.cmd_names if name in _STOCK or home(name) != home(self.name)
         ]
         if self.name in _STOCK:
             return _STOCK[self.name](**self._given), list(args)

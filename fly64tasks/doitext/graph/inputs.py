@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ def problems(control: Control, is_ignored: Callable[[Any], bool]) -> dict[str, l
     found = {}
     for name in control.closure():
         task = control.tasks[name]
-        missing = [] if _waits_for_others(control, task) else missing_inputs(control, task)
+        missing = missing_inputs(control, task)
+        if missing and _waits_for_others(control, task):
+            missing = []
         words = [f"input missing: {path}" for path in missing] or _checked(task)
         if words:
             found[name] = words
@@ -40,24 +43,29 @@ def problems(control: Control, is_ignored: Callable[[Any], bool]) -> dict[str, l
 
 def _with_dependents(control: Control, names: list[str]) -> set[str]:
     """`names` and all that needs one of them."""
-    found, todo = set(names), list(names)
+    found, todo, needing = set(names), list(names), _needing(control)
     while todo:
-        name = todo.pop()
-        for task in control.tasks.values():
-            if task.name not in found and name in _needs(task):
+        for task in needing.get(todo.pop(), ()):
+            if task.name not in found:
                 found.add(task.name)
                 todo.append(task.name)
     return found
 
 
-def _needs(task: Any) -> tuple[str, ...]:
-    return (*task.task_dep, *task.setup_tasks, *task.calc_dep)
+def _needing(control: Control) -> dict[str, list[Any]]:
+    """The tasks that need a task, by its name."""
+    found: dict[str, list[Any]] = {}
+    for task in control.tasks.values():
+        for name in dict.fromkeys((*task.task_dep, *task.setup_tasks, *task.calc_dep)):
+            found.setdefault(name, []).append(task)
+    return found
 
 
 def missing_inputs(control: Control, task: Any) -> list[str]:
     """The inputs of `task` that do not exist and that no task makes."""
-    paths = sorted(path for path in task.file_dep if path not in control.targets)
-    return [path for path in paths if not Path(path).exists()]
+    return sorted(
+        path for path in task.file_dep if path not in control.targets and not Path(path).exists()
+    )
 
 
 def _waits_for_others(control: Control, task: Any) -> bool:
@@ -100,21 +108,24 @@ def skip(control: Control, first: dict[str, list[str]]) -> dict[str, list[str]]:
     dict of str to list of str
         The reasons, by skipped task, in the order of definition.
     """
+    if not first:
+        return {}
     skipped, origin = dict(first), {name: name for name in first}
-    todo = list(skipped)
+    todo, needing = list(skipped), _needing(control)
+    left = {}
     while todo:
         gone = control.tasks[todo.pop()]
-        for task in control.tasks.values():
-            if gone.name not in _needs(task):
-                continue
+        for task in needing.get(gone.name, ()):
             if task.has_subtask or is_partial(task):
-                task.task_dep = [dep for dep in task.task_dep if dep != gone.name]
+                left[task.name] = task
                 if is_partial(task):
                     do_without(task, gone, "; ".join(skipped[gone.name]))
             elif task.name not in skipped:
                 origin[task.name] = origin[gone.name]
                 skipped[task.name] = [for_want_of(origin[gone.name], first[origin[gone.name]])]
                 todo.append(task.name)
+    for task in left.values():
+        task.task_dep = [dep for dep in task.task_dep if dep not in skipped]
     control.selected_tasks = [name for name in control.selected_tasks if name not in skipped]
     return {name: skipped[name] for name in control.tasks if name in skipped}
 
@@ -138,12 +149,16 @@ def do_without(task: Any, gone: Any, reason: str) -> None:
     task.meta.setdefault("without", {})[gone.name] = reason
 
 
-def drop_missing(task: Any, made: Callable[[str], bool] = lambda path: False) -> None:
+def drop_missing(
+    task: Any,
+    made: Callable[[str], bool] = lambda path: False,
+    exists: Callable[[str], bool] = os.path.exists,
+) -> None:
     """Take from a partial task the inputs that do not exist.
 
     ``made(path)`` tells of one that an earlier task is going to make.
     """
-    task.file_dep -= {path for path in task.file_dep if not made(path) and not Path(path).exists()}
+    task.file_dep -= {path for path in task.file_dep if not exists(path) and not made(path)}
 
 
 def refuse(found: dict[str, list[str]], options: Collection[str]) -> None:

@@ -16,6 +16,7 @@ from doit.exceptions import InvalidCommand
 from ..atomic import replaced
 from ..bounded import text_of
 from ..state.journal import Journal
+from ..state.notes import noted, used
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
 from .moved import followed
 from .plan import Verdict
@@ -29,7 +30,39 @@ KINDS = ("filtered", "skipped", "missing")
 """Of what is left out: not asked for; skipped on request, as its input may be missing; unable to
 run, as an input is missing or what makes it failed."""
 
-Describe = Callable[[Any, dict[str, Any] | None], Mapping[str, Any]]
+Record = dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Describe:
+    """What the manifest says of a job besides what doit knows, in two steps.
+
+    A plain ``describe(task, record)`` will do; of one in two steps, records that are the same are
+    not read again.
+
+    Attributes
+    ----------
+    kind : str
+        The name of what `take` gives; another one where it gives something else than before.
+    take : callable
+        ``take(record)`` gives what is needed of the JSON object in ``meta["record"]``, or of None
+        where there is none: little, and JSON-ready. A `ValueError` says that the record is not as
+        expected; then it is asked of None.
+    say : callable
+        ``say(task, taken)`` gives further fields of the job.
+    """
+
+    kind: str
+    take: Callable[[Record], Any]
+    say: Callable[[Any, Any], Mapping[str, Any]]
+
+    def __call__(self, task: Any, record: Record) -> Mapping[str, Any]:
+        """The fields, of a record that was read."""
+        return self.say(task, self.take(record))
+
+    def of(self, task: Any, path: Path) -> Mapping[str, Any]:
+        """The fields, of the record at a path."""
+        return self.say(task, noted(path, self.kind, lambda path: self.take(_read(path))))
 
 
 @dataclass(frozen=True)
@@ -56,7 +89,7 @@ class Manifest:
         The state file.
     filters : sequence of MetaFilter
         The keys of the grid, as far as jobs have them.
-    describe : callable, optional
+    describe : Describe or callable, optional
         ``describe(task, record)`` gives further fields of a job; `record` is the JSON object in
         the file ``meta["record"]``, or None when there is none. A `ValueError` says that the
         record is not as expected; then it is asked again, without the record.
@@ -69,7 +102,7 @@ class Manifest:
         control: Control,
         state: Journal,
         filters: Sequence[MetaFilter],
-        describe: Describe | None = None,
+        describe: Describe | Callable[[Any, Record], Mapping[str, Any]] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         self._control = control
@@ -102,7 +135,8 @@ class Manifest:
         entries, skips = [], []
         for task in jobs:
             if task.name in selected:
-                entry = self._entry(task, known.get(task.name))
+                with used(self._state.notes):
+                    entry = self._entry(task, known.get(task.name))
                 entries.append(entry)
                 if entry["status"] == "cannot run":
                     skips.append(self._head(task) | _left_out("missing", entry["reasons"]))
@@ -143,7 +177,11 @@ class Manifest:
         }
         if self._describe:
             try:
-                entry |= self._describe(task, _read(Path(entry["record"])))
+                path = Path(entry["record"])
+                if isinstance(self._describe, Describe):
+                    entry |= self._describe.of(task, path)
+                else:
+                    entry |= self._describe(task, _read(path))
             except (OSError, ValueError) as error:
                 entry["reasons"].append(f"record not readable: {entry['record']}: {error}")
                 entry |= self._describe(task, None)
@@ -207,9 +245,9 @@ def _says(path: Path, text: str) -> bool:
     return _timeless(path.read_text("utf-8", "replace")) == _timeless(text)
 
 
-def _timeless(text: str) -> list[str]:
-    timed = ('  "written": ', '  "md5": ')
-    return [line for line in text.splitlines() if not line.startswith(timed)]
+def _timeless(text: str) -> str:
+    """What is said between the time, which comes first, and the seal."""
+    return text.partition('",\n')[2].rpartition(_SEAL)[0]
 
 
 def _left_out(kind: str, reasons: Sequence[str]) -> dict[str, Any]:

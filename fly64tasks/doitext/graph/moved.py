@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -25,7 +24,7 @@ def followed(task: Any, state: Journal, comes: Callable[[str], bool] = lambda pa
 
     def same(path: str, md5: str) -> bool:
         try:
-            return comes(path) or state.digests.md5(path, os.stat(path)) == md5  # noqa: PTH116
+            return comes(path) or state.digests.md5(path, state.statuses.of(path)) == md5
         except OSError:
             return False
 
@@ -42,13 +41,15 @@ def follow(row: Row, task: Any, same: Same) -> Row:
     read, made = row.get("deps:"), row.get(TARGETS)
     if read is None or made is None:
         return row
-    inputs = _renamed(set(read) - task.file_dep, task.file_dep - set(read))
-    now = set(task.targets)
+    then, now = set(read), set(task.targets)
     log = (task.meta or {}).get("log")
     if log and len(made) > len(now):  # of a run that recorded its log too
         now.add(log)
+    if then == task.file_dep and now == made.keys():
+        return row
+    inputs = _renamed(then - task.file_dep, task.file_dep - then)
     targets = _renamed(made.keys() - now, now - made.keys())
-    if not (inputs or targets) or inputs is None or targets is None:
+    if inputs is None or targets is None:
         return row
     states = {new: row.get(old) for new, old in inputs.items()}
     digests = {new: made[old] for new, old in targets.items()}
@@ -63,12 +64,14 @@ def follow(row: Row, task: Any, same: Same) -> Row:
 def _renamed(gone: Collection[str], come: Collection[str]) -> dict[str, str] | None:
     """For each path that has come that which it had: the one that ends most like it.
 
-    None where it is not one for one.
+    The last one that ends like no other had what is left. None where it is not one for one.
 
     Examples
     --------
     >>> _renamed(["data/a/x", "data/b/x"], ["old/data/b/x", "old/data/a/x"])
     {'old/data/b/x': 'data/b/x', 'old/data/a/x': 'data/a/x'}
+    >>> _renamed(["data/x", "scan"], ["old/data/x", "first"])
+    {'old/data/x': 'data/x', 'first': 'scan'}
     >>> _renamed(["data/x", "data/y"], ["data/z", "data/x2"])
     """
     ends: dict[str, str | None] = {}
@@ -77,11 +80,14 @@ def _renamed(gone: Collection[str], come: Collection[str]) -> dict[str, str] | N
             ends[end] = None if end in ends else path
     found = {path: next((ends[end] for end in _ends(path) if end in ends), None) for path in come}
     names = {path: old for path, old in found.items() if old is not None}
+    new, left = [path for path in come if path not in names], set(gone) - set(names.values())
+    if len(new) == len(left) == 1:
+        names[new[0]] = left.pop()
     one_for_one = len(names) == len(come) == len(gone) == len(set(names.values()))
     return names if one_for_one else None
 
 
 def _ends(path: str) -> list[str]:
-    """The path, and what is left of it as its folders are taken away; then nothing."""
+    """The path, and what is left of it as its folders are taken away."""
     parts = path.split("/")
-    return ["/".join(parts[i:]) for i in range(len(parts) + 1)]
+    return ["/".join(parts[i:]) for i in range(len(parts))]

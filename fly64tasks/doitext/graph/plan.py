@@ -13,6 +13,7 @@ from doit.tools import config_changed, run_once, timeout
 from ..errors import machine_fault
 from ..spec import SpecUnchanged
 from ..state.journal import Journal
+from ..state.notes import used
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
 from .inputs import drop_missing, is_partial
 from .selection import Control
@@ -77,6 +78,7 @@ class Planner:
         self._always = always
         self._broken = broken or {}
         self._verdicts: dict[str, Verdict] = {}
+        self._running: set[str] = set()  # tasks that run or may run
         self._stirred: set[str] = set()  # tasks behind which something runs or may run
         self._unknown: dict[str, str] = {}  # delayed tasks, by what they wait for
         loaders = {
@@ -89,6 +91,10 @@ class Planner:
 
     def verdicts(self) -> list[Verdict]:
         """The verdicts, in the order of execution; groups, which do nothing, have none."""
+        with used(self._state.notes):
+            return self._in_order()
+
+    def _in_order(self) -> list[Verdict]:
         node, order = None, []
         while True:
             try:
@@ -99,12 +105,14 @@ class Planner:
             verdict = self._verdicts.get(task.name)
             if verdict is None:
                 verdict = self._verdicts[task.name] = self._judge(task, node)
-                if verdict.word in ("run", "may run") and task.setup_tasks:
-                    if verdict.word == "run" and self._is_firm(task.name):
-                        self._selected |= set(task.setup_tasks)
-                        self._firm = self._needed(self._selected)
-                    node.run_status = "run"  # doit sends the task again, after its setup tasks
-                    continue
+                if verdict.word in ("run", "may run"):
+                    self._running.add(task.name)
+                    if task.setup_tasks:
+                        if verdict.word == "run" and self._is_firm(task.name):
+                            self._selected |= set(task.setup_tasks)
+                            self._firm = self._needed(self._selected)
+                        node.run_status = "run"  # doit sends the task again, after its setup tasks
+                        continue
             if verdict.word == "up to date":
                 task.values = self._dependencies.get_values(task.name)
             node.run_status = _RUN_STATUS.get(verdict.word, "successful")
@@ -148,8 +156,19 @@ class Planner:
         return name in self._firm
 
     def _active(self, name: str) -> bool:
-        verdict = self._verdicts.get(name)
-        return verdict is not None and verdict.word in ("run", "may run")
+        return name in self._running
+
+    def _remade(self, paths: Iterable[str]) -> dict[str, str]:
+        """Those of the files that an earlier task is going to make, or may, each with the task."""
+        if not self._running:
+            return {}
+        makers = ((path, self._targets.get(path)) for path in paths)
+        return {path: maker for path, maker in makers if maker in self._running}
+
+    def _comes(self, path: str) -> bool:
+        """Whether an earlier task is going to make a file, or may."""
+        maker = self._targets.get(path)
+        return maker is not None and self._active(maker)
 
     def _judge(self, task: Any, node: Any) -> Verdict:
         if node.ignored_deps:
@@ -165,7 +184,7 @@ class Planner:
             cause = self._unknown[task.name.partition(":")[0]]
             return Verdict(task.name, "may run", (f"what it is, is known after {cause}",))
         if is_partial(task):
-            drop_missing(task, made=lambda path: self._active(self._targets.get(path, "")))
+            drop_missing(task, self._comes, self._state.statuses.exists)
         behind = [*task.task_dep, *task.setup_tasks, *task.calc_dep]
         if any(self._active(dep) or dep in self._stirred for dep in behind):
             self._stirred.add(task.name)
@@ -188,12 +207,11 @@ class Planner:
     def _judge_status(self, task: Any) -> Verdict:
         """The verdict on a task, from doit's own reasons and from what runs before it."""
         name, stirred = task.name, task.name in self._stirred
-        watch(task, self._state, lambda path: self._active(self._targets.get(path, "")))
+        watch(task, self._state, self._comes)
         row = self._state.row(name).copy()
         status = self._dependencies.get_status(task, self._tasks, get_log=True)
         reasons = status.reasons
-        maker = {path: self._targets.get(path) for path in task.file_dep}
-        remade = {path: by for path, by in maker.items() if by and self._active(by)}
+        remade = self._remade(task.file_dep)
         missing = sorted(reasons["missing_file_dep"])
         lost = [path for path in missing if path not in remade]
         if lost and not stirred:

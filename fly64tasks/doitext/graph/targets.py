@@ -42,19 +42,23 @@ def watch(task: Any, state: Journal, comes: Callable[[str], bool] = lambda path:
     if row is not state.row(task.name):
         state.replace(task.name, row)
     made = row.get(TARGETS)
-    words = list(_changed(task.targets, made)) if made else []
+    words = list(_changed(task.targets, made, state.statuses.of)) if made else []
     if words:
         task.uptodate.append((TargetsChanged(words), [], {}))
 
 
-def _changed(targets: Iterable[str], made: Mapping[str, Any]) -> Iterator[str]:
+def _changed(
+    targets: Iterable[str],
+    made: Mapping[str, Any],
+    status_of: Callable[[str], os.stat_result],
+) -> Iterator[str]:
     """A missing target is doit's own to find; of one that was a folder nothing is known."""
     for path in targets:
         recorded = made.get(path)
         if not recorded:
             continue
         try:
-            status = os.stat(path)  # noqa: PTH116
+            status = status_of(path)
         except OSError:
             continue
         if not stat.S_ISREG(status.st_mode):

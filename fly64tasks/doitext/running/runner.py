@@ -26,6 +26,7 @@ from ..graph.inputs import do_without, drop_missing, for_want_of, is_partial
 from ..graph.targets import watch
 from ..processes import die_with_parent
 from ..state.journal import Journal
+from ..state.notes import used
 from ..state.record import ATTEMPT
 
 _FORK = multiprocessing.get_context("fork")
@@ -90,7 +91,9 @@ class _Journaled(Runner):
                 return False
             watch(node.task, self._state)
         try:
-            if not super().select_task(node, tasks_dict):
+            with used(self._state.notes):
+                selected = super().select_task(node, tasks_dict)
+            if not selected:
                 return False
         except OSError as error:  # of an input that is there and can not be read
             said = machine_fault(error)
@@ -131,7 +134,7 @@ class _Journaled(Runner):
         if node.bad_deps:
             node.task.uptodate.append((False, (), {}))
         node.bad_deps = []
-        drop_missing(node.task)
+        drop_missing(node.task, exists=self._state.statuses.exists)
 
     def execute_task(self, task: Any) -> BaseFail | None:
         """Run the actions."""

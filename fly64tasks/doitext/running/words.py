@@ -29,14 +29,14 @@ def duration(seconds: float) -> str:
 def still(seconds: float, known: bool) -> str:
     """How long something still takes, where `known` is whether that is all of it.
 
+    Nothing is said of what takes longer than it was to.
+
     Examples
     --------
-    >>> still(125.0, True), still(125.0, False), still(0.0, False)
+    >>> still(125.0, True), still(125.0, False), still(0.0, True)
     ('about 2m 05s left', 'at least 2m 05s left', '')
     """
-    if known:
-        return f"about {duration(seconds)} left"
-    return f"at least {duration(seconds)} left" if seconds else ""
+    return f"{'about' if known else 'at least'} {duration(seconds)} left" if seconds else ""
 
 
 def left_of(report: Progress | None, since: float) -> float | None:

@@ -13,15 +13,21 @@ from typing import Any
 from doit.exceptions import InvalidCommand
 
 from ..errors import printable
-from .digests import Digest, DigestCache
+from .digests import DigestCache
 from .lock import Lock
+from .notes import Notes
 from .readonly import BUSY_S, named_errors, reading, tables_of
 from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, OURS, TARGETS, Row, flaw
+from .statuses import Statuses
 
 _SCHEMA = """
 create table if not exists doit (task_id text not null primary key, task_data json);
 create table if not exists digest (
     path text not null primary key, size integer, mtime_ns integer, inode integer, md5 text
+);
+create table if not exists note (
+    path text not null, kind text not null, size integer, mtime_ns integer, ctime_ns integer,
+    inode integer, text text, primary key (path, kind)
 );
 create table if not exists owner (file text, folder text);
 """
@@ -61,6 +67,8 @@ class Journal:
         self.name = name
         self.began = False
         self.digests = DigestCache()
+        self.notes = Notes()
+        self.statuses = Statuses()
         self._codec = codec
         self._lock = Lock(name)
         self._guarded = False
@@ -73,7 +81,7 @@ class Journal:
 
     def get(self, task_id: str, dependency: str) -> Any:
         """The value stored for a task under a key, or None."""
-        return self.row(task_id).get(dependency)
+        return (self._rows.get(task_id) or self.row(task_id)).get(dependency)
 
     def set(self, task_id: str, dependency: str, value: Any) -> None:
         """Remember a value; it is stored when the task ends, or by `dump`."""
@@ -133,7 +141,8 @@ class Journal:
 
     def row(self, task_id: str) -> Row:
         """All that is stored for a task; empty when it never ran."""
-        self.load()
+        if not self._loaded:
+            self.load()
         row = self._rows.get(task_id)
         if row is None:
             text = self._text.get(task_id)
@@ -165,7 +174,9 @@ class Journal:
         """Become the only writer; see `Lock.acquire`."""
         self._lock.acquire(wait)
         self._guarded = True
-        self._forget_loaded()
+        if self._loaded and self._marks() != self._seen:  # another doit has run meanwhile
+            self.statuses.forget()
+            self._forget_loaded()
 
     def unlock(self) -> None:
         """Let other processes write."""
@@ -197,6 +208,7 @@ class Journal:
         attempt["targets"] = list(targets)
         self._rows[task_id] = {CHECKER: INTERRUPTED, ATTEMPT: attempt, OURS: list(made)}
         self._running[task_id] = started, since
+        self.statuses.keep_none()
         self._store([task_id])
         self.began = True
 
@@ -287,7 +299,13 @@ class Journal:
                     "select path, size, mtime_ns, inode, md5 from digest"
                     " where typeof(path) = 'text' and typeof(md5) = 'text'"
                 )
-                self.digests.known.update((path, Digest(*rest)) for path, *rest in rows)
+                self.digests.known.update((row[0], row[1:]) for row in rows)
+            if "note" in tables:
+                rows = connection.execute(
+                    "select path, kind, size, mtime_ns, ctime_ns, inode, text from note"
+                    " where typeof(path) = 'text' and typeof(kind) = 'text'"
+                )
+                self.notes.known.update((row[:2], (row[2:6], row[6])) for row in rows)
             if "owner" in tables:
                 self._owner = connection.execute(
                     "select cast(file as text), cast(folder as text) from owner"
@@ -295,11 +313,16 @@ class Journal:
                 ).fetchone()
 
     def _marks(self) -> object:
+        """By what the file is known to be as it was loaded: sqlite3 counts its changes in there."""
         try:
             status = os.stat(self.name)  # noqa: PTH116
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return status.st_size, status.st_mtime_ns, status.st_ino
+        head = b""
+        if stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+            with contextlib.suppress(OSError), open(self.name, "rb") as file:  # noqa: PTH123
+                head = file.read(100)
+        return status.st_size, status.st_mtime_ns, status.st_ino, head
 
     def _store(self, task_ids: Iterable[str]) -> None:
         """Write the rows of `task_ids` that differ from the file, and the fresh digests."""
@@ -309,7 +332,12 @@ class Journal:
             if text != self._text.get(task_id):
                 rows.append((task_id, text))
         digests = [(path, *self.digests.known[path]) for path in self.digests.fresh]
-        if rows or digests:
+        notes = [
+            (*key, *marks, text)
+            for key in self.notes.fresh
+            for marks, text in [self.notes.known[key]]
+        ]
+        if rows or digests or notes:
             with self._writing() as connection:
                 for task_id, text in rows:
                     if text is None:
@@ -317,12 +345,14 @@ class Journal:
                     else:
                         connection.execute("replace into doit values (?, ?)", (task_id, text))
                 connection.executemany("replace into digest values (?, ?, ?, ?, ?)", digests)
+                connection.executemany("replace into note values (?, ?, ?, ?, ?, ?, ?)", notes)
         for task_id, text in rows:
             if text is None:
                 del self._text[task_id]
             else:
                 self._text[task_id] = text
         self.digests.fresh.clear()
+        self.notes.fresh.clear()
         self._changed.difference_update(task_ids)
 
     @contextlib.contextmanager

@@ -59,10 +59,10 @@ def _are_texts(value: object) -> bool:
 
 def _is_file_state(value: object) -> bool:
     """``[mtime, size, md5]``, or the time stamp of doit's other checker."""
-    match value:
-        case int() | float() | [int() | float(), int(), str()]:
-            return True
-    return False
+    if isinstance(value, list) and len(value) == 3:
+        mtime, size, md5 = value
+        return _is_number(mtime) and isinstance(size, int) and isinstance(md5, str)
+    return _is_number(value)
 
 
 def _is_attempt(value: object) -> bool:

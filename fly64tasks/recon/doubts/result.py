@@ -39,9 +39,10 @@ def of_result(
     if fit["fits"] is False:
         yield (
             f"{words}: chi2 is {chi2:.3g}, photon noise makes 1: look at the scan's orientation "
-            "(fly64tasks inspect --orientations tries all) and positions, at probeGuess (its size, "
-            "the sign of its defocus), at the centre of the frames, at hot pixels, and whether the "
-            "beam has several modes or moved within a frame, or the detector a background"
+            "(fly64tasks inspect --orientations tries all) and positions (correct_positions finds "
+            "those that are off by a few pixels), at probeGuess (its size, the sign of its "
+            "defocus), at the centre of the frames, at hot pixels, and whether the beam has "
+            "several modes (probe_modes) or moved within a frame, or the detector a background"
         )
     elif chi2 is not None and chi2 < SAYS_NOTHING_BELOW and not thinned:
         yield f"the fit {words}: chi2 is {chi2:.2g}, photon noise makes 1; any object fits them"
@@ -50,8 +51,9 @@ def of_result(
     elif converged and telling and chi2 is not None and chi2 > WELL_BELOW:
         yield (
             f"fits less well than it should: chi2 is {chi2:.3g}, right answers have 1 or less: the "
-            "beam may have moved within a frame (a fly scan) or have several modes, positions be "
-            "off by a fraction of a pixel, or the frames off their centre"
+            "beam may have moved within a frame (a fly scan) or have several modes (probe_modes), "
+            "positions be off by a fraction of a pixel (correct_positions), or the frames off "
+            "their centre"
         )
     if converged is False:
         yield (

@@ -1,12 +1,14 @@
 """Limited-memory BFGS: J. Nocedal and S. J. Wright, Numerical Optimization, 2nd edition (2006).
 
-``[NW n]`` are its equations and algorithms. Vectors are real and one-dimensional. What is kept
-between two iterations is two lists of tensors, for a checkpoint to find.
+``[NW n]`` are its equations and algorithms. Vectors are real and one-dimensional. Numbers stay
+where the vectors are: the host reads three of them at each step, at once. What is kept between two
+iterations is a dict, for a checkpoint to find.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -21,73 +23,110 @@ SHRINKING = 0.3
 SMALLEST_STEP = 1e-6
 
 
-def descent(
-    gradient: Tensor,
-    steps: list[Tensor],
-    changes: list[Tensor],
-    metric: Callable[[Tensor], Tensor],
-) -> Tensor:
+class Pairs(TypedDict):
+    """What is remembered: the latest pairs, pair i in row i % `PAIRS`.
+
+    steps : (PAIRS, k) float
+        What was added to the point, s.
+    changes : (PAIRS, k) float
+        What that changed in the gradient, y.
+    products : (PAIRS, PAIRS) float64
+        s_i y_j, of pairs i that are not later than j.
+    seen : int
+        Pairs so far, those included that are forgotten.
+    """
+
+    steps: Tensor
+    changes: Tensor
+    products: Tensor
+    seen: int
+
+
+def no_pairs(like: Tensor) -> Pairs:
+    """Return the memory of a descent that begins, for vectors like one (k,)."""
+    return {
+        "steps": like.new_zeros(PAIRS, len(like)),
+        "changes": like.new_zeros(PAIRS, len(like)),
+        "products": like.new_zeros(PAIRS, PAIRS, dtype=torch.float64),
+        "seen": 0,
+    }
+
+
+def descent(gradient: Tensor, pairs: Pairs, metric: Callable[[Tensor], Tensor]) -> Tensor:
     """Return -H g, with H the inverse Hessian that the pairs tell of [NW algorithm 7.4].
+
+    The two loops of the algorithm are two triangular systems in the products s_i y_j, so that each
+    takes the vectors but once: D_i = s_i y_i, and with U the products of i <= j, oldest first,
+
+        U a = S g,  q = g - Y^T a,  r = metric(q),  U^T d = D a - Y r,  H g = r + S^T d.
 
     Parameters
     ----------
     gradient : (k,) float
-    steps : list of (k,) float
-        What was added to the point, s_k, oldest first.
-    changes : list of (k,) float
-        What that changed in the gradient, y_k.
+    pairs : Pairs
     metric : callable
         Applies the first estimate of H, which is then scaled as in [NW 7.20].
     """
-    q = gradient.clone()
-    kept = []
-    for s, y in zip(reversed(steps), reversed(changes), strict=True):
-        rho = 1 / dot(s, y)
-        alpha = rho * dot(s, q)
-        q.sub_(y, alpha=alpha)
-        kept.append((rho, alpha))
-    scale = FIRST_SCALE
-    if steps:
-        s, y = steps[-1], changes[-1]
-        scale = dot(s, y) / dot(y, metric(y))
+    n = min(pairs["seen"], PAIRS)
+    if n == 0:
+        return metric(gradient).mul_(-FIRST_SCALE)
+    steps, changes = pairs["steps"][:n], pairs["changes"][:n]
+    oldest = pairs["seen"] % PAIRS if n == PAIRS else 0
+    products = torch.roll(pairs["products"][:n, :n], (-oldest, -oldest), (0, 1)).triu()
+
+    def along(vectors: Tensor, vector: Tensor) -> Tensor:
+        return torch.roll(vectors @ vector, -oldest).double()[:, None]
+
+    def less(vector: Tensor, vectors: Tensor, weights: Tensor) -> Tensor:
+        weights = torch.roll(weights[:, 0], oldest).to(vector.dtype)
+        return torch.addmv(vector, vectors.T, weights, alpha=-1)
+
+    diagonal = products.diagonal()
+    a = torch.linalg.solve_triangular(products, along(steps, gradient), upper=True)
+    q = less(gradient, changes, a)
+    newest = changes[(pairs["seen"] - 1) % PAIRS]
+    scale = diagonal[-1] / torch.dot(newest, metric(newest))
     r = metric(q).mul_(scale)
-    for s, y, (rho, alpha) in zip(steps, changes, reversed(kept), strict=True):
-        r.add_(s, alpha=alpha - rho * dot(y, r))
-    return r.neg_()
+    d = diagonal[:, None] * a - along(changes, r)
+    d = torch.linalg.solve_triangular(products.T, d, upper=False)
+    return less(r.neg_(), steps, d)
 
 
 def step(
-    objective: Callable[[Tensor], tuple[float, Tensor]],
+    objective: Callable[[Tensor], tuple[Tensor, Tensor]],
     point: Tensor,
     value: float,
     gradient: Tensor,
     direction: Tensor,
+    pairs: Pairs,
 ) -> tuple[Tensor, float, Tensor] | None:
     """Return the next point, its value and gradient: backtracking [NW algorithm 3.1].
 
-    None where no step along the direction lowers the objective enough: the numbers do not
+    The pair of that step is remembered where its curvature s y is positive [NW 7.19, algorithm
+    7.5]. None where no step along the direction lowers the objective enough: the numbers do not
     resolve it any more, or it was bent too much.
     """
-    slope = dot(gradient, direction)
+    slope = torch.dot(gradient, direction)
     length = 1.0
-    while slope < 0 and length >= SMALLEST_STEP:
-        new = point + length * direction
+    while length >= SMALLEST_STEP:
+        s = length * direction
+        new = point + s
         new_value, new_gradient = objective(new)
-        if new_value <= value + SUFFICIENT_DECREASE * length * slope:
-            return new, new_value, new_gradient
+        y = new_gradient - gradient
+        numbers = torch.stack([new_value.double(), slope.double(), torch.dot(s, y).double()])
+        found, falls, curvature = numbers.tolist()  # the one place where the host waits
+        if falls >= 0:
+            return None
+        if found <= value + SUFFICIENT_DECREASE * length * falls:
+            if curvature > 0:
+                _remember(pairs, s, y)
+            return new, found, new_gradient
         length *= SHRINKING
     return None
 
 
-def remember(steps: list[Tensor], changes: list[Tensor], s: Tensor, y: Tensor) -> None:
-    """Put a pair into the lists, where its curvature s y is positive [NW 7.19, algorithm 7.5]."""
-    if dot(s, y) <= 0:
-        return
-    steps.append(s)
-    changes.append(y)
-    del steps[:-PAIRS], changes[:-PAIRS]
-
-
-def dot(a: Tensor, b: Tensor) -> float:
-    """Return the scalar product of two real vectors."""
-    return float(torch.dot(a, b))
+def _remember(pairs: Pairs, s: Tensor, y: Tensor) -> None:
+    row = pairs["seen"] % PAIRS
+    pairs["steps"][row], pairs["changes"][row] = s, y
+    pairs["products"][:, row] = pairs["steps"] @ y
+    pairs["seen"] += 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fly64tasks.recon.ptychi.alike import Alike
 from fly64tasks.recon.ptychi.windows import Windows
 
 BACKGROUND_COUNTS = 1e-3
@@ -21,6 +22,9 @@ BACKGROUND_SHARE = 1 / 200
 
 class PoissonLikelihood:
     """Minus the logarithm of the likelihood of all frames, in nats, chunk by chunk.
+
+    A frame's shifts, the probe's there and its gradient's back, are two of its four transforms.
+    Frames whose shifts are alike, as on a raster of whole pixels, share them.
 
     Parameters
     ----------
@@ -34,6 +38,8 @@ class PoissonLikelihood:
         Pixels that count; all unless given.
     chunk : int
         Frames at a time: what memory is needed beside the counts.
+    moving : bool
+        Whether `shift` will be called anew each time: nothing is shared then.
 
     Attributes
     ----------
@@ -50,6 +56,8 @@ class PoissonLikelihood:
         shifts_px: Tensor,
         valid: Tensor | None,
         chunk: int,
+        *,
+        moving: bool = False,
     ) -> None:
         n, size = counts.shape[0], counts.shape[-1]
         self.n_frames, self.frame_size_px = n, size
@@ -57,26 +65,29 @@ class PoissonLikelihood:
         self._slices = [slice(a, min(a + chunk, n)) for a in range(0, n, chunk)]
         self._frequency = torch.fft.fftfreq(size, dtype=shifts_px.dtype, device=shifts_px.device)
         self.windows = windows
+        self._alike: Alike | None = None
+        if not moving and len(alike := Alike(shifts_px)) <= min(chunk, n // 2):
+            self._alike, shifts_px = alike, alike.shifts_px
         self.shift(shifts_px)
         self.n_valid = 0
         self._perfect = total = 0.0
         for frames in self._slices:
             n_k, valid_k = self._data(frames)
             self.n_valid += n_k.numel() if valid_k is None else int(valid_k.expand_as(n_k).sum())
-            self._perfect += _sum(n_k - torch.xlogy(n_k, n_k), valid_k)
-            total += _sum(n_k, valid_k)
+            self._perfect += float(_sum(n_k - torch.xlogy(n_k, n_k), valid_k))
+            total += float(_sum(n_k, valid_k))
         self.background = min(BACKGROUND_COUNTS, BACKGROUND_SHARE * total / max(self.n_valid, 1))
 
     def shift(self, shifts_px: Tensor) -> None:
         """Shift the probe of each frame by its (n, 2) ``shifts_px``, y first, from now on."""
-        shifts = shifts_px[self.windows.order]
         self._ramp_y, self._ramp_x = (
-            torch.exp(-2j * torch.pi * shifts[:, axis, None] * self._frequency) for axis in (0, 1)
+            torch.exp(-2j * torch.pi * shifts_px[:, axis, None] * self._frequency)
+            for axis in (0, 1)
         )
 
     def __call__(
         self, obj: Tensor, probe: Tensor, shift_gradient: Tensor | None = None
-    ) -> tuple[float, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the nats above those of a perfect fit, and the gradients.
 
         The frames' far fields are psi_m = F[p_m o] of each mode m, their expected counts
@@ -85,6 +96,8 @@ class PoissonLikelihood:
         with chi_m = F^H[(1 - n / P) psi_m], of the object sum_m p_m* chi_m, of the probe
         sum_frames o* chi_m, shifted back. Of a shift s it is 2 Re sum chi_m* o dp_m/ds, which is a
         sum over what the probe's is made of, as dp/ds is -2 pi i k times the spectrum.
+
+        Nothing here waits for the device, and all shapes are those of the call before.
 
         Parameters
         ----------
@@ -95,36 +108,67 @@ class PoissonLikelihood:
 
         Returns
         -------
-        nats : float
+        nats : () float64
         obj_gradient : (H, W) complex
         probe_gradient : (modes, N, N) complex
         """
         spectrum = torch.fft.fft2(probe)
-        obj_gradient = torch.zeros_like(obj)
-        probe_gradient = torch.zeros_like(probe)
-        nats = 0.0
+        # Of the gradients' conjugates, so that no factor has to be conjugated.
+        obj_sum, back_sum = torch.zeros_like(obj), torch.zeros_like(probe)
+        nats = torch.full((), -self._perfect, dtype=torch.float64, device=obj.device)
+        alike = self._alike
+        if alike is not None:
+            ramps = self._ramps(slice(None))
+            probes = torch.fft.ifft2(spectrum * ramps)
+            updates = torch.zeros_like(probes)
         for frames in self._slices:
-            counts, valid = self._data(frames)
-            ramp = (self._ramp_y[frames, :, None] * self._ramp_x[frames, None, :])[:, None]
-            shifted = torch.fft.ifft2(spectrum * ramp)
+            if alike is None:
+                ramps = self._ramps(frames)
+                shifted = torch.fft.ifft2(spectrum * ramps)
+            else:
+                shifted = probes[alike.which[frames]]
             patches = self.windows.cut(obj, frames)[:, None]
-            far = torch.fft.fft2(shifted * patches)
-            # real^2 + imag^2 of strided views takes seven times as long.
-            expected = _over_modes((far * far.conj()).real) + self.background
-            nats += _sum(expected - counts * torch.log(expected), valid)
-            excess = 1 - counts / expected
-            if valid is not None:
-                excess = torch.where(valid, excess, 0)
-            chi = torch.fft.ifft2(far.mul_(excess[:, None]), norm="forward")
-            self.windows.add(obj_gradient, _over_modes(shifted.conj() * chi), frames)
-            back = torch.fft.fft2(patches.conj() * chi) * ramp.conj()
-            probe_gradient += back.sum(0)
+            waves = shifted * patches
+            chi = self._residual(waves, nats, frames)
+            self.windows.add(obj_sum, _over_modes(torch.mul(shifted, chi, out=waves)), frames)
+            update = torch.mul(patches, chi, out=waves)
+            if alike is not None:
+                alike.add(updates, update, frames)
+                continue
+            back = torch.fft.ifft2(update, norm="forward").mul_(ramps)
+            back_sum += back.sum(0)
             if shift_gradient is not None:
-                turned = _over_modes((back.conj() * spectrum).imag)
+                turned = _over_modes((back * spectrum).imag)
                 along = torch.stack([turned.sum(2), turned.sum(1)], dim=1) @ self._frequency
-                scale = 4 * torch.pi / self.frame_size_px**2
-                shift_gradient[self.windows.order[frames]] = scale * along
-        return nats - self._perfect, obj_gradient, torch.fft.ifft2(probe_gradient)
+                shift_gradient[frames] = 4 * torch.pi / self.frame_size_px**2 * along
+        if alike is not None:
+            back_sum = torch.fft.ifft2(updates, norm="forward").mul_(ramps).sum(0)
+        probe_gradient = torch.fft.ifft2(back_sum.conj_physical_())
+        return nats, obj_sum.conj_physical_(), probe_gradient
+
+    def _ramps(self, frames: slice) -> Tensor:
+        ramps: Tensor = self._ramp_y[frames, None, :, None] * self._ramp_x[frames, None, None, :]
+        return ramps
+
+    def _residual(self, waves: Tensor, nats: Tensor, frames: slice) -> Tensor:
+        """Return chi* of exit waves (b, modes, N, N), and add what they cost to ``nats``.
+
+        Their memory is used for what comes between, as a CPU's cache is soon full.
+        """
+        counts, valid = self._data(frames)
+        far = torch.fft.fft2(waves)
+        parts, squares = torch.view_as_real(far), torch.view_as_real(waves)
+        torch.mul(parts, parts, out=squares)  # of the strided parts it would take twice as long
+        expected = _over_modes(squares[..., 0] + squares[..., 1]).add_(self.background)
+        cost = torch.log(expected)
+        torch.addcmul(expected, counts, cost, value=-1, out=cost)
+        nats += _sum(cost, valid)
+        excess = torch.sub(expected, counts, out=cost).div_(expected)
+        if valid is not None:
+            excess = torch.where(valid, excess, 0)
+        parts *= torch.view_as_real(torch.complex(excess, -excess))[:, None]
+        chi: Tensor = torch.fft.fft2(far)
+        return chi
 
     def illumination(self, probe: Tensor) -> Tensor:
         """Return the photons that fall on each pixel of the object over all frames, (H, W)."""
@@ -148,15 +192,14 @@ class PoissonLikelihood:
             steepness = 2 * (slope * slope.conj()).real
             for frames in self._slices:
                 seen = self.windows.cut(steepness, frames) * photons
-                found[self.windows.order[frames], axis] = seen.sum((1, 2))
+                found[frames, axis] = seen.sum((1, 2))
         return found
 
     def _data(self, frames: slice) -> tuple[Tensor, Tensor | None]:
-        order = self.windows.order[frames]
         valid = self._valid
         if valid is not None and valid.ndim == 3:
-            valid = valid[order]
-        return self._counts[order], valid
+            valid = valid[frames]
+        return self._counts[frames], valid
 
 
 def _over_modes(values: Tensor) -> Tensor:
@@ -164,7 +207,7 @@ def _over_modes(values: Tensor) -> Tensor:
     return values[:, 0] if values.shape[1] == 1 else values.sum(1)
 
 
-def _sum(values: Tensor, valid: Tensor | None) -> float:
+def _sum(values: Tensor, valid: Tensor | None) -> Tensor:
     if valid is not None:
         values = torch.where(valid, values, 0)
-    return float(values.sum(dtype=torch.float64))
+    return values.sum(-1).sum(dtype=torch.float64)  # at once it would make a copy in float64

@@ -1,20 +1,16 @@
-"""Maximum a posteriori reconstruction, as one of the reconstructors that pty-chi's task runs.
+"""Maximum a posteriori reconstruction: a reconstructor for pty-chi's task.
 
 An epoch is one iteration of L-BFGS over all frames; data, probe, positions, object and device are
-pty-chi's. Its constraints between epochs are not applied, for each would leave the minimum.
+pty-chi's. Its constraints between epochs are not applied, for each would leave the minimum. The
+host waits for the device once for each step that is tried, to read the objective there.
 """
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import Any
 
-import numpy as np
 import ptychi.api.options.base as base
 import torch
-from numpy.typing import NDArray
-from ptychi.api.options.task import PtychographyTaskOptions
-from ptychi.api.task import PtychographyTask
 from ptychi.data_structures.parameter_group import PlanarPtychographyParameterGroup
 from ptychi.io_handles import PtychographyDataset
 from ptychi.reconstructors.base import IterativePtychographyReconstructor
@@ -52,13 +48,6 @@ class MAPReconstructorOptions(base.ReconstructorOptions):
     tolerance_nats: float = Field(default=5e-3, ge=0)
 
 
-@dataclass(config=base.OPTIONS_CONFIG)
-class MAPOptions(PtychographyTaskOptions):
-    """Options of a `MAPTask`."""
-
-    reconstructor_options: MAPReconstructorOptions = field(default_factory=MAPReconstructorOptions)
-
-
 class MAPReconstructor(IterativePtychographyReconstructor):
     """L-BFGS on a `Posterior`.
 
@@ -67,6 +56,8 @@ class MAPReconstructor(IterativePtychographyReconstructor):
 
     Attributes
     ----------
+    chunk : int
+        Frames at a time.
     converged : bool
         Whether another epoch would bring nothing that counts.
     """
@@ -91,8 +82,7 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         self.nearest = parameter_group.probe_positions.data.detach().round()
         self.nats: list[float] = []
         self.gradient: Tensor | None = None
-        self.steps: list[Tensor] = []
-        self.changes: list[Tensor] = []
+        self.pairs: lbfgs.Pairs
         self.is_stuck = False
 
     def check_inputs(self) -> None:
@@ -124,13 +114,15 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         if options.exclude_measured_pixels_below is not None:
             valid = valid & (self.dataset.patterns > options.exclude_measured_pixels_below)
         pixels = _CHUNK_PIXELS.get(device.type, _CHUNK_PIXELS["cuda"])
+        self.chunk = min(options.batch_size, max(pixels // size**2, 1))
         with torch.no_grad():
             likelihood = PoissonLikelihood(
                 self.dataset.patterns.to(device),
                 self._scan.windows(),
                 group.probe_positions.data.detach() - self.nearest,
                 None if valid.all() else valid,
-                chunk=min(options.batch_size, max(pixels // size**2, 1)),
+                chunk=self.chunk,
+                moving=group.probe_positions.optimizable,
             )
             self.posterior = Posterior(
                 likelihood,
@@ -142,6 +134,7 @@ class MAPReconstructor(IterativePtychographyReconstructor):
                 given_modes=self._given_modes,
                 scan=self._scan if group.probe_positions.optimizable else None,
             )
+            self.pairs = lbfgs.no_pairs(self._point())
         self._likelihood, self._n_valid = likelihood, likelihood.n_valid
 
     @property
@@ -169,28 +162,24 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         point = self._point()
         if self.gradient is None:
             nats, self.gradient = self.posterior(point)
-            self.nats.append(nats)
-        nats, gradient = self.nats[-1], self.gradient
-        direction = lbfgs.descent(
-            gradient, self.steps, self.changes, lambda g: self.posterior.metric(g, point)
-        )
+            self.nats.append(float(nats))
+        direction = lbfgs.descent(self.gradient, self.pairs, self.posterior.metric_at(point))
         obj, _, moves = self.posterior.split(direction)
-        longest = float(obj.abs().max())
-        if longest > LONGEST_STEP:
-            direction *= LONGEST_STEP / longest
+        longest = obj.abs().max()
+        direction *= (LONGEST_STEP / longest).clamp(max=1)
         if moves is not None:
             positions = self.parameter_group.probe_positions.data.detach()
             moves.copy_(self._scan.bounded(moves, positions))
-        found = lbfgs.step(self.posterior, point, nats, gradient, direction)
+        found = lbfgs.step(
+            self.posterior, point, self.nats[-1], self.gradient, direction, self.pairs
+        )
         if found is None:
-            self.is_stuck = not self.steps
-            self.steps.clear()  # the next epoch tries the metric's own direction
-            self.changes.clear()
-            self.nats.append(nats)
+            self.is_stuck = not self.pairs["seen"]
+            self.pairs["seen"] = 0  # the next epoch tries the metric's own direction
+            self.nats.append(self.nats[-1])
             return
-        new, nats, self.gradient = found
-        lbfgs.remember(self.steps, self.changes, new - point, self.gradient - gradient)
-        self.nats.append(nats)
+        new, lower, self.gradient = found
+        self.nats.append(lower)
         self._move_to(new)
 
     def _follow(self) -> None:
@@ -199,13 +188,15 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         if not group.probe_positions.optimizable:
             return
         nearest = followed(self.nearest, group.probe_positions.data.detach())
-        if nearest is not None:
-            self.nearest = nearest
-        if not torch.equal(self.nearest, self._scan.nearest_px):
-            self._scan.nearest_px = self.nearest.clone()
+        unlike = [(nearest != other).any() for other in (self.nearest, self._scan.nearest_px)]
+        moved, elsewhere = torch.stack(unlike).tolist()
+        self.nearest = nearest
+        if elsewhere:
+            self._scan.nearest_px = nearest.clone()
             self._likelihood.windows = self._scan.windows()
-        if nearest is not None and self.gradient is not None:
-            self.nats[-1], self.gradient = self.posterior(self._point())
+        if moved and self.gradient is not None:
+            nats, self.gradient = self.posterior(self._point())
+            self.nats[-1] = float(nats)
 
     def _point(self) -> Tensor:
         group = self.parameter_group
@@ -219,52 +210,3 @@ class MAPReconstructor(IterativePtychographyReconstructor):
             self.parameter_group.probe.set_data(probe[None])
         if positions is not None:
             self.parameter_group.probe_positions.set_data(positions)
-
-
-class MAPTask(PtychographyTask):
-    """pty-chi's task with our reconstructor.
-
-    Parameters
-    ----------
-    options : MAPOptions
-    probe_guess : (modes, N, N) complex64
-        What the probe is held near, in pty-chi's scale; it need not start there.
-    positions_guess : (n, 2) float
-        The same of the positions, where they may change.
-    given_modes : int, optional
-        How many of its modes are the set's; all unless given.
-    **arrays
-        As `PtychographyTask` takes them.
-    """
-
-    def __init__(
-        self,
-        options: MAPOptions,
-        *,
-        probe_guess: NDArray[np.complex64],
-        positions_guess: NDArray[np.float64],
-        given_modes: int | None = None,
-        **arrays: Any,
-    ) -> None:
-        self._guesses = probe_guess, positions_guess
-        self._given_modes = given_modes
-        super().__init__(options, **arrays)
-
-    def build_reconstructor(self) -> None:
-        """Build a `MAPReconstructor`, which pty-chi's own registry does not know."""
-        built: Any = self
-        group = PlanarPtychographyParameterGroup(
-            object=built.object,
-            probe=built.probe,
-            probe_positions=built.probe_positions,
-            opr_mode_weights=built.opr_mode_weights,
-        )
-        self.reconstructor = MAPReconstructor(
-            group,
-            built.dataset,
-            built.reconstructor_options,
-            probe_guess=torch.as_tensor(self._guesses[0]),
-            positions_guess=torch.as_tensor(self._guesses[1]),
-            given_modes=self._given_modes,
-        )
-        self.reconstructor.build()

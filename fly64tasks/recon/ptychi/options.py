@@ -11,7 +11,7 @@ import ptychi.api as api
 from ptychi.api.options.base import Options
 
 from fly64tasks.errors import StudyError
-from fly64tasks.recon.ptychi.map import MAPOptions
+from fly64tasks.recon.ptychi.map_task import MAPOptions
 from fly64tasks.recon.start import Start
 from fly64tasks.study.ptychi_options import UNSET
 from fly64tasks.study.recon_settings import ReconSpec

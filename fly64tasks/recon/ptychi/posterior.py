@@ -16,6 +16,8 @@ axis. All frames together may move with the object, so that their mean stays.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -78,7 +80,8 @@ class Posterior:
         illumination = likelihood.illumination(probe)
         peak = float(illumination.max())
         self.n_lit = int((illumination > LIT_SHARE * peak).sum())
-        self._root = torch.rsqrt(0.5 * illumination + max(4 * prior, LEAST_ILLUMINATION * peak))
+        root = torch.rsqrt(0.5 * illumination + max(4 * prior, LEAST_ILLUMINATION * peak))
+        self._root = root.to(probe.dtype)  # by a real one, torch makes it complex at each product
         counts = 0.5 * illumination[illumination > LIT_SHARE * peak].mean()
         k_y = torch.fft.fftfreq(height, dtype=counts.dtype, device=probe.device)[:, None]
         k_x = torch.fft.rfftfreq(width, dtype=counts.dtype, device=probe.device)
@@ -120,8 +123,11 @@ class Posterior:
             probe = torch.view_as_complex(vector[size:end].view(*probe.shape, 2))
         return obj, probe, positions
 
-    def __call__(self, vector: Tensor) -> tuple[float, Tensor]:
-        """Return f in nats above a perfect fit of the counts, and its gradient."""
+    def __call__(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """Return f, () float64, in nats above a perfect fit of the counts, and its gradient.
+
+        Both are left on the device: nothing waits for it.
+        """
         obj, probe, positions = self.split(vector)
         pull = None
         if self._scan is not None and positions is not None:
@@ -146,8 +152,8 @@ class Posterior:
         # A real function's gradient is twice that with respect to the conjugate.
         return nats, self.join(obj_gradient, probe_gradient, pull).mul_(2)
 
-    def metric(self, gradient: Tensor, vector: Tensor) -> Tensor:
-        """Return an estimate of the inverse Hessian at ``vector``, applied to ``gradient``.
+    def metric_at(self, vector: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return what applies an estimate of the inverse Hessian at ``vector`` to a gradient.
 
         It is symmetric and positive. Of a pixel, the Hessian is half its photons (a count fixes
         one of the two parts of a far field) and 4 prior for its neighbours: the inverse root of
@@ -157,29 +163,34 @@ class Posterior:
         alone. A probe pixel sees an object of about 1 in every frame. A position's is its own
         curvature, and the mean one: what a frame says of it while the object is rough is doubtful.
         """
-        obj, probe, _ = self.split(vector)
-        obj_gradient, probe_gradient, pull = self.split(gradient)
-        if pull is not None:
+        obj, probe, positions = self.split(vector)
+        unit = torch.sgn(obj).mul_(self._root)
+        unit_conj = unit.conj_physical()
+        if positions is not None:
             curvature = self._likelihood.curvature(obj, probe)
             curvature += curvature.mean() + 1 / TRUST_PX**2
-            pull = without_mean(without_mean(pull) / curvature)
-        unit = torch.sgn(obj)
-        turned = obj_gradient * self._root * unit.conj()
-        amplitude = self._filtered(turned.real, self._amplitude_filter)
-        phase = self._filtered(turned.imag, self._phase_filter)
-        obj_step = torch.complex(amplitude, phase) * unit * self._root
-        if self._holds_probe:
-            return self.join(obj_step, self._probe, pull)
-        frames, size = self._likelihood.n_frames, self._likelihood.frame_size_px
-        probe_step = probe_gradient / (frames * size**2 + self._stiffness)
-        return self.join(obj_step, probe_step, pull)
+        sees = self._likelihood.n_frames * self._likelihood.frame_size_px**2
+
+        def apply(gradient: Tensor) -> Tensor:
+            obj_gradient, probe_gradient, pull = self.split(gradient)
+            if pull is not None:
+                pull = without_mean(without_mean(pull) / curvature)
+            turned = obj_gradient * unit_conj
+            amplitude = self._filtered(turned.real, self._amplitude_filter)
+            phase = self._filtered(turned.imag, self._phase_filter)
+            obj_step = torch.complex(amplitude, phase).mul_(unit)
+            if self._holds_probe:
+                return self.join(obj_step, self._probe, pull)
+            return self.join(obj_step, probe_gradient / (sees + self._stiffness), pull)
+
+        return apply
 
     def _filtered(self, image: Tensor, by: Tensor) -> Tensor:
         filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * by, s=self._shape)
         return filtered
 
 
-def roughness(obj: Tensor, edge: float) -> tuple[float, Tensor]:
+def roughness(obj: Tensor, edge: float) -> tuple[Tensor, Tensor]:
     """Return sum h(|grad o|) by forward differences, and its gradient with respect to o*.
 
     The borders are free: what lies outside of the object pulls at nothing.
@@ -187,15 +198,21 @@ def roughness(obj: Tensor, edge: float) -> tuple[float, Tensor]:
     down, right = torch.zeros_like(obj), torch.zeros_like(obj)
     torch.sub(obj[1:], obj[:-1], out=down[:-1])
     torch.sub(obj[:, 1:], obj[:, :-1], out=right[:, :-1])
-    squares = (down * down.conj() + right * right.conj()).real
+    squares = _squared(down) + _squared(right)
     root = torch.sqrt(1 + squares / edge**2)
     cost = 2 * (squares / (1 + root)).sum(dtype=torch.float64)  # h, where root - 1 would cancel
-    down, right = down / root, right / root
+    weight = root.reciprocal_().to(obj.dtype)
+    down, right = down.mul_(weight), right.mul_(weight)
     gradient = -down - right
     gradient[1:] += down[:-1]
     gradient[:, 1:] += right[:, :-1]
-    return float(cost), gradient
+    return cost, gradient
 
 
-def _squares(values: Tensor) -> float:
-    return float((values * values.conj()).real.sum(dtype=torch.float64))
+def _squared(values: Tensor) -> Tensor:
+    parts = torch.view_as_real(values).square()
+    return parts[..., 0] + parts[..., 1]
+
+
+def _squares(values: Tensor) -> Tensor:
+    return torch.view_as_real(values).square().sum(dtype=torch.float64)

@@ -63,10 +63,10 @@ class Scan:
         short = moves_px.clamp(-LONGEST_MOVE_PX, LONGEST_MOVE_PX)
         return (positions_px + short).clamp(self._least, self._most) - positions_px
 
-    def prior(self, positions_px: Tensor) -> tuple[float, Tensor]:
+    def prior(self, positions_px: Tensor) -> tuple[Tensor, Tensor]:
         """Return how unlikely it is that the given positions are so far off, and the gradient."""
         off = positions_px - self.given_px
-        nats = float((off * off).sum(dtype=torch.float64)) / (2 * TRUST_PX**2)
+        nats = (off * off).sum(dtype=torch.float64) / (2 * TRUST_PX**2)
         return nats, off / TRUST_PX**2
 
 
@@ -75,13 +75,12 @@ def without_mean(of_frames: Tensor) -> Tensor:
     return of_frames - of_frames.mean(0)
 
 
-def followed(nearest_px: Tensor, positions_px: Tensor) -> Tensor | None:
-    """Return the whole pixels nearest to positions, None where the windows may stay.
+def followed(nearest_px: Tensor, positions_px: Tensor) -> Tensor:
+    """Return the whole pixels nearest to positions, or the former where the windows may stay.
 
     >>> at = torch.zeros(1, 2)
     >>> followed(at, torch.tensor([[0.9, 0.0]])), followed(at, torch.tensor([[1.2, 0.0]]))
-    (None, tensor([[1., 0.]]))
+    (tensor([[0., 0.]]), tensor([[1., 0.]]))
     """
-    if (positions_px - nearest_px).abs().max() <= LONGEST_SHIFT_PX:
-        return None
-    return positions_px.round()
+    off = (positions_px - nearest_px).abs().max() > LONGEST_SHIFT_PX
+    return torch.where(off, positions_px.round(), nearest_px)

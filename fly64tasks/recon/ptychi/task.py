@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from ptychi.api import Devices
 from ptychi.api.task import PtychographyTask
 from torch import Tensor
 
 from fly64tasks.errors import Fly64Error, ReconstructionError, failed_reconstruction
 from fly64tasks.physics.relaxation import Relaxation
-from fly64tasks.recon.ptychi import memory
-from fly64tasks.recon.ptychi.map import MAPOptions, MAPTask
+from fly64tasks.recon.ptychi import complex_data, memory
+from fly64tasks.recon.ptychi.map_task import MAPOptions, MAPTask
 from fly64tasks.recon.ptychi.options import LEAST_INTENSITY
 from fly64tasks.recon.start import Start
 
@@ -79,6 +80,9 @@ def new_task(
             probe_position_x_px=positions_px[:, 1].astype(np.float32),
             valid_pixel_mask=valid,
         )
+    if options.reconstructor_options.default_device == Devices.CPU:
+        # What pty-chi sets is what a tensor is made on anyway, at the price of a look at every call
+        torch.set_default_device(None)
     if start.mask is not None:
         _mask_losses(task.reconstructor)
     return task
@@ -106,7 +110,7 @@ def run_epoch(task: Any, epoch: int) -> float:
     ReconstructionError
         pty-chi failed.
     """
-    with _named_failures(f"in epoch {epoch}"):
+    with _named_failures(f"in epoch {epoch}"), complex_data.installed():
         task.run(1)
     return float(task.reconstructor.loss_tracker.table["loss"].iloc[-1])
 

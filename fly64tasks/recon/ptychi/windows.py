@@ -1,54 +1,17 @@
-"""The windows of the frames on the object: cut out of it, and summed back into it, always alike.
-
-Where windows overlap, a parallel sum into the object adds in an order that changes from run to run
-(``index_add_`` on CUDA does), and float32 rounds differently. So the frames are put into groups
-whose windows do not overlap: within a group no pixel is written twice, and groups follow each
-other in a fixed order.
-"""
+"""The windows of the frames on the object: cut out of it, and summed back into it, always alike."""
 
 from __future__ import annotations
-
-import itertools
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-
-def disjoint_groups(corners_px: NDArray[np.integer], size_px: int) -> NDArray[np.int64]:
-    """Return a group for each window, from 0, such that no two of a group overlap.
-
-    Corners are sorted into cells of a window's size. Cells of the same parity in y and x lie at
-    least a cell apart, so that one window of each may share a group; the windows of one cell go
-    into different groups.
-
-    Parameters
-    ----------
-    corners_px : (n, 2) int
-        First pixel of each window, y first.
-    size_px : int
-        Side of a window.
-
-    Examples
-    --------
-    >>> disjoint_groups(np.array([[0, 0], [1, 0], [0, 4], [0, 8], [0, 9]]), 4).tolist()
-    [0, 2, 1, 0, 2]
-    """
-    cells = np.asarray(corners_px, dtype=np.int64) // size_px
-    parity = (cells[:, 0] % 2) * 2 + cells[:, 1] % 2
-    order = np.lexsort((cells[:, 1], cells[:, 0]))
-    same_cell = (np.diff(cells[order], axis=0) == 0).all(axis=1)
-    index = np.arange(len(cells))
-    first = np.maximum.accumulate(np.where(np.concatenate([[False], same_cell]), 0, index))
-    rank = np.empty(len(cells), dtype=np.int64)
-    rank[order] = index - first
-    _, groups = np.unique(rank * 4 + parity, return_inverse=True)
-    return groups.astype(np.int64)
+from fly64tasks.recon.ptychi.sums import ByPlace, add_sorted, by_place
 
 
 class Windows:
-    """The frames' windows, in an order that keeps their groups together.
+    """The frames' windows.
 
     Parameters
     ----------
@@ -62,8 +25,9 @@ class Windows:
 
     Attributes
     ----------
-    order : (n,) int64
-        The frame of each window; all that follows counts windows in this order.
+    sorts : bool
+        Whether `add` sorts by pixel, in a few calls however many frames there are: on a CPU, where
+        calls cost little, it adds frame after frame. A slice's sums are the same to the bit.
     """
 
     def __init__(
@@ -75,32 +39,36 @@ class Windows:
     ) -> None:
         if corners_px.min() < 0 or (corners_px.max(axis=0) + size_px > shape).any():
             raise ValueError("a frame's window lies outside of the object")
-        groups = disjoint_groups(corners_px, size_px)
-        order = np.argsort(groups, kind="stable")
-        self.order = torch.from_numpy(order).to(device)
-        self.shape = shape
-        self._group_starts = np.searchsorted(groups[order], np.arange(groups.max() + 2)).tolist()
+        self.shape, self.sorts = shape, device.type != "cpu"
         self._size_px = size_px
-        corners = torch.from_numpy(np.asarray(corners_px, dtype=np.int64)[order]).to(device)
-        self._y, self._x = corners.unbind(1)
+        self._corners = np.asarray(corners_px, dtype=np.int64).tolist()
+        self._y, self._x = torch.tensor(self._corners, device=device).unbind(1)
         side = torch.arange(size_px, device=device)
         self._pixels = side[:, None] * shape[1] + side
-        self._first = self._y * shape[1] + self._x
+        self._sorted: dict[tuple[int, int], ByPlace] = {}
 
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def cut(self, obj: Tensor, windows: slice) -> Tensor:
-        """Return the (b, N, N) pixels of ``obj`` (H, W) in a slice of the windows."""
+    def cut(self, obj: Tensor, frames: slice) -> Tensor:
+        """Return the (b, N, N) pixels of ``obj`` (H, W) in the windows of a slice of the frames."""
         views = obj.unfold(0, self._size_px, 1).unfold(1, self._size_px, 1)
-        return views[self._y[windows], self._x[windows]]
+        return views[self._y[frames], self._x[frames]]
 
-    def add(self, canvas: Tensor, patches: Tensor, windows: slice) -> None:
-        """Add ``patches`` (b, N, N) to ``canvas`` (H, W), in place, each at its window."""
-        flat = canvas.view(-1)
-        start, stop, _ = windows.indices(len(self))
-        inner = (s for s in self._group_starts if start < s < stop)
-        bounds = [start, *inner, stop]
-        for a, b in itertools.pairwise(bounds):
-            pixels = self._first[a:b, None, None] + self._pixels
-            flat.index_add_(0, pixels.view(-1), patches[a - start : b - start].reshape(-1))
+    def add(self, canvas: Tensor, patches: Tensor, frames: slice) -> None:
+        """Add ``patches`` (b, N, N) to ``canvas`` (H, W), in place, each at its window.
+
+        A pixel's sum is in the order of the frames, on every device.
+        """
+        if self.sorts:
+            add_sorted(canvas.view(-1), patches.reshape(-1), self._by_pixel(frames))
+            return
+        pixels, n = canvas.numpy(), self._size_px
+        for patch, (y, x) in zip(patches.numpy(), self._corners[frames], strict=True):
+            pixels[y : y + n, x : x + n] += patch
+
+    def _by_pixel(self, frames: slice) -> ByPlace:
+        """Return by which pixel of the canvas the pixels of the frames in a slice are summed."""
+        key = (frames.start, frames.stop)
+        if key not in self._sorted:
+            first = self._y[frames] * self.shape[1] + self._x[frames]
+            pixels = first[:, None, None] + self._pixels
+            self._sorted[key] = by_place(pixels.view(-1), self.shape[0] * self.shape[1])
+        return self._sorted[key]

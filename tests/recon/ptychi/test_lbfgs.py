@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -12,26 +14,22 @@ from fly64tasks.recon.ptychi import lbfgs
 SCALES = torch.logspace(0, 3, 30, dtype=torch.float64)
 
 
-def quadratic(x: Tensor) -> tuple[float, Tensor]:
-    return float((SCALES * x**2).sum()) / 2, SCALES * x
+def quadratic(x: Tensor) -> tuple[Tensor, Tensor]:
+    return (SCALES * x**2).sum() / 2, SCALES * x
 
 
 def descend(metric, iterations: int) -> list[float]:
     x = torch.ones(30, dtype=torch.float64)
-    value, gradient = quadratic(x)
-    steps: list[Tensor] = []
-    changes: list[Tensor] = []
-    values = [value]
+    first, gradient = quadratic(x)
+    values = [float(first)]
+    pairs = lbfgs.no_pairs(x)
     for _ in range(iterations):
-        direction = lbfgs.descent(gradient, steps, changes, metric)
-        found = lbfgs.step(quadratic, x, value, gradient, direction)
+        direction = lbfgs.descent(gradient, pairs, metric)
+        found = lbfgs.step(quadratic, x, values[-1], gradient, direction, pairs)
         if found is None:
             break
-        new, value, new_gradient = found
-        lbfgs.remember(steps, changes, new - x, new_gradient - gradient)
-        x, gradient = new, new_gradient
+        x, value, gradient = found
         values.append(value)
-    assert len(steps) == len(changes) <= lbfgs.PAIRS
     return values
 
 
@@ -46,29 +44,43 @@ def test_the_right_metric_is_newtons_method():
     assert values[2] < 1e-20 * values[0]
 
 
-def test_direction_is_that_of_the_whole_inverse_hessian():
-    """The two loops against the product that they stand for [NW 7.19]."""
+@pytest.mark.parametrize("n", [3, lbfgs.PAIRS, lbfgs.PAIRS + 4])
+def test_direction_is_that_of_the_whole_inverse_hessian(n: int):
+    """The two systems against the product that they stand for [NW 7.19], of the latest pairs."""
     generator = torch.Generator().manual_seed(0)
-    make = lambda: torch.randn(6, dtype=torch.float64, generator=generator)  # noqa: E731
-    steps = [make() for _ in range(3)]
-    changes = [s * torch.linspace(1, 3, 6, dtype=torch.float64) for s in steps]
-    gradient, one = make(), torch.eye(6, dtype=torch.float64)
-    inverse = one * (steps[-1] @ changes[-1] / (changes[-1] @ changes[-1]))
-    for s, y in zip(steps, changes, strict=True):
-        v = one - torch.outer(y, s) / (y @ s)
+    make = lambda: torch.randn(20, dtype=torch.float64, generator=generator)  # noqa: E731
+    hessian = torch.diag(torch.linspace(1, 3, 20, dtype=torch.float64))
+    pairs, x = lbfgs.no_pairs(make()), make()
+    steps = [0.1 * make() for _ in range(n)]
+    for s in steps:  # each lowers an objective that is as steep as it likes
+        lbfgs.step(bent_along(s, hessian), x, 0.0, -s, s, pairs)
+    latest = steps[-lbfgs.PAIRS :]
+    inverse = torch.eye(20, dtype=torch.float64)
+    inverse *= latest[-1] @ hessian @ latest[-1] / (hessian @ latest[-1]).square().sum()
+    for s in latest:
+        y = hessian @ s
+        v = torch.eye(20, dtype=torch.float64) - torch.outer(y, s) / (y @ s)
         inverse = v.T @ inverse @ v + torch.outer(s, s) / (y @ s)
-    direction = lbfgs.descent(gradient, steps, changes, lambda g: g.clone())
+    gradient = make()
+    direction = lbfgs.descent(gradient, pairs, lambda g: g.clone())
     torch.testing.assert_close(direction, -inverse @ gradient)
 
 
+def bent_along(s: Tensor, hessian: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """Return an objective that a step s lowers, and whose gradient it changes by hessian s."""
+    return lambda _: (torch.tensor(-1e6), hessian @ s - s)
+
+
 def test_pair_without_curvature_is_not_remembered():
-    steps: list[Tensor] = []
-    changes: list[Tensor] = []
-    lbfgs.remember(steps, changes, torch.ones(3), -torch.ones(3))
-    assert steps == changes == []
+    x = torch.ones(3)
+    pairs = lbfgs.no_pairs(x)
+    bent = lambda _: (torch.tensor(-1.0), -2 * x)  # noqa: E731
+    assert lbfgs.step(bent, x, 0.0, -x, x, pairs) is not None
+    assert pairs["seen"] == 0
 
 
 def test_direction_that_leads_nowhere_gives_no_step():
     x = torch.ones(30, dtype=torch.float64)
     value, gradient = quadratic(x)
-    assert lbfgs.step(quadratic, x, value, gradient, gradient) is None
+    pairs = lbfgs.no_pairs(x)
+    assert lbfgs.step(quadratic, x, float(value), gradient, gradient, pairs) is None

@@ -15,7 +15,8 @@ from fly64tasks.data.ownership import is_ours
 from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.engine.folder import OwnFolder
 from fly64tasks.errors import DatasetError, ReconstructionError
-from fly64tasks.recon import files, program
+from fly64tasks.recon import files
+from fly64tasks.recon.programs import process
 from fly64tasks.recon.start import Start
 from fly64tasks.study.methods import ProgramSpec, Step
 
@@ -83,8 +84,8 @@ class Job:
     def run(self, folder: Path, values: Mapping[str, object], of_run: dict[str, Any]) -> None:
         """Run it, and record that; raises ReconstructionError where it fails."""
         values = {**values, "seed": self._spec.seed}
-        words = self.taken(program.words_of, self._spec.words(self._step), values, self._names)
-        ended = program.run(words, folder, self._log, self._spec.timeout_s, self._why_stop)
+        words = self.taken(process.words_of, self._spec.words(self._step), values, self._names)
+        ended = process.run(words, folder, self._log, self._spec.timeout_s, self._why_stop)
         of_run["program"] = {"command": words, **ended.said()}
         what = f"method {self._method}: {self._step}"
         if ended.exit_code is None:

@@ -18,8 +18,9 @@ from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.lineage import AskedSet
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.errors import ReconstructionError
-from fly64tasks.recon import files, foreign, record, recording
-from fly64tasks.recon.job import SET, Job, remove_kept
+from fly64tasks.recon import files, record, recording
+from fly64tasks.recon.programs import written
+from fly64tasks.recon.programs.job import SET, Job, remove_kept
 from fly64tasks.recon.start import Start, start_of
 from fly64tasks.study.methods import ProgramSpec
 from fly64tasks.study.recon_settings import ReconSpec
@@ -141,9 +142,9 @@ def reconstruct(
             shutil.copyfile(model, scratch / files.MODEL)
             values["model"] = files.MODEL
         job.run(scratch, values, of_run)
-        found = job.taken(foreign.read_written, scratch / spec.output, spec.key, start)
+        found = job.taken(written.read_written, scratch / spec.output, spec.key, start)
         losses += found.loss
-        result, of_run["scale"] = job.taken(foreign.in_scale, found, start, dataset)
+        result, of_run["scale"] = job.taken(written.in_scale, found, start, dataset)
         of_run["fit"] = record.fit_of(start, result, ReconSpec())
         files.write_results(folder, files.Finished(source, start, result, of_run))
     return of_run

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fly64tasks.data.archive import Archive
 from fly64tasks.data.dataset import PtychoDataset
-from fly64tasks.data.readers import ptychodus
-from fly64tasks.data.readers.hdf5 import Hdf5
+from fly64tasks.data.readers.objects import FoundObject, read_object
 from fly64tasks.errors import DatasetError, ReconstructionError, shortened
 from fly64tasks.physics.scan import patches_inside
 from fly64tasks.recon import fit
@@ -24,26 +19,7 @@ _SAME_FRAME_PX = 0.75
 """How far positions may lie from the set's, in the median: half a pixel is a matter of centres."""
 
 
-@dataclass(frozen=True)
-class Written:
-    """What was found: an object, and what else there was.
-
-    Attributes
-    ----------
-    obj : (H, W) complex
-    probe : (modes, N, N) complex or None
-    positions_px : (n, 2) float or None
-        In pixels of ``obj``, y first.
-    loss : tuple of float
-    """
-
-    obj: NDArray[np.complexfloating]
-    probe: NDArray[np.complexfloating] | None = None
-    positions_px: NDArray[np.float64] | None = None
-    loss: tuple[float, ...] = ()
-
-
-def read_written(path: Path, key: str, start: Start) -> Written:
+def read_written(path: Path, key: str, start: Start) -> FoundObject:
     """Return what a program wrote for a set.
 
     Parameters
@@ -51,7 +27,7 @@ def read_written(path: Path, key: str, start: Start) -> Written:
     path : Path
         ``.npz``, ``.npy`` or HDF5.
     key : str
-        Where the object is, in what is neither an ``.npy`` nor a product.
+        Where the object is, in what is no ``.npy``.
 
     Raises
     ------
@@ -64,9 +40,8 @@ def read_written(path: Path, key: str, start: Start) -> Written:
         raise ReconstructionError(
             f"wrote no {path.name}, expected it at {{output}}; found {shortened(', '.join(beside))}"
         )
-    read = {".npz": _npz, ".npy": _npy}.get(path.suffix, _hdf5)
     try:
-        found = read(path, key)
+        found = read_object(path, None if path.suffix == ".npy" else key)
     except DatasetError as error:
         raise ReconstructionError(f"wrote what can not be taken: {error}") from None
     problem = _problem(found, key, start)
@@ -75,59 +50,7 @@ def read_written(path: Path, key: str, start: Start) -> Written:
     return found
 
 
-def _npz(path: Path, key: str) -> Written:
-    with Archive(path) as arrays:
-        obj = arrays.numbers(key, kinds="c", expected="complex numbers")
-        probe = positions = None
-        loss: tuple[float, ...] = ()
-        if "probe" in arrays:
-            probe = arrays.numbers("probe", kinds="c", expected="complex numbers")
-        if "positions_px" in arrays:
-            positions = arrays.numbers("positions_px", kinds="f", expected="float numbers")
-        if "loss" in arrays and (found := arrays.get("loss")).dtype.kind == "f":
-            loss = tuple(map(float, found.ravel()))
-    return Written(_image(obj), _modes(probe), positions, loss)
-
-
-def _npy(path: Path, key: str) -> Written:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DatasetError(f"{path}: can not be read as .npy ({shortened(error)})") from None
-    if array.dtype.kind != "c":
-        raise DatasetError(f"{path}: has dtype {array.dtype}, expected complex numbers")
-    return Written(_image(array))
-
-
-def _hdf5(path: Path, key: str) -> Written:
-    with ExitStack() as stack:
-        file = Hdf5(path, stack, [])
-        if ptychodus.is_product(file):
-            product = ptychodus.of_product(file)
-            if product.obj is None:
-                raise file.error("object", "has several slices, expected one")
-            return Written(product.obj, product.probe, product.positions_px)
-        if (dtype := file.dataset(key).dtype).kind not in "cV":
-            raise file.error(key, f"has dtype {dtype}, expected complex numbers")
-        return Written(_image(file.complex_array(key)))
-
-
-def _image(array: NDArray[np.complexfloating]) -> NDArray[np.complexfloating]:
-    """Return an array without its leading axes of length 1."""
-    while array.ndim > 2 and array.shape[0] == 1:
-        array = array[0]
-    return array
-
-
-def _modes(probe: NDArray[np.complexfloating] | None) -> NDArray[np.complexfloating] | None:
-    """Return a probe as (modes, N, N)."""
-    if probe is None:
-        return None
-    probe = _image(probe)
-    return probe[None] if probe.ndim == 2 else probe
-
-
-def _problem(found: Written, key: str, start: Start) -> str | None:
+def _problem(found: FoundObject, key: str, start: Start) -> str | None:
     """Return why it can not be a reconstruction of a set, None where it can."""
     size, shape = start.scale.frame_size_px, start.canvas.shape
     obj, probe, positions = found.obj, found.probe, found.positions_px
@@ -136,10 +59,6 @@ def _problem(found: Written, key: str, start: Start) -> str | None:
             f"{key} has shape {obj.shape}, expected {shape}: that of objectGuess in the set that "
             "it was given, in which the positions lie"
         )
-    if not np.isfinite(obj).all():
-        return f"{key} holds {int((~np.isfinite(obj)).sum())} NaN or infinite values"
-    if not obj.any():
-        return f"{key} is zero everywhere"
     if probe is not None:
         if probe.ndim != 3 or probe.shape[1:] != (size, size):
             return f"probe has shape {probe.shape}, expected (modes, {size}, {size})"
@@ -160,7 +79,7 @@ def _problem(found: Written, key: str, start: Start) -> str | None:
 
 
 def in_scale(
-    found: Written, start: Start, dataset: PtychoDataset
+    found: FoundObject, start: Start, dataset: PtychoDataset
 ) -> tuple[Reconstruction, dict[str, Any]]:
     """Return what a program found in the scale of the set, and what is said of that.
 

@@ -19,7 +19,7 @@ from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.writers.product import write_product
 from fly64tasks.doitext.atomic import alive
 from fly64tasks.errors import DatasetError, ReconstructionError, StoppedEarly
-from fly64tasks.recon import external
+from fly64tasks.recon.programs import command as program
 from fly64tasks.recon.result import read_reconstruction
 from fly64tasks.score import command as score_command
 from fly64tasks.study.methods import ProgramSpec
@@ -40,7 +40,7 @@ def reconstruct(
     path = folder.with_name("it.py")
     path.write_text(BEGIN + script, "utf-8")
     spec = spec or ProgramSpec(command=APPLY)
-    return external.reconstruct(source, folder, "it", spec, program_files={"it.py": path}, **more)
+    return program.reconstruct(source, folder, "it", spec, program_files={"it.py": path}, **more)
 
 
 def record_of(folder: Path) -> dict[str, Any]:
@@ -170,7 +170,7 @@ WRONG = {
     "pass": "wrote no output.npz, expected it at {output}; found input.npz, it.py",
     "np.savez('mine', object=1)": "found input.npz, it.py, mine.npz",
     "open(sys.argv[2], 'w').write('text')": "output.npz: not an NPZ (zip) file",
-    f"np.savez(sys.argv[2], result={ONES})": "object is missing, found result",
+    f"np.savez(sys.argv[2], result={ONES})": "has no object, found result",
     f"np.savez(sys.argv[2], object={ONES}.real)": "object has dtype float64, expected complex",
     f"np.savez(sys.argv[2], object={ONES}[1:])": "object has shape (111, 112), expected (112, 112)",
     f"np.savez(sys.argv[2], object={ONES} * np.nan)": "object holds 12544 NaN or infinite values",
@@ -247,10 +247,10 @@ def test_nothing_outlives_a_run_that_is_killed(source: Path, tmp_path: Path):
     script.write_text(f"import os, time\n{says}\ntime.sleep(600)")
     run = f"""
 from pathlib import Path
-from fly64tasks.recon import external
+from fly64tasks.recon.programs import command as program
 from fly64tasks.study.methods import ProgramSpec
 spec = ProgramSpec(command={APPLY!r})
-external.reconstruct(Path({str(source)!r}), Path({str(tmp_path / "out")!r}), "it", spec,
+program.reconstruct(Path({str(source)!r}), Path({str(tmp_path / "out")!r}), "it", spec,
                      program_files={{"it.py": Path({str(script)!r})}})
 """
     process = subprocess.Popen([sys.executable, "-c", run])
@@ -303,7 +303,7 @@ def test_training_sees_its_set_alone_and_leaves_a_model(
     )
     folder = tmp_path / "model@net"
     for _ in range(2):  # written over by the next one
-        of_run = external.train(
+        of_run = program.train(
             small_sets["train"], folder, "net", spec, program_files={"net.py": script}
         )
     n = len(read_dataset(small_sets["train"]).positions_px)
@@ -313,7 +313,7 @@ def test_training_sees_its_set_alone_and_leaves_a_model(
 
     script.write_text("print('trained')")
     with pytest.raises(ReconstructionError, match="train wrote no file model, expected it at"):
-        external.train(small_sets["train"], folder, "net", spec, program_files={"net.py": script})
+        program.train(small_sets["train"], folder, "net", spec, program_files={"net.py": script})
     assert not (folder / "model").exists()
 
 

@@ -1,0 +1,1 @@
+"""Programs of others as methods: trained once, run per set, their results made ours."""

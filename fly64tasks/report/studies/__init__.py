@@ -1,0 +1,1 @@
+"""Studies held against each other: which settings differ, and which scores."""

@@ -1,0 +1,158 @@
+"""What differs between studies: settings, old and new, and scores, each held against the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fly64tasks.report.studies.records import JobRecord, StudyRecord
+from fly64tasks.score.halves import HALVES_METRICS
+from fly64tasks.score.scorecard import METRICS, Metric
+
+_NOTHING = object()
+_EQUAL = 1e-12
+_HASHES = ("input.sha256",)
+
+Verdict = Literal["better", "worse", "equal", "only in one"]
+KNOWN = {metric.key: metric for metric in (*METRICS, *HALVES_METRICS)}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting that differs; ``jobs`` are those in which it does, empty for one of the study."""
+
+    key: str
+    old: Any
+    new: Any
+    jobs: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Return it as ``old -> new``; a digest says no more than that it differs."""
+        if self.key in _HASHES:
+            return "another content"
+        return f"{_shown(self.old)} -> {_shown(self.new)}"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of a job in the first study and in another; None where it has none."""
+
+    job: str
+    metric: Metric
+    old: float | None
+    new: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """Return new - old."""
+        return None if self.old is None or self.new is None else self.new - self.old
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return what became of it."""
+        if self.old is None or self.new is None:
+            return "equal" if self.old is self.new else "only in one"
+        if abs(self.new - self.old) <= _EQUAL * max(abs(self.old), abs(self.new)):
+            return "equal"
+        return (
+            "better" if self.metric.badness(self.new) < self.metric.badness(self.old) else "worse"
+        )
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What differs between the first study and another."""
+
+    old: StudyRecord
+    new: StudyRecord
+    settings: tuple[Setting, ...]
+    scores: tuple[Score, ...]
+    """All of them, equal ones too, in the order of jobs and metrics."""
+
+    @property
+    def changed(self) -> list[Score]:
+        """Return the scores that differ."""
+        return [score for score in self.scores if score.verdict != "equal"]
+
+    @property
+    def only_in_one(self) -> list[str]:
+        """Return the jobs that only one study has, each with the name of that study."""
+        found = []
+        for one, other in ((self.old, self.new), (self.new, self.old)):
+            found += [f"{job} (only in {one.name})" for job in one.jobs if job not in other.jobs]
+        return found
+
+    @property
+    def words(self) -> list[str]:
+        """Return how the scores went, a sentence a metric."""
+        sentences, alike = [], 0
+        for key, metric in KNOWN.items():
+            scores = [score for score in self.scores if score.metric.key == key]
+            both = [score.difference for score in scores if score.difference is not None]
+            if all(score.verdict == "equal" for score in scores):
+                alike += bool(both)
+                continue
+            counts = [
+                f"{verdict} in {count}"
+                for verdict in ("better", "worse", "equal", "only in one")
+                if (count := sum(score.verdict == verdict for score in scores))
+            ]
+            unit = f" {metric.unit}" if metric.unit else ""
+            mean = f", mean difference {sum(both) / len(both):+.4g}{unit}" if both else ""
+            sentences.append(f"{metric.label}: {', '.join(counts)} of {len(scores)} jobs{mean}.")
+        if alike:
+            other = "other " if sentences else ""
+            sentences.append(f"{alike} {other}scores are equal in every job.")
+        return sentences
+
+
+def differences_of(old: StudyRecord, new: StudyRecord) -> Differences:
+    """Return what differs between two studies; jobs are told by their names."""
+    shared = [job for job in old.jobs if job in new.jobs]
+    settings = [*_of_studies(old, new), *_of_jobs(old, new, shared)]
+    scores = [score for job in shared for score in _scores(job, old.jobs[job], new.jobs[job])]
+    return Differences(old, new, tuple(settings), tuple(scores))
+
+
+def _of_studies(old: StudyRecord, new: StudyRecord) -> Iterator[Setting]:
+    if old.settings and new.settings:  # else one of both says nothing
+        for key, before, after in _changes(old.settings, new.settings):
+            yield Setting(key, before, after)
+
+
+def _of_jobs(old: StudyRecord, new: StudyRecord, shared: Sequence[str]) -> Iterator[Setting]:
+    """Yield each change once, with the jobs that it is of."""
+    found: dict[str, tuple[Any, Any, list[str]]] = {}
+    for job in shared:
+        for key, before, after in _changes(old.jobs[job].settings, new.jobs[job].settings):
+            said = key if key in _HASHES else f"{key} {before!r} {after!r}"
+            found.setdefault(said, (before, after, []))[2].append(job)
+    for said, (before, after, jobs) in found.items():
+        yield Setting(said.split(" ", 1)[0], before, after, tuple(jobs))
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for key in dict.fromkeys([*old, *new]):
+        before, after = old.get(key, _NOTHING), new.get(key, _NOTHING)
+        if before != after:
+            yield key, old.get(key), new.get(key)
+
+
+def _scores(job: str, old: JobRecord, new: JobRecord) -> Iterator[Score]:
+    for key in KNOWN:
+        if key in old.metrics or key in new.metrics:
+            yield Score(job, KNOWN[key], old.metrics.get(key), new.metrics.get(key))
+
+
+def _shown(value: Any) -> str:
+    """Return a value on one line.
+
+    >>> _shown(None), _shown(True), _shown(0.5), _shown("x" * 100)[-5:]
+    ('nothing', 'true', '0.5', 'xx...')
+    """
+    if value is None:
+        return "nothing"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

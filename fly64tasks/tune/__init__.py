@@ -1,0 +1,1 @@
+"""Better settings, searched: which are tried, on what, and how each is scored."""

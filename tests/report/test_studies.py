@@ -1,0 +1,124 @@
+"""Studies held against each other: real records, the real command, the real page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scored_study import STUDY, layout_in, run_of, scores_of, write_run, write_scores
+
+from fly64tasks.report.studies import command
+from fly64tasks.score.files import SCORES
+from fly64tasks.score.scorecard import METRICS
+
+CASES = list(STUDY.cases())
+
+
+def study_in(folder: Path, *, worse_by: float = 1.0, epochs: int = 50, extra: str = "") -> Path:
+    """Write a study whose jobs have these scores; return its folder."""
+    layout = layout_in(folder)
+    for case in CASES:
+        run = run_of()
+        write_run(layout, case, spec=run["spec"] | {"num_epochs": epochs})
+        metrics = dict(scores_of(case)["metrics"])
+        metrics["complex_nrmse"] *= worse_by
+        folder_of_job = write_scores(layout, case, metrics=metrics)
+        scores = json.loads((folder_of_job / SCORES).read_text("utf-8"))
+        named = scores | {"case": {"name": case.name}}
+        (folder_of_job / SCORES).write_text(json.dumps(named), "utf-8")
+    (folder / "study.toml").write_text(f"doses = [1e3, 1e4]\n{extra}", "utf-8")
+    return folder
+
+
+def compared(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fly64tasks", "compare", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_settings_and_scores_that_differ_are_said_old_and_new(tmp_path: Path):
+    first = study_in(tmp_path / "first")
+    second = study_in(tmp_path / "second", worse_by=1.25, epochs=80, extra="[base]\nseed = 2\n")
+    done = compared(first, second, "--html", tmp_path / "page.html")
+    assert done.returncode == 0, done.stderr
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert lines[0] == "second against first"
+    assert "base.seed 1 -> 2" in lines
+    assert "recon.num_epochs 50 -> 80" in lines
+    assert not any(line.startswith("doses") for line in lines)
+    old = scores_of(CASES[0])["metrics"]["complex_nrmse"]
+    expected = f"{CASES[0].name} Complex NRMSE {old:.4g} {1.25 * old:.4g} {0.25 * old:+.4g} worse"
+    assert expected in lines
+    assert any(f"worse in {len(CASES)} of {len(CASES)} jobs" in line for line in lines)
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "<code>recon.num_epochs</code>" in page
+    assert "50 -&gt; 80" in page
+    assert page.count(">worse<") == len(CASES)
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+
+
+def test_study_against_itself_differs_in_nothing(tmp_path: Path):
+    first = study_in(tmp_path / "first")
+    shutil.copytree(first, tmp_path / "again")
+    done = compared(first, tmp_path / "again")
+    assert "No setting differs." in done.stdout
+    assert "scores are equal in every job." in done.stdout
+    assert "worse" not in done.stdout
+
+
+def test_csv_and_json_have_every_score_of_every_pair(tmp_path: Path):
+    folders = [
+        study_in(tmp_path / name, worse_by=by) for name, by in zip("abc", (1, 0.5, 1), strict=True)
+    ]
+    rows = list(csv.DictReader(io.StringIO(compared(*folders, "--csv").stdout)))
+    assert {(row["study"], row["against"]) for row in rows} == {("b", "a"), ("c", "a")}
+    assert len(rows) == 2 * len(CASES) * len(scores_of(CASES[0])["metrics"])
+    verdicts = [(row["study"], row["verdict"]) for row in rows if row["metric"] == "complex_nrmse"]
+    assert verdicts == [("b", "better")] * len(CASES) + [("c", "equal")] * len(CASES)
+    said = json.loads(compared(*folders, "--json").stdout)
+    assert [pair["new"] for pair in said["compared"]] == [str(folder) for folder in folders[1:]]
+
+
+def test_folder_of_reports_will_do_and_jobs_of_one_study_alone_are_named(tmp_path: Path):
+    first, second = study_in(tmp_path / "first"), study_in(tmp_path / "second")
+    shutil.rmtree(layout_in(second).recon_dir(CASES[0]))
+    done = compared(first, layout_in(second).artifact_root)
+    assert f"{CASES[0].name} (only in first)" in done.stdout
+    assert "base." not in done.stdout
+
+
+def test_what_is_no_study_is_refused_in_one_line(tmp_path: Path):
+    first = study_in(tmp_path / "first")
+    (tmp_path / "empty").mkdir()
+    shutil.copytree(layout_in(first).artifact_root, tmp_path / "two/a")
+    shutil.copytree(layout_in(first).artifact_root, tmp_path / "two/b")
+    (tmp_path / "mine.html").write_text("mine")
+    for arguments, message in (
+        ([first, tmp_path / "absent"], "absent: is no folder; expected a study's"),
+        ([first, tmp_path / "empty"], "empty: holds no scores.json and no run.json"),
+        ([first, tmp_path / "two"], "twice, in a/"),
+        ([first, first], "first: is named twice"),
+        (
+            [first, tmp_path / "two/a", "--html", tmp_path / "mine.html"],
+            "mine.html: exists and was",
+        ),
+    ):
+        done = compared(*arguments)
+        assert done.returncode != 0
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert compared(first).returncode == 2
+
+
+@pytest.mark.parametrize("key", command.MAIN_METRICS[:3])
+def test_scores_that_are_printed_exist(key: str):
+    assert key in {metric.key for metric in METRICS}
