@@ -33,9 +33,10 @@ from fly64tasks.score.command import (
 )
 from fly64tasks.score.compare import Overlay, overlay, why_set_has_no_truth
 from fly64tasks.score.files import COMPARISON, FRC, MARKS, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
-from fly64tasks.score.picture import draw_comparison, draw_thumbnails
+from fly64tasks.score.picture import draw_comparison
 from fly64tasks.score.placement import Placement, place
 from fly64tasks.score.scorecard import METRICS, scores_of
+from fly64tasks.score.thumbnails import draw_thumbnails
 from fly64tasks.study.stages import ASSUMED, ScoreSpec
 
 NO_DATA = "an object alone predicts no data: it has no probe"
