@@ -221,7 +221,7 @@ def read_json(path: Path, struct: type[StructT]) -> StructT | None:
         return msgspec.convert(_shown(json.loads(text)), struct)
     except RecursionError:
         raise _damaged(path, "nested too deep") from None
-    except ValueError as error:
+    except (ValueError, msgspec.ValidationError) as error:  # the oldest msgspec's is no ValueError
         raise _damaged(path, f"damaged ({error})") from None
 
 

@@ -130,7 +130,7 @@ def test_scale_changes_no_frame(small_set: PtychoDataset):
     ratio = known.factor / frames.factor
     assert ratio > 1
     for one, other in ((known.obj * ratio, frames.obj), (known.probe, frames.probe * ratio)):
-        assert np.linalg.norm(one - other) < 1e-2 * np.linalg.norm(other)
+        assert np.linalg.norm(one - other) < 2e-2 * np.linalg.norm(other)
 
 
 def test_probe_can_be_held(small_set: PtychoDataset):
