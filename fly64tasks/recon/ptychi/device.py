@@ -45,7 +45,7 @@ def prepare(device: str) -> None:
 
 
 def unset_default() -> None:
-    """Have torch make tensors on the CPU without its default-device mode, which costs a look a call.
+    """Have torch make tensors on the CPU without its default-device mode, a look at every call.
 
     torch 2.4 can not say what the default is once it was unset, and pty-chi asks: there it stays.
     """
