@@ -69,6 +69,7 @@ def render(
     views = list(dict.fromkeys(job.case.view for job in jobs))
     return filled_in(
         "report.html.j2",
+        scripts=("report.js", "compare.js"),
         study=study,
         sentences=headline(jobs),
         key_numbers=_key_numbers(jobs),

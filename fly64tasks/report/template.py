@@ -1,15 +1,15 @@
-"""A page of its parts: a template, the package's own style sheet and script, and nothing else.
+"""A page of its parts: a template, the package's own style sheet and scripts, and nothing else.
 
-Jinja2 escapes every string; what is inserted as it is are that style sheet and script and figures
-drawn from the study. The script is allowed by its digest, so that not even a string that escaped
-the escaping could run.
+Jinja2 escapes every string; what is inserted as it is are that style sheet, those scripts and
+figures drawn from the study. The scripts are allowed by their digest, so that not even a string
+that escaped the escaping could run.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -20,8 +20,8 @@ from fly64tasks import plotstyle
 from fly64tasks.report.files import PAGE_MARK
 
 
-def filled_in(template: str, **values: Any) -> str:
-    """Return a page: a template filled in, with our mark, style sheet and script."""
+def filled_in(template: str, *, scripts: Sequence[str] = ("report.js",), **values: Any) -> str:
+    """Return a page: a template filled in, with our mark, style sheet and scripts."""
     environment = Environment(
         loader=PackageLoader("fly64tasks.report"),
         autoescape=True,
@@ -29,7 +29,7 @@ def filled_in(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _text("report.js")
+    script = "\n".join(map(_text, scripts))
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     page = environment.get_template(template).render(
         mark=Markup(PAGE_MARK),
