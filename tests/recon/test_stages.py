@@ -130,7 +130,7 @@ def test_scale_changes_no_frame(small_set: PtychoDataset):
     ratio = known.factor / frames.factor
     assert ratio > 1
     for one, other in ((known.obj * ratio, frames.obj), (known.probe, frames.probe * ratio)):
-        assert np.linalg.norm(one - other) < 2e-2 * np.linalg.norm(other)
+        assert np.linalg.norm(one - other) < 1e-2 * np.linalg.norm(other)
 
 
 def test_probe_can_be_held(small_set: PtychoDataset):
@@ -253,7 +253,7 @@ def test_run_stops_early_on_a_plateau_and_only_there(small_set: PtychoDataset):
     _, stopped = run(small_set, **settings, plateau_epochs=5, plateau_tolerance=0.01)
     n = len(stopped.loss)
     assert 4 + 5 < n < 60
-    assert stopped.loss == pytest.approx(whole.loss[:n], rel=1e-6)
+    assert stopped.loss == whole.loss[:n]
     after = stopped.loss[4:]
     assert min(after[-5:]) > 0.99 * min(after[:-5])
     assert min(after[-6:-1]) <= 0.99 * min(after[:-6])
