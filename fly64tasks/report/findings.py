@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fly64tasks.report.draws import draws_of
-from fly64tasks.report.results import NRMSE, Job, main_metric
+from fly64tasks.report.outcome import NRMSE
+from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.trends import against_main, dose_steps, trend, view_steps
 from fly64tasks.report.wording import (
     counted,

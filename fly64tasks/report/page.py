@@ -13,23 +13,21 @@ from fly64tasks.report import exposure, page_tables, pictures
 from fly64tasks.report.draws import plain_of
 from fly64tasks.report.files import FIGURE_NAMES, FIGURES
 from fly64tasks.report.findings import RESOLUTION, headline
+from fly64tasks.report.outcome import Outcome
+from fly64tasks.report.page_facts import facts_of, frames_text, geometry_text, setting_text
 from fly64tasks.report.page_job import (
     COMPARISON_PX,
     THUMBNAIL_PX,
     anchor,
     best_of,
     cells_of,
-    facts_of,
-    frames_text,
-    geometry_text,
     picture,
-    setting_text,
     sheet_of,
     spark_points,
     title_of,
     verdicts,
 )
-from fly64tasks.report.results import Job, Outcome, main_metric
+from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.template import filled_in
 from fly64tasks.report.tiles import columns_of
 from fly64tasks.report.wording import (

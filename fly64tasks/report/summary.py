@@ -11,7 +11,8 @@ from fly64tasks.report.draws import draws_of
 from fly64tasks.report.exposure import exposure_of
 from fly64tasks.report.files import CSV_COLUMNS, MARKDOWN_MARK
 from fly64tasks.report.findings import RESOLUTION, headline
-from fly64tasks.report.results import Job, Outcome, main_metric
+from fly64tasks.report.outcome import Outcome
+from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.wording import ASSUMED, dose_text
 from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.cases import SPLITS

@@ -17,7 +17,8 @@ from fly64tasks.report.draws import compared_with_main
 from fly64tasks.report.figures import drawings
 from fly64tasks.report.figures.curves import lines_of
 from fly64tasks.report.files import CSV_COLUMNS, REPORT, REPORT_FILES
-from fly64tasks.report.results import NRMSE, Job, read_jobs
+from fly64tasks.report.outcome import NRMSE
+from fly64tasks.report.results import Job, read_jobs
 from fly64tasks.study.paths import Layout
 
 METHODS = msgspec.structs.replace(

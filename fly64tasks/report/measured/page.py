@@ -15,16 +15,12 @@ from fly64tasks.report.files import FIGURES, FRC_OF_HALVES
 from fly64tasks.report.measured.findings import headline
 from fly64tasks.report.measured.scans import ScanJob, metrics_of
 from fly64tasks.report.page import EMBED_LIMIT, assumed_geometry, unit_of, versions
+from fly64tasks.report.page_facts import Facts, facts_of, frames_text, pair_text, setting_text
 from fly64tasks.report.page_job import (
     COMPARISON_PX,
     THUMBNAIL_PX,
-    Facts,
     cells_of,
-    facts_of,
-    frames_text,
-    pair_text,
     picture,
-    setting_text,
     spark_points,
     verdicts,
 )

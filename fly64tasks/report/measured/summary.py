@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fly64tasks.report.files import MARKDOWN_MARK, MEASURED_CSV_COLUMNS
 from fly64tasks.report.measured.findings import headline
 from fly64tasks.report.measured.scans import ScanJob, metrics_of
-from fly64tasks.report.page_job import frames_text
+from fly64tasks.report.page_facts import frames_text
 from fly64tasks.report.summary import as_text, note_of, plain, side_of
 from fly64tasks.report.wording import with_unit
 from fly64tasks.study.measured import MeasuredStudy
