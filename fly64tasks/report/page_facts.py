@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fly64tasks.report.outcome import Outcome
-from fly64tasks.report.wording import MINUS, NONE, bytes_text, duration_text
+from fly64tasks.report.wording import NONE, bytes_text, duration_text, signed_text
 
 Facts = list[tuple[str, str]]
+Group = tuple[str, Facts]
 
 
-def facts_of(job: Outcome) -> list[tuple[str, Facts]]:
+def facts_of(job: Outcome) -> list[Group]:
     """Return what is known of a job, in named groups, none of them empty."""
     groups = [
         ("Fit to the counts", _fit(job)),
@@ -25,6 +26,14 @@ def facts_of(job: Outcome) -> list[tuple[str, Facts]]:
         ("Versions", _settings(job.run.versions if job.run else {})),
     ]
     return [(title, facts) for title, facts in groups if facts]
+
+
+def with_times(groups: Sequence[Group], took: Facts) -> list[Group]:
+    """Return groups with the time of each task behind the run, where some are known."""
+    if not took:
+        return [*groups]
+    place = 1 + max((i for i, (title, _) in enumerate(groups) if title == "Run"), default=-1)
+    return [*groups[:place], ("Time of each task", took), *groups[place:]]
 
 
 def geometry_text(job: Outcome) -> str:
@@ -74,7 +83,7 @@ def pair_text(values: Sequence[float], unit: str, decimals: int) -> str:
     >>> pair_text((0.25, -1.0), "px", 2)
     '0.25, −1.00 px'
     """
-    return f"{', '.join(f'{value:.{decimals}f}' for value in values)} {unit}".replace("-", MINUS)
+    return f"{', '.join(signed_text(value, decimals) for value in values)} {unit}"
 
 
 def _set(job: Outcome) -> dict[str, Any]:
@@ -120,7 +129,7 @@ def _alignment(job: Outcome) -> Facts:
     facts = [
         ("Shift removed (y, x)", pair_text(found.shift_px, "px", 4)),
         ("Phase ramp removed (y, x)", pair_text(found.ramp_rad_per_px, "rad/px", 5)),
-        ("Scale", f"{found.scale:.4f}, {found.phase_rad:.4f} rad"),
+        ("Scale", f"{signed_text(found.scale, 4)}, {signed_text(found.phase_rad, 4)} rad"),
     ]
     if found.residual_shift_px is not None:
         facts.insert(1, ("Shift left (y, x)", pair_text(found.residual_shift_px, "px", 4)))

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fly64tasks import plotstyle
 from fly64tasks.report import pictures
 from fly64tasks.report.outcome import Outcome
-from fly64tasks.report.wording import MINUS, counted
+from fly64tasks.report.wording import ASSUMED, counted, in_sentence, listed, signed_text
 from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.cases import Case
 
 THUMBNAIL_PX = 240
 COMPARISON_PX = 1400
 PANELS_PX = 1080
+PAPER_PX = 720
+"""Of 74 mm: 250 dots an inch."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,27 @@ def cells_of(
         is_best = value is not None and value == best.get(metric.key)
         cells.append(Cell(metric, job.text(metric), job.unit(metric), value, note, is_best))
     return cells
+
+
+def absent_of(jobs: Sequence[Outcome], metrics: Sequence[Metric]) -> dict[Metric, str]:
+    """Return the scores that no job has, and why; none where nothing is scored yet."""
+    scored = [job for job in jobs if job.scores]
+    absent = {}
+    for metric in metrics:
+        if not any(job.value(metric) is not None or job.is_unresolved(metric) for job in scored):
+            absent[metric] = next(filter(None, (job.note(metric) for job in scored)), "")
+    return absent if scored else {}
+
+
+def words_of_absent(absent: Mapping[Metric, str]) -> list[str]:
+    """Return a sentence for each reason why scores are absent."""
+    by_reason: dict[str, list[str]] = {}
+    for metric, reason in absent.items():
+        by_reason.setdefault(reason, []).append(in_sentence(metric.label))
+    return [
+        f"No job has {listed(labels, 'or')}{f': {reason}' if reason else ''}."
+        for reason, labels in by_reason.items()
+    ]
 
 
 def best_of(jobs: Sequence[Outcome]) -> dict[str, float]:
@@ -91,23 +115,34 @@ def sheet_of(job: Outcome, root: Path, embeds: bool) -> dict[str, Any] | None:
     else:
         amplitude, phase = panels.scales[0]
         named = [("Amplitude", amplitude, ""), ("Phase", phase, " rad")]
+    region = job.scores.region if job.scores else None
     return {
         "source": picture(job.panels, PANELS_PX, root, embeds),
+        "on_paper": pictures.for_paper(job.panels, PAPER_PX) if embeds else None,
         "columns": panels.columns,
         "rows": panels.rows,
+        "box": region.box_px if region else None,
+        "bar": _scale_bar(job, panels.columns),
         "heads": ("Truth", "Reconstruction", "Difference")
         if panels.has_truth
         else ("Amplitude", "Phase"),
         "scales": [
-            (
-                name,
-                scale.colour_map,
-                f"{scale.low:.2f}".replace("-", MINUS),
-                f"{scale.high:.2f}{unit}".replace("-", MINUS),
-            )
+            (name, scale, signed_text(scale.low, 2), signed_text(scale.high, 2) + unit)
             for name, scale, unit in named
         ],
     }
+
+
+def _scale_bar(job: Outcome, columns: int) -> tuple[float, str] | None:
+    """Return the length of a scale bar, as a share of a sheet's width, and in words."""
+    region, size_m = job.scores.region if job.scores else None, job.pixel_size_m
+    if region is None or size_m is None:
+        return None
+    width_m = (region.box_px[3] - region.box_px[2]) * size_m
+    if not width_m > 0:
+        return None
+    length_m, text = plotstyle.scale_bar(width_m)
+    return length_m / width_m / columns, f"{text} {ASSUMED}" if job.geometry_assumed else text
 
 
 def anchor(case: Case) -> str:
