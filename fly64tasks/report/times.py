@@ -23,10 +23,12 @@ def of_study(cases: Iterable[Case], took: Times) -> list[tuple[str, str]]:
     >>> of_study(cases, {"recon:dose_1000_dense_train": 3.0, "recon:dose_1000_dense_test": 2.0})
     [('reconstructing', '2 tasks, 5.0 s')]
     """
+    cases = [*cases]
+    named = any(case.method != MAIN for case in cases)
     found: dict[str, dict[str, float]] = {}
     for case in cases:
         for kind, task, method in _tasks_of(case):
-            label = kind if method == MAIN else f"{kind}, {method}"
+            label = f"{kind}, {method}" if method and named else kind
             if task in took:
                 found.setdefault(label, {})[task] = took[task]
     return [
@@ -43,11 +45,11 @@ def _kind(label: str) -> str:
 
 
 def _tasks_of(case: Case) -> Iterator[tuple[str, str, str]]:
-    """Yield the kind, the name and the method of each task that a case came from."""
-    yield "base", "base", MAIN
-    yield "simulating", f"simulate:{set_name(case.dose, repeat=case.repeat)}", MAIN
+    """Yield the kind, the name and the method, if any, of each task that a case came from."""
+    yield "base", "base", ""
+    yield "simulating", f"simulate:{set_name(case.dose, repeat=case.repeat)}", ""
     if case.view != BASELINE:
-        yield "thinning", f"views:{set_name(case.dose, case.view, case.repeat)}", MAIN
+        yield "thinning", f"views:{set_name(case.dose, case.view, case.repeat)}", ""
     yield "training", f"train:{case.model_name}", case.method
     yield "reconstructing", f"recon:{case.name}", case.method
     yield "scoring", f"score:{case.name}", case.method

@@ -84,6 +84,29 @@ def layout(tmp_path: Path) -> Layout:
     return write_study(tmp_path, ONE_DOSE)
 
 
+def test_column_that_no_job_has_is_no_column_and_its_reason_is_said_once(layout: Layout):
+    html = page_of(layout)
+    table = html[html.index('aria-label="All scores"') :].partition("</table>")[0]
+    assert "Phase MS-SSIM" not in table
+    assert "Amplitude MS-SSIM" in table
+    assert html.count("No job has phase MS-SSIM: the region is too small for five scales.") == 1
+
+
+def test_number_that_rounds_to_zero_has_no_sign_and_others_a_true_minus(layout: Layout):
+    alignment = scores_of(CASES[0])["alignment"]
+    alignment |= {"residual_shift_px": [-0.00001, -0.5], "phase_rad": -0.25}
+    write_scores(layout, CASES[0], alignment=alignment)
+    section = section_of(page_of(layout), CASES[0])
+    assert "<dd>0.0000, −0.5000 px</dd>" in section
+    assert "<dd>1.0200, −0.2500 rad</dd>" in section
+
+
+def test_pictures_of_a_job_have_a_scale_bar(layout: Layout):
+    section = section_of(page_of(layout), CASES[0])
+    # 500 nm of 200 px of 10 nm, in a sheet of three columns
+    assert '<i style="width: 8.33%"></i> 500 nm (assumed)' in section
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """Three doses, every job scored, and the report on them."""
