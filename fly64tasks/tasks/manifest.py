@@ -121,7 +121,7 @@ def _said(task: Any, taken: dict[str, Any]) -> dict[str, Any]:
         "n_accepted": thinned.n_accepted,
         "n_rejected": thinned.n_rejected,
         "acceptance_rate": thinned.acceptance_rate,
-        **_overlap(Path(meta["output_dir"]) / SCORES, found.input),
+        **_overlap(meta["output_dir"], found.input),
         "warnings": list(found.warnings),
     }
 
@@ -132,24 +132,29 @@ describe = Describe("manifest 1", _taken, _said)
 Where `_Record` changes, so does the kind: notes of an earlier version are read again then."""
 
 
-def _overlap(path: Path, used: dict[str, str] | None) -> dict[str, Any]:
+def _overlap(folder: str, used: dict[str, str] | None) -> dict[str, Any]:
     """Return the overlap of the set that a job used, of its scores: None each where they lack it.
 
     Every kind of set has it there: views, the baseline that none was made of, measured scans.
     """
-    said = msgspec.convert(noted(path, "overlap 1", _scored), _Scores)
-    of_this = said.reconstruction.input.sha256 == (used or {}).get("sha256")
-    found: dict[str, Any] = msgspec.to_builtins(said.set if of_this else _Overlap())
-    return found
+    found = _Overlap()
+    if used:
+        sha256, said = msgspec.convert(
+            noted(Path(f"{folder}/{SCORES}"), "overlap 1", _scored), _Noted
+        )
+        found = said if sha256 == used.get("sha256") else found
+    return msgspec.structs.asdict(found)
 
 
-def _scored(path: Path) -> dict[str, Any]:
+_Noted = tuple[str | None, _Overlap]
+
+
+def _scored(path: Path) -> tuple[str | None, dict[str, Any]]:
     try:
         scores = msgspec.convert(json.loads(text_of(path) or "{}"), _Scores)
     except (ValueError, RecursionError, msgspec.ValidationError):  # which the report names
         scores = _Scores()
-    found: dict[str, Any] = msgspec.to_builtins(scores)
-    return found
+    return scores.reconstruction.input.sha256, msgspec.to_builtins(scores.set)
 
 
 def _way(meta: dict[str, Any]) -> dict[str, Any]:
