@@ -18,6 +18,8 @@ import hashlib
 import json
 import os
 import shutil
+import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,10 +29,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import machine, opened, project
+from common import machine, opened, project, task_of
+from map_inner import WARM_UP, seconds_of, start_of_base
 
 from fly64tasks.recon.files import RECONSTRUCTION, RUN_RECORD
+from fly64tasks.recon.ptychi import device as devices
+from fly64tasks.recon.ptychi.task import arrays_of, run_epoch
 from fly64tasks.score.command import score
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import ScoreSpec
 
 HERE = Path(__file__).parent
@@ -63,10 +69,15 @@ def ran(*words: str | Path, folder: Path | None = None, code: int | None = 0) ->
     return time.perf_counter() - began, done.stdout + done.stderr
 
 
-def sets(folder: Path) -> Path:
-    """Return a project with the sets of the default study, and no reconstruction."""
-    made = project(folder)
-    ran("-m", "doit", "run", "-j", "8", "simulate", "views", folder=made)
+def with_sets(part: Callable[[Path, str, bool], None]) -> Callable[[str, bool], None]:
+    """Return a part that has a project with the default study's sets, and no reconstruction."""
+
+    def made(device: str, quick: bool) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            folder = project(Path(name, "sets"))
+            ran("-m", "doit", "run", "-j", "8", "simulate", "views", folder=folder)
+            part(folder, device, quick)
+
     return made
 
 
@@ -138,21 +149,81 @@ def memory(made: Path, device: str, quick: bool) -> None:
     print("once it is free again: done", flush=True)
 
 
-def speed(script: str, *options: str) -> Callable[[Path, str, bool], None]:
-    """Return a step that prints another benchmark."""
+def graph(device: str, quick: bool) -> None:
+    """Print what an epoch of MAP takes launched call by call, and as graphs; and whether it is one.
 
-    def step(made: Path, device: str, quick: bool) -> None:
+    Both in turn, in one process, until each ran as many epochs; then their ends are compared.
+    """
+    print("\n| N | modes | positions | calls ms | graphs ms | calls / graphs | ends |")
+    print("|---:|---:|---|---:|---:|---:|---|", flush=True)
+    rows = [(64, 1, False), (64, 3, False), (64, 1, True), (128, 1, False), (256, 1, False)]
+    for size, modes, moves in rows[: 1 if quick else None]:
+        given = {"probe_modes": modes, "correct_positions": moves, "tolerance_nats": 0.0}
+        tasks, times = {}, {}
+        for wanted in (False, True):
+            spec = ReconSpec(algorithm="MAP", cuda_graph=wanted, **given).resolved()
+            start = start_of_base(450, size, spec)
+            probe = start.scale.to_ptychi(start.probe)
+            tasks[wanted] = task_of(start, spec, device, start.obj, probe)
+            run_epoch(tasks[wanted], 1)
+            times[wanted] = []
+        for i in range(WARM_UP + 30):
+            for wanted, task in tasks.items():
+                seconds = seconds_of(lambda task=task: run_epoch(task, 1), device)
+                if i >= WARM_UP:
+                    times[wanted].append(1e3 * seconds)
+        calls, graphs = (statistics.median(each) for each in times.values())
+        ends = [b"".join(each.tobytes() for each in arrays_of(task)) for task in tasks.values()]
+        ends.append("same bytes" if ends[0] == ends[1] else "**other bytes**")
+        said = "; ".join([ends[2], *tasks[True].reconstructor.doubts])
+        print(f"| {size} | {modes} | {'corrected' if moves else 'held'} | {calls:.2f} | "
+              f"{graphs:.2f} | {calls / graphs:.2f} | {said} |", flush=True)  # fmt: skip
+
+
+def refused(device: str, quick: bool) -> None:
+    """Print what a run does whose graphs can not be recorded."""
+    ends = []
+    for asks in (False, True):
+        spec = ReconSpec(algorithm="MAP", tolerance_nats=0.0).resolved()
+        start = start_of_base(450, 64, spec)
+        task = task_of(start, spec, device, start.obj, start.scale.to_ptychi(start.probe))
+        likelihood = task.reconstructor._likelihood
+        if asks:  # as code would that makes the host wait
+            add = likelihood.windows.add
+            likelihood.windows.add = lambda *given, add=add: (
+                add(*given) or float(given[0].real.sum())
+            )
+        for _ in range(20):
+            run_epoch(task, 1)
+        ends.append(b"".join(each.tobytes() for each in arrays_of(task)))
+        print(f"\nhost asked: {asks}; doubts: {task.reconstructor.doubts}", flush=True)
+    print(f"the same bytes: {ends[0] == ends[1]}", flush=True)
+
+
+def doctor(device: str, quick: bool) -> None:
+    """Print what `fly64tasks doctor --gpu` says."""
+    _, said = ran("-m", "fly64tasks", "doctor", "--gpu", code=None)
+    print(f"\n```\n{said}```", flush=True)
+
+
+def speed(script: str, *options: str) -> Callable[[str, bool], None]:
+    """Return a part that prints another benchmark."""
+
+    def part(device: str, quick: bool) -> None:
         _, said = ran(HERE / script, "--device", device, *(() if quick else options), folder=HERE)
         print(f"\n`{script} {' '.join(options)}`: {said}", flush=True)
 
-    return step
+    return part
 
 
-STEPS: dict[str, Callable[[Path, str, bool], None]] = {
+PARTS: dict[str, Callable[[str, bool], None]] = {
+    "graph": graph,
+    "refused": refused,
+    "doctor": doctor,
     "map": speed("map_inner.py", "--sizes", "64,128,256", "--repeats", "9"),
-    "same": same,
-    "study": study,
-    "memory": memory,
+    "same": with_sets(same),
+    "study": with_sets(study),
+    "memory": with_sets(memory),
     "epoch": speed("epoch_time.py", "--frames", "500", "--sizes", "64,128,256", "--batches", "96"),
     "large": speed("epoch_time.py", "--frames", "16384", "--sizes", "128", "--batches", "64,512"),
 }
@@ -183,19 +254,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--only", choices=STEPS, action="append")
+    parser.add_argument("--only", choices=PARTS, action="append")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of each part, at most")
     parser.add_argument("--quick", action="store_true", help="a few of each, to try the script")
+    parser.add_argument("--here", choices=PARTS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    print(machine("cpu" if options.device == "cpu" else "cuda:0"), flush=True)
-    with tempfile.TemporaryDirectory() as name:
-        made = sets(Path(name, "sets"))
-        for key in options.only or STEPS:
-            began = time.perf_counter()
-            try:
-                STEPS[key](made, options.device, options.quick)
-            except Exception as error:  # the machine is lent for minutes: the other steps go on
-                print(f"\n**{key} failed**: {error}", flush=True)
-            print(f"\n({key}: {time.perf_counter() - began:.0f} s)", flush=True)
+    device = devices.resolve(options.device)
+    if options.here:
+        devices.prepare(device)
+        PARTS[options.here](device, options.quick)
+        return
+    print(machine(device), flush=True)
+    words = ["--device", device, *(["--quick"] if options.quick else [])]
+    for part in options.only or PARTS:
+        print(f"\n## {part}", flush=True)
+        began = time.perf_counter()
+        command = [sys.executable, __file__, "--here", part, *words]
+        # Of a process group of its own: what a part started ends with it.
+        running = subprocess.Popen(command, start_new_session=True)
+        try:
+            code = running.wait(60 * options.minutes)
+            ended = "" if code == 0 else f"; **exit code {code}**"
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+            ended = "; **cut off here**"
+        print(f"\n({time.perf_counter() - began:.0f} s{ended})", flush=True)
 
 
 if __name__ == "__main__":

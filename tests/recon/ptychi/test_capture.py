@@ -5,15 +5,11 @@ There need be no GPU: `Tape` stands for a CUDA graph.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
-import torch
-from launches import Launches, Tape, raster, running
-from torch import Tensor
+from launches import Tape, raster, running
 
-from fly64tasks.recon.ptychi.capture import Captured, Function
 from fly64tasks.recon.ptychi.task import arrays_of
 
 EPOCHS = 24
