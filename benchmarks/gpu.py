@@ -17,6 +17,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -25,22 +26,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 from common import machine, opened, project, task_of
 from map_inner import WARM_UP, seconds_of, start_of_base
+from torch import Tensor
 
 from fly64tasks.recon.files import RECONSTRUCTION, RUN_RECORD
 from fly64tasks.recon.ptychi import device as devices
+from fly64tasks.recon.ptychi.sums import add_sorted
 from fly64tasks.recon.ptychi.task import arrays_of, run_epoch
 from fly64tasks.score.command import score
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import ScoreSpec
 
 HERE = Path(__file__).parent
-ALGORITHMS = ("MAP", "LSQML")
+ALONE_EVERY = 3
+"""Of the jobs, each third runs in a process of its own: a minute, where all take three."""
 STOPS = 2
 """Of the run that is cut off, before it is left to end."""
 JOB = "dose_10000_baseline_train"
@@ -83,16 +88,9 @@ def with_sets(part: Callable[[Path, str, bool], None]) -> Callable[[str, bool], 
 
 def study(made: Path, device: str, quick: bool) -> None:
     """Print the seconds of the 18 reconstructions in several ways."""
-    jobs = [(case, paths) for case, paths in _jobs(made)][: 2 if quick else None]
+    jobs = _jobs(made)[: 2 if quick else None]
     names = [f"recon:{case}" for case, _ in jobs]
-    print(
-        f"\n{len(jobs)} reconstructions of the default study\n\n| how | s |\n|---|---:|", flush=True
-    )
-    began = time.perf_counter()
-    for case, source in jobs:
-        ran("-m", "fly64tasks.runner", "--input-npz", source, "--output-dir", made / "one" / case,
-            "--device", device)  # fmt: skip
-    print(f"| one process per job, {device} | {time.perf_counter() - began:.1f} |", flush=True)
+    print(f"\n{len(jobs)} reconstructions of the default study\n\n| how | s |\n|---|---:|")
     rows = [(device, workers) for workers in (None, 2, 4, 8)]
     for where, workers in [*rows, ("cpu", None), ("cpu", 8)]:
         folder = made.parent / f"{where}_{workers}"
@@ -102,32 +100,81 @@ def study(made: Path, device: str, quick: bool) -> None:
         how = f"`doit -j {workers}`" if workers else "`doit`"
         print(f"| {how}, {where} | {seconds:.1f} |", flush=True)
         shutil.rmtree(folder)
+    some, began = jobs[::ALONE_EVERY], time.perf_counter()
+    for case, source in some:
+        ran("-m", "fly64tasks.runner", "--input-npz", source, "--output-dir", made / "one" / case,
+            "--device", device)  # fmt: skip
+    seconds = (time.perf_counter() - began) * len(jobs) / len(some)
+    print(
+        f"| one process per job, {device} (from {len(some)} of them) | {seconds:.1f} |", flush=True
+    )
 
 
 def same(made: Path, device: str, quick: bool) -> None:
-    """Print whether runs end in the same bytes, and how far the CPU's error is."""
+    """Print whether runs end in the same bytes, and how far the CPU's error is.
+
+    All at once: what they take is not looked at.
+    """
     source = dict(_jobs(made))[JOB]
-    print("\n| algorithm | again | cut off and resumed | object error | on the CPU |")
+    print("\n| run | again | cut off and resumed | object error | on the CPU |")
     print("|---|---|---|---:|---:|", flush=True)
-    for algorithm in ALGORITHMS[: 1 if quick else None]:
-        given = ("-m", "fly64tasks.runner", "--input-npz", source, "--algorithm", algorithm)
-        given = (*given, "--num-epochs", "30")
-        folders = {name: made / "same" / algorithm / name for name in ("a", "b", "cut", "cpu")}
-        for name in ("a", "b", "cpu"):
-            ran(*given, "--device", "cpu" if name == "cpu" else device,
-                "--output-dir", folders[name], code=None)  # fmt: skip
-        cut = (*given, "--device", device, "--output-dir", folders["cut"])
-        for _ in range(STOPS):
-            ran(*cut, "--max-seconds", "0.2", code=75)
-        ran(*cut)
-        digests = {name: _digest(folder) for name, folder in folders.items()}
-        words = [
-            {True: "same bytes", False: "**other bytes**"}[digests["a"] == digests[name]]
-            for name in ("b", "cut")
-        ]
-        cells = [algorithm, words[0], f"{words[1]}"]
-        cells += [_error(source, folders[name]) for name in ("a", "cpu")]
-        print(f"| {' | '.join(cells)} |", flush=True)
+    kinds = {
+        "MAP": ["MAP"],
+        "MAP, positions corrected": ["MAP", "--correct-positions"],
+        "MAP, without graphs": ["MAP", "--cuda-graph", "false"],
+        "LSQML": ["LSQML"],
+    }
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        runs: dict[tuple[str, str], Future[Path]] = {}
+        for kind, words in list(kinds.items())[: 1 if quick else None]:
+            given = ("-m", "fly64tasks.runner", "--input-npz", source, "--num-epochs", "30")
+            given = (*given, "--algorithm", *words)
+            for name in ("a", "b", "cut", "cpu"):
+                where = ("--device", "cpu" if name == "cpu" else device)
+                folder = made / "same" / kind.replace(" ", "_") / name
+                stops = STOPS if name == "cut" else 0
+                runs[kind, name] = pool.submit(_ended, (*given, *where), folder, stops)
+        for kind in kinds if not quick else ["MAP"]:
+            folders = {name: runs[kind, name].result() for name in ("a", "b", "cut", "cpu")}
+            digests = {name: _digest(folder) for name, folder in folders.items()}
+            cells = [
+                {True: "same bytes", False: "**other bytes**"}[digests["a"] == digests[name]]
+                for name in ("b", "cut")
+            ]
+            cells += [_error(source, folders[name]) for name in ("a", "cpu")]
+            print(f"| {kind} ({digests['a'][:6]}) | {' | '.join(cells)} |", flush=True)
+
+
+def _ended(words: tuple[str | Path, ...], folder: Path, stops: int) -> Path:
+    """Run the runner into a folder, cut off so many times before; return the folder."""
+    for _ in range(stops):
+        ran(*words, "--output-dir", folder, "--max-seconds", "0.1", code=75)
+    ran(*words, "--output-dir", folder, code=None)
+    return folder
+
+
+def pinned(device: str, quick: bool) -> None:
+    """Print what workers of a node see that is said to have two GPUs: here one, by two names."""
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    uuid = re.search(r"GPU-[-\w]+", listed.stdout)
+    names = f"0,{uuid[0]}" if uuid else "0,1"
+    code = (
+        "from fly64tasks.engine import worker; worker.settle();"
+        "import os, torch; n = torch.cuda.device_count();"
+        "print(os.environ['CUDA_VISIBLE_DEVICES'], 'has', n, 'device,',"
+        "torch.cuda.get_device_properties(0).uuid if n else None)"
+    )
+    print()
+    for rank in ("0", "1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": names, "PARSL_WORKER_RANK": rank},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = (done.stdout.strip() or done.stderr.strip()).splitlines()[-1]
+        print(f"worker {rank} of a node with CUDA_VISIBLE_DEVICES={names}: {said}", flush=True)
 
 
 def memory(made: Path, device: str, quick: bool) -> None:
@@ -200,6 +247,92 @@ def refused(device: str, quick: bool) -> None:
     print(f"the same bytes: {ends[0] == ends[1]}", flush=True)
 
 
+def kernels(device: str, quick: bool) -> None:
+    """Print what the device does in an epoch of MAP, by kernel, and how long the host is at it."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    activities += [torch.profiler.ProfilerActivity.CUDA] if device != "cpu" else []
+    for size in (64,) if quick else (64, 256):
+        spec = ReconSpec(algorithm="MAP", tolerance_nats=0.0).resolved()
+        start = start_of_base(450, size, spec)
+        task = task_of(start, spec, device, start.obj, start.scale.to_ptychi(start.probe))
+        for _ in range(WARM_UP + 4):
+            run_epoch(task, 1)
+        with torch.profiler.profile(activities=activities) as profile:
+            for _ in range(10):
+                run_epoch(task, 1)
+        by = "self_cpu_time_total" if device == "cpu" else "self_device_time_total"
+        print(f"\nN = {size}, ten epochs\n\n| what | calls | ms an epoch |\n|---|---:|---:|")
+        rows = sorted(profile.key_averages(), key=lambda row: -getattr(row, by))
+        for row in rows[:24]:
+            print(f"| {row.key[:90]} | {row.count} | {getattr(row, by) / 1e4:.3f} |")
+        print(flush=True)
+        for _ in range(3):
+            began, host = time.perf_counter(), time.process_time()
+            for _ in range(20):
+                run_epoch(task, 1)
+            wall = 50 * (time.perf_counter() - began)
+            host = 50 * (time.process_time() - host)
+            print(f"epoch {wall:.2f} ms, of the host's CPU {host:.2f}", flush=True)
+
+
+def sums(device: str, quick: bool) -> None:
+    """Print what ways there are to add frames to an object, each sum in one order."""
+    print("\n| N | frames | way | ms | the same bytes again | off by |\n|---:" + "|---" * 5 + "|")
+    for size, frames in [(64, 450), (256, 450)][: 1 if quick else None]:
+        spec = ReconSpec(algorithm="MAP").resolved()
+        start = start_of_base(frames, size, spec)
+        task = task_of(start, spec, device, start.obj, start.scale.to_ptychi(start.probe))
+        windows = task.reconstructor._likelihood.windows
+        by = windows._by_pixel(slice(0, frames))
+        patches = torch.randn(frames, size, size, dtype=torch.complex64, device=device)
+        places, flat = len(by.starts) - 1, patches.view(-1)
+        counts = by.starts.diff()
+        most, column = int(counts.max()), torch.arange(int(counts.max()), device=device)
+        inside = column < counts[:, None]
+        at = (by.starts[:-1, None] + column).clamp(max=len(by.order) - 1)
+        padded = torch.where(inside, by.order[at], flat.numel()).int()
+        across = padded.T.contiguous()
+
+        def now() -> Tensor:
+            canvas = patches.new_zeros(places)
+            add_sorted(canvas, flat, by)
+            return canvas
+
+        def planes() -> Tensor:
+            rows = torch.view_as_real(flat.index_select(0, by.order)).T.contiguous()
+            sums = [
+                torch.segment_reduce(row, "sum", offsets=by.starts, axis=0, unsafe=True)
+                for row in rows
+            ]
+            return torch.complex(*sums)
+
+        def with_end() -> Tensor:
+            return torch.cat([flat, flat.new_zeros(1)])
+
+        def rows() -> Tensor:
+            return with_end()[padded].sum(1)
+
+        def columns() -> Tensor:
+            return with_end()[across].sum(0)
+
+        def one_by_one() -> Tensor:
+            ended, canvas = with_end(), patches.new_zeros(places)
+            for each in across:
+                canvas += ended[each]
+            return canvas
+
+        truth = now()
+        for way in (now, planes, rows, columns, one_by_one):
+            try:
+                found, again = way(), way()
+                took = min(seconds_of(way, device) for _ in range(7))
+                off = float((found - truth).abs().max() / truth.abs().max())
+                print(f"| {size} | {frames} | {way.__name__} ({most} at most) | {1e3 * took:.3f} | "
+                      f"{torch.equal(found, again)} | {off:.1e} |", flush=True)  # fmt: skip
+            except RuntimeError as error:
+                print(f"| {size} | {frames} | {way.__name__} | {error} | | |", flush=True)
+
+
 def doctor(device: str, quick: bool) -> None:
     """Print what `fly64tasks doctor --gpu` says."""
     _, said = ran("-m", "fly64tasks", "doctor", "--gpu", code=None)
@@ -210,8 +343,9 @@ def speed(script: str, *options: str) -> Callable[[str, bool], None]:
     """Return a part that prints another benchmark."""
 
     def part(device: str, quick: bool) -> None:
-        _, said = ran(HERE / script, "--device", device, *(() if quick else options), folder=HERE)
-        print(f"\n`{script} {' '.join(options)}`: {said}", flush=True)
+        given = ["--device", device, *(() if quick else options)]
+        print(f"\n`{script} {' '.join(given)}`: ", end="", flush=True)
+        subprocess.run([sys.executable, HERE / script, *given], cwd=HERE, check=True)
 
     return part
 
@@ -220,12 +354,19 @@ PARTS: dict[str, Callable[[str, bool], None]] = {
     "graph": graph,
     "refused": refused,
     "doctor": doctor,
+    "pinned": pinned,
+    "kernels": kernels,
+    "sums": sums,
     "map": speed("map_inner.py", "--sizes", "64,128,256", "--repeats", "9"),
     "same": with_sets(same),
     "study": with_sets(study),
     "memory": with_sets(memory),
-    "epoch": speed("epoch_time.py", "--frames", "500", "--sizes", "64,128,256", "--batches", "96"),
-    "large": speed("epoch_time.py", "--frames", "16384", "--sizes", "128", "--batches", "64,512"),
+    "epoch": speed(
+        "others.py",
+        *("--frames", "500", "--sizes", "64,128,256"),
+        *("--batches", "96", "--algorithms", "LSQML,EPIE,DM"),
+    ),
+    "large": speed("others.py", "--frames", "16384"),
 }
 
 
