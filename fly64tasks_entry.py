@@ -28,10 +28,8 @@ def __getattr__(name: str) -> Any:
 
 
 def _lost() -> str:
-    said = (
-        metadata.distribution("fly64tasks").read_text("direct_url.json") or '{"url": "its folder"}'
-    )
-    place = unquote(json.loads(said)["url"].removeprefix("file://"))
+    said = metadata.distribution("fly64tasks").read_text("direct_url.json")
+    place = unquote(json.loads(said)["url"].removeprefix("file://")) if said else "its folder"
     return (
         f"fly64tasks was installed from {place} and is not there any more: `pip install -e .` in "
         "the clone where it lies now, or `pip uninstall fly64tasks`"

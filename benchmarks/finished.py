@@ -21,7 +21,6 @@ from doit.dependency import Dependency
 from doit.doit_cmd import reset_vars
 from doit.loader import load_tasks
 
-from fly64tasks.data.archive import write_npz
 from fly64tasks.data.lineage import lineage_of_base, lineage_of_set
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.doitext.state.digests import MD5Checker
@@ -121,8 +120,8 @@ def _write_sets(study: Study, layout: Layout) -> None:
 
 def _write_set(path: Path, metadata: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    said = {**metadata, "frames": list(range(40))}
-    write_npz(path, dict.fromkeys(ARRAYS, np.zeros(4)), said)
+    text = json.dumps({"writer": WRITER, **metadata, "frames": list(range(40))})
+    np.savez(path, _metadata=np.array(text), **dict.fromkeys(ARRAYS, np.zeros(4)))
 
 
 _THINNED = {

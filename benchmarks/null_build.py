@@ -6,9 +6,8 @@ The study is finished (`finished`): all files exist and are up to date, so that 
 is measured. *ours* is `doit` with the study's own ``dodo.py``, its report and its manifest. The
 others get the same tasks, with the same inputs and targets, in the same folder; what they do there
 is nothing, and they know none of the settings: stock doit, make, ninja and, where they are
-installed, snakemake, pytask and DVC. CPU is user + system of the process and its children, memory
-the largest resident set; the best of
-``--times``.
+installed, snakemake, pytask and DVC. CPU is user + system of the process and its children; the
+best of ``--times``.
 """
 
 from __future__ import annotations
@@ -113,8 +112,8 @@ DVC = ["sh", "-c", "git init -q && dvc init -q && dvc commit -q -f"]
 
 def measure(
     command: Sequence[str], folder: Path, limit_s: float, times: int
-) -> tuple[float, float, float] | None:
-    """CPU seconds, wall seconds and MiB of a command, the best of several; None past the limit."""
+) -> tuple[float, float] | None:
+    """CPU and wall seconds of a command, the best of several; None past the limit."""
     results = []
     for _ in range(times):
         begun = time.perf_counter()
@@ -130,13 +129,13 @@ def measure(
                 log.seek(0)
                 sys.exit(f"{' '.join(command)}: exit {process.returncode}\n{log.read().decode()}")
         wall = time.perf_counter() - begun
-        results.append((usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024))
+        results.append((usage.ru_utime + usage.ru_stime, wall))
     return min(results)
 
 
-def row(n_cases: int, label: str, found: tuple[float, float, float] | None, limit_s: float) -> None:
+def row(n_cases: int, label: str, found: tuple[float, float] | None, limit_s: float) -> None:
     """Print a row of the table."""
-    said = "{:.2f} | {:.2f} | {:.0f}".format(*found) if found else f"over {limit_s:g} | |"
+    said = "{:.2f} | {:.2f}".format(*found) if found else f"over {limit_s:g} |"
     print(f"| {n_cases:,} | {label} | {said} |", flush=True)
 
 
@@ -151,7 +150,7 @@ def main() -> None:
     only = arguments.only.split(",")
     path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
-    print("| cases | command | CPU s | wall s | memory MiB |\n|---:|---|---:|---:|---:|")
+    print("| cases | command | CPU s | wall s |\n|---:|---|---:|---:|")
     for n_cases in arguments.cases:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name, "study")

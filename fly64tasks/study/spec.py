@@ -124,7 +124,6 @@ def changed(spec: SpecT, changes: dict[str, Any], source: str) -> SpecT:
     """Return a spec with some keys changed; raises as `parse_spec`."""
     if not changes:
         return spec
-    parse_spec(type(spec), changes, source)  # alone, so that errors speak of what was written
     return parse_spec(type(spec), {**spec.to_dict(), **changes}, source)
 
 

@@ -46,6 +46,11 @@ def test_method_is_recon_with_what_it_changes():
     }
 
 
+def test_method_may_ask_what_recon_s_own_algorithm_has_and_the_default_s_has_not():
+    asked = study(recon={"algorithm": "LSQML"}, methods={"opr": {"opr_modes": 2}})
+    assert asked.all_methods["opr"] == ReconSpec(algorithm="LSQML", opr_modes=2)
+
+
 def test_list_makes_a_method_of_each_value():
     asked = study(methods={"momentum": {"algorithm": "LSQML", "momentum": [0, 1.5]}})
     found = {name: spec.momentum for name, spec in asked.all_methods.items()}

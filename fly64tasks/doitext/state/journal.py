@@ -316,10 +316,12 @@ class Journal:
         """By what the file is known to be as it was loaded: sqlite3 counts its changes in there."""
         try:
             status = os.stat(self.name)  # noqa: PTH116
-            with open(self.name, "rb") as file:  # noqa: PTH123
-                head = file.read(100)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        head = b""
+        if stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+            with contextlib.suppress(OSError), open(self.name, "rb") as file:  # noqa: PTH123
+                head = file.read(100)
         return status.st_size, status.st_mtime_ns, status.st_ino, head
 
     def _store(self, task_ids: Iterable[str]) -> None:
