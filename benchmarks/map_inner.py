@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
+    options.device = devices.resolve(options.device)
     devices.prepare(options.device)
     print(f"{machine(options.device)}; one thread, {options.repeats} turns\n")
     print("| N | frames | modes | chunk | epoch ms | transforms ms | ratio | least | largest |")

@@ -30,6 +30,7 @@ PHASE_MAP = "viridis"
 """For phases that do not go round: its ends differ, as those of a cyclic map do not."""
 CYCLIC_PHASE_MAP = "twilight"
 DIFFERENCE_MAP = "magma"
+COLOUR_MAPS = (AMPLITUDE_MAP, PHASE_MAP, CYCLIC_PHASE_MAP, DIFFERENCE_MAP)
 
 COLUMN_IN = 85 / 25.4
 PAGE_IN = 170 / 25.4
@@ -68,6 +69,9 @@ DARK = {
     "view-5": "#9cc9e6",
 }
 """The same names on a dark page."""
+
+VALUE = "value: "
+"""How the ``gid`` of a drawn point begins, which goes on with what a page is to say of it."""
 
 VIEW_COLOURS = tuple(colour for name, colour in LIGHT.items() if name.startswith("view-"))
 VIEW_MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -228,7 +232,8 @@ def themed_svg(figure: Figure, name: str) -> str:
     """Return a figure as an SVG element for a page, its colours those of the page.
 
     Every colour of `LIGHT` becomes the style-sheet variable of its name, so that the figure follows
-    the page into the dark; ids start with ``name``, so that several figures fit on one page.
+    the page into the dark; what was drawn with a gid of `VALUE` says it on hover; ids
+    start with ``name``, so that several figures fit on one page.
     """
     buffer = io.StringIO()
     with applied():
@@ -238,6 +243,7 @@ def themed_svg(figure: Figure, name: str) -> str:
     # Without what is for files: metadata, and a style sheet that would reach the whole page
     svg = re.sub("<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = svg[svg.index("<svg") :]
+    svg = re.sub(f'<g id="{VALUE}([^"]*)">', r'<g class="value"><title>\1</title>', svg)
     for colour_name, colour in LIGHT.items():
         svg = svg.replace(colour, f"var(--{colour_name})")
     for reference in ('id="', "url(#", 'href="#'):

@@ -30,7 +30,7 @@ def test_command_is_installed_under_its_name():
     if "console_scripts" not in {p.group for p in metadata.distribution("fly64tasks").entry_points}:
         pytest.skip("installed before there was a command: pip install -e .")
     found = metadata.entry_points(group="console_scripts", name="fly64tasks")
-    assert [point.value for point in found] == ["fly64tasks.cli:main"]
+    assert [point.value for point in found] == ["fly64tasks_entry:main"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pids import pid_in
 from small_study import ONE_DOSE, doit, new_project
 
 from fly64tasks.doitext.atomic import alive
@@ -155,7 +156,7 @@ def test_program_ends_with_the_run_that_is_killed_and_the_next_run_finishes(
     (project / "net.py").write_text(waits)
     command = [sys.executable, "-m", "doit", "-j", str(jobs), *DENSE]
     process = subprocess.Popen(command, cwd=project, start_new_session=True)
-    pid = _wait_for(project / "pid")
+    pid = pid_in(project / "pid")
     os.kill(process.pid, signum)
     assert process.wait(60) != 0
     deadline = time.monotonic() + 60
@@ -168,12 +169,3 @@ def test_program_ends_with_the_run_that_is_killed_and_the_next_run_finishes(
     assert "interrupted" in planned(project, *DENSE)["train:dose_1000_dense@net"]
     doit(project, *DENSE)
     assert planned(project, *DENSE) == {}
-
-
-def _wait_for(path: Path, seconds: float = 120) -> int:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if path.exists() and path.read_text():
-            return int(path.read_text())
-        time.sleep(0.05)
-    raise TimeoutError(path)

@@ -36,7 +36,7 @@ def test_verify_names_every_kind_of_damage_in_a_study(
     (project / "study.toml").write_text(f'base_npz = "own.npz"\n{STUDY}', "utf-8")
     doit(project, *ONE)
     selected = ("simulate", "views:dose_1000_dense", f"recon:{CASE}", f"score:{CASE}")
-    assert doit(project, "verify", *selected) == "14 of 14 artifacts whole.\n"
+    assert doit(project, "verify", *selected) == "15 of 15 artifacts whole.\n"
     assert found(project, "recon:dose_1000_sparse_test") == {
         "recon:dose_1000_sparse_test never made": {""}
     }
@@ -83,7 +83,7 @@ def test_verify_names_every_kind_of_damage_in_a_study(
     printed = doit(project, "-n", *ONE)
     assert f"target truncated: {source.relative_to(project)} (3000 of " in printed
     doit(project, *ONE)
-    assert doit(project, "verify", *selected) == "14 of 14 artifacts whole.\n"
+    assert doit(project, "verify", *selected) == "15 of 15 artifacts whole.\n"
     for name in ("reconstruction.npz", "product.h5", "scores.json", "comparison.png"):
         assert (results / name).read_bytes() == kept[results / name]
     for name in ("run.json", "ptychi.log"):  # they have times

@@ -46,6 +46,7 @@ def test_wheel_holds_the_templates_the_types_and_the_command(wheel: Path):
     inside |= {f"fly64tasks/setup/templates/measured/{n}" for n in ("dodo.py.txt", "README.md")}
     inside |= {"fly64tasks/setup/templates/methods/cnn.py.txt"}
     inside |= {f"fly64tasks/report/templates/report.{n}" for n in ("css", "js", "html.j2")}
+    inside |= {"fly64tasks/report/templates/compare.js"}
     inside |= {f"fly64tasks/report/templates/{n}.html.j2" for n in ("measured", "parts")}
     assert inside <= names
     tops = {name.partition("/")[0] for name in names}

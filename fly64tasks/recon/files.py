@@ -147,7 +147,7 @@ TRAINING_MARKS: Mapping[str, Mark | None] = {
 """All that a training may leave, with the marks; its record last but the log."""
 TRAINING_TARGETS = (MODEL, TRAINING_RECORD)
 
-SHOWN = (*(file.name for file in RESULTS), RUN_RECORD, LOSSES, LOG, PROGRAM_LOG)
+SHOWN = (*(file.name for file in RESULTS), RUN_RECORD, LOSSES, LOG, OLDER_LOG, PROGRAM_LOG)
 """What the report links to."""
 
 

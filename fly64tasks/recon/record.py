@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.data import lineage
+from fly64tasks.data.commit import commit_of
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.doitext.errors import in_one_line, printable
 from fly64tasks.errors import Fly64Error, StoppedEarly
@@ -49,6 +50,8 @@ def begun(
         "exit_code": 1,
         "reason": None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": printable(platform.node()),
+        "commit": commit_of(Path(__file__).parents[2]),
         "spec": spec.to_dict(),
         **({"data": dict(read_as)} if read_as else {}),
         "versions": {

@@ -43,11 +43,10 @@ def write_report(
     for name, mark in MARKS.items():
         refuse_foreign(root / name, mark)
     jobs = [with_overlap(study, job) for job in read_jobs(study, layout, available, without)]
-    plain = [job for job in jobs if not job.case.variant]  # main's, in the first draw
-    html = page.render(study, layout, plain, drawings.panels(plain))
-    drawings.write_figures(plain, root / FIGURES)
+    html = page.render(study, layout, jobs, drawings.panels(jobs))
+    drawings.write_figures(jobs, root / FIGURES)
     _write(root / SUMMARY_CSV, summary.csv_text(jobs))
-    _write(root / SUMMARY_MD, summary.markdown_text(study, plain))
+    _write(root / SUMMARY_MD, summary.markdown_text(study, jobs))
     _write(root / REPORT, html)
 
 

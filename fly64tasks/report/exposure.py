@@ -42,6 +42,11 @@ class Exposure:
     disc_overlap: float | None
 
     @property
+    def linear_overlap(self) -> float | None:
+        """Return the share of a diameter that two discs have in common at that distance."""
+        return None if self.spacing_diameters is None else max(0.0, 1 - self.spacing_diameters)
+
+    @property
     def scan_text(self) -> str:
         """Return frames and overlap, as a column's heading has them; empty if not known."""
         parts = [] if self.frames is None else [f"{self.frames} frames"]
@@ -101,7 +106,12 @@ def remarks(study: Study, jobs: Sequence[Job]) -> list[str]:
             "twice. Nothing is trained here, and a difference between them is not one of noise "
             "alone."
         )
-        if study.simulation.noise == "poisson":
+        if study.repeats > 1:
+            found.append(
+                f"The noise is drawn {study.repeats} times: scores are the mean ± standard "
+                "deviation of the draws, pictures and correlations are those of the first."
+            )
+        elif study.simulation.noise == "poisson":
             found.append(
                 "Each job is one draw of the noise: how far its scores would scatter from draw to "
                 "draw is not known, and a small difference may be chance."

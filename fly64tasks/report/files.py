@@ -25,9 +25,13 @@ CSV_COLUMNS = (
     "is_bound",
     "note",
     "bound",
+    "method",
+    "repeat",
+    "seed",
+    "seconds",
+    "photons_total",
+    "photons_per_nm2",
 )
-VARIANT_CSV_COLUMNS = ("method", "repeat")
-"""What follows them where a study has methods or repeats."""
 MEASURED_CSV_COLUMNS = ("scan", "metric", "value", "unit", "is_bound", "note", "bound")
 FRC_OF_HALVES = "frc_of_halves"
 

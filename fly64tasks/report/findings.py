@@ -1,20 +1,24 @@
-"""What the scores say, in sentences: whether the error falls with dose and rises with less overlap.
-
-Each sentence is computed from the scores and names every step that breaks it.
-"""
+"""What the scores say, in sentences that are computed from them."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
 
+from fly64tasks.report.draws import draws_of
 from fly64tasks.report.results import NRMSE, Job, main_metric
-from fly64tasks.report.wording import counted, dose_text, in_sentence, listed, score_text, with_unit
+from fly64tasks.report.trends import against_main, dose_steps, trend, view_steps
+from fly64tasks.report.wording import (
+    counted,
+    dose_text,
+    first_of,
+    in_sentence,
+    listed,
+    score_text,
+    with_unit,
+)
 from fly64tasks.score import scorecard
 from fly64tasks.score.scorecard import Metric
-from fly64tasks.study.cases import SPLITS
+from fly64tasks.study.cases import MAIN, SPLITS
 
 RESOLUTION = scorecard.metric("frc_halfbit_period_nm")
 """The resolution that curves and sentences show."""
@@ -25,57 +29,6 @@ SAY_THE_TRUTH = (
     "reconstructs nothing."
 )
 
-_NAMED = 6
-
-RULES = ("share", "every")
-"""Ways to choose frames that do not look at where they lie."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """Two neighbours of a series and whether the error goes the expected way between them."""
-
-    before: Job
-    after: Job
-    holds: bool
-
-
-def dose_steps(jobs: Iterable[Job], metric: Metric) -> list[Step]:
-    """Return the steps from each dose to the next, within a view and split: the error falls."""
-    return _steps(jobs, metric, lambda job: (job.case.view, job.case.split), better_after=True)
-
-
-def view_steps(jobs: Iterable[Job], metric: Metric) -> list[Step]:
-    """Return the steps from each view to the next, within a dose and split: the error rises.
-
-    Views whose frames were not chosen by their distance are no step in overlap.
-    """
-    by_distance = [job for job in jobs if not _is_by_other_rule(job)]
-    return _steps(
-        by_distance, metric, lambda job: (job.case.dose, job.case.split), better_after=False
-    )
-
-
-def _is_by_other_rule(job: Job) -> bool:
-    return job.scores is not None and job.scores.set.get("selection_strategy") in RULES
-
-
-def _steps(
-    jobs: Iterable[Job], metric: Metric, series: Callable[[Job], Hashable], *, better_after: bool
-) -> list[Step]:
-    """Return the steps of all series, in order; jobs without the score are passed over."""
-    scored = [job for job in jobs if job.value(metric) is not None]
-    steps = []
-    for key in dict.fromkeys(map(series, scored)):
-        for before, after in itertools.pairwise(job for job in scored if series(job) == key):
-            first, second = before.value(metric), after.value(metric)
-            assert first is not None
-            assert second is not None
-            improves = metric.badness(second) < metric.badness(first)
-            worsens = metric.badness(second) > metric.badness(first)
-            steps.append(Step(before, after, improves if better_after else worsens))
-    return steps
-
 
 def headline(jobs: Sequence[Job]) -> list[str]:
     """Return the summary's sentences.
@@ -83,7 +36,7 @@ def headline(jobs: Sequence[Job]) -> list[str]:
     Parameters
     ----------
     jobs : sequence of Job
-        In the order of the study's cases.
+        In the order of the study's cases, of every method and draw. Trends are those of main.
     """
     scored = [job for job in jobs if job.scores is not None]
     sentences = [_coverage(jobs, scored), *_warned(jobs)]
@@ -98,8 +51,11 @@ def headline(jobs: Sequence[Job]) -> list[str]:
         )
         return sentences
     name = f"The {in_sentence(metric.label)}"
-    sentences.append(_trend(dose_steps(scored, metric), metric, "dose", name))
-    sentences.append(_trend(view_steps(scored, metric), metric, "view", "It"))
+    main = draws_of(job for job in jobs if job.case.method == MAIN)
+    by = " of main" if len(_methods(jobs)) > 1 else ""
+    sentences.append(trend(dose_steps(main, metric), metric, "dose", name + by))
+    sentences.append(trend(view_steps(main, metric), metric, "view", "It"))
+    sentences += against_main(jobs, metric)
     sentences.append(f"{name} goes {_span(scored, metric)}.")
     sentences += [*_worse_than_flat(scored), *_misfits(scored)]
     without = sum(job.value(metric) is None for job in scored)
@@ -115,7 +71,7 @@ def _warned(jobs: Sequence[Job]) -> list[str]:
     if not warned:
         return []
     have, them = ("has", "it") if len(warned) == 1 else ("have", "them")
-    named = _first_of([_where(job) for job in warned])
+    named = first_of([_where(job) for job in warned])
     return [f"{counted(len(warned), 'job')} {have} warnings, which stand beside {them}: {named}."]
 
 
@@ -130,7 +86,7 @@ def _resolution(jobs: Sequence[Job]) -> list[str]:
         sentences.append(
             f"{counted(len(without), 'job')} {have} no resolution {'' if some else f'{name} '}at "
             "all, for the correlation never rises above the threshold: "
-            f"{_first_of([_where(job) for job in without])}."
+            f"{first_of([_where(job) for job in without])}."
         )
     return sentences
 
@@ -149,7 +105,7 @@ def _worse_than_flat(scored: Sequence[Job]) -> list[str]:
     verb = "is" if len(worse) == 1 else "are"
     return [
         f"{len(worse)} of {counted(len(known), 'job')} {verb} worse than a flat object: "
-        f"{_first_of(worse)}."
+        f"{first_of(worse)}."
     ]
 
 
@@ -163,17 +119,22 @@ def _misfits(scored: Sequence[Job]) -> list[str]:
     if not named:
         return []
     verb = "does" if len(named) == 1 else "do"
-    return [f"{counted(len(named), 'job')} {verb} not fit the data: {_first_of(named)}."]
-
-
-def _first_of(named: Sequence[str]) -> str:
-    """Return the first few of what is named, and how many more there are."""
-    more = [f"{len(named) - _NAMED} more"] if len(named) > _NAMED else []
-    return "; ".join([*named[:_NAMED], *more])
+    return [f"{counted(len(named), 'job')} {verb} not fit the data: {first_of(named)}."]
 
 
 def _where(job: Job) -> str:
-    return f"{dose_text(job.case.dose)} photons, {job.case.view}, {job.case.split}"
+    case = job.case
+    by = [] if case.method == MAIN else [case.method]
+    drawn = [] if case.repeat == 1 else [f"draw {case.repeat}"]
+    return ", ".join([f"{dose_text(case.dose)} photons", case.view, case.split, *by, *drawn])
+
+
+def _methods(jobs: Sequence[Job]) -> list[str]:
+    return list(dict.fromkeys(job.case.method for job in jobs))
+
+
+def _draws(jobs: Sequence[Job]) -> int:
+    return len({job.case.repeat for job in jobs})
 
 
 def _coverage(jobs: Sequence[Job], scored: Sequence[Job]) -> str:
@@ -182,42 +143,11 @@ def _coverage(jobs: Sequence[Job], scored: Sequence[Job]) -> str:
     if len(scored) == len(jobs):
         text = f"All {counted(len(jobs), 'job')}" if len(jobs) > 1 else "The only job"
     verb = "is" if len(jobs) == 1 else "are"
-    return (
-        f"{text} ({counted(doses, 'dose')}, {counted(views, 'view')}, "
-        f"{listed(SPLITS)}) {verb} reconstructed and scored."
-    )
-
-
-def _trend(
-    steps: Sequence[Step], metric: Metric, over: Literal["dose", "view"], subject: str
-) -> str:
-    """Return one sentence on one direction of the grid, naming each step that breaks it."""
-    if not steps:
-        return f"No two {over}s are scored alike, so that nothing can be said of the {over}."
-    broken = [step for step in steps if not step.holds]
-    falls, rises = ("falls", "rises") if metric.better == "lower" else ("rises", "falls")
-    if over == "dose":
-        verb, where = f"{falls} with every step in dose", "in every view"
-    else:
-        views = dict.fromkeys(job.case.view for step in steps for job in (step.before, step.after))
-        verb, where = f"{rises} from {' to '.join(views)}", "at every dose"
-    splits = listed([s for s in SPLITS if any(step.before.case.split == s for step in steps)])
-    claim = f"{subject} {verb}, {where}, for {splits}"
-    if not broken:
-        return f"{claim}."
-    named = _first_of([_broken(step, metric, over) for step in broken])
-    return f"{claim}, except in {len(broken)} of {counted(len(steps), 'step')}: {named}."
-
-
-def _broken(step: Step, metric: Metric, over: Literal["dose", "view"]) -> str:
-    before, after = step.before.case, step.after.case
-    values = " → ".join(job.text(metric) for job in (step.before, step.after))
-    if over == "dose":
-        doses = f"{dose_text(before.dose)} → {dose_text(after.dose)}"
-        return f"{before.view}, {before.split}, {doses} photons ({values})"
-    return (
-        f"{dose_text(before.dose)} photons, {before.split}, {before.view} → {after.view} ({values})"
-    )
+    methods, draws = len(_methods(jobs)), _draws(jobs)
+    parts = [counted(doses, "dose"), counted(views, "view"), listed(SPLITS)]
+    parts += [counted(methods, "method")] if methods > 1 else []
+    parts += [counted(draws, "draw")] if methods > 1 or draws > 1 else []
+    return f"{text} ({', '.join(parts)}) {verb} reconstructed and scored."
 
 
 def _span(jobs: Sequence[Job], metric: Metric) -> str:

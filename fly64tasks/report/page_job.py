@@ -5,13 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from fly64tasks.report import pictures
 from fly64tasks.report.results import Outcome
-from fly64tasks.report.wording import MINUS, NONE, bytes_text, duration_text
+from fly64tasks.report.wording import MINUS, NONE, bytes_text, counted, duration_text
 from fly64tasks.score.scorecard import METRICS, Metric
+from fly64tasks.study.cases import Case
 
 Facts = list[tuple[str, str]]
+
+THUMBNAIL_PX = 240
+COMPARISON_PX = 1400
+PANELS_PX = 1080
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,74 @@ def facts_of(job: Outcome) -> list[tuple[str, Facts]]:
         ("Versions", _settings(job.run.versions if job.run else {})),
     ]
     return [(title, facts) for title, facts in groups if facts]
+
+
+def verdicts(job: Outcome) -> list[str]:
+    """Return what a reader must see of a job before its numbers."""
+    found = {
+        "worse than a flat object": job.is_worse_than_flat,
+        "does not fit": job.does_not_fit,
+        counted(len(job.warnings), "warning"): bool(job.warnings),
+    }
+    return [words for words, holds in found.items() if holds]
+
+
+def picture(path: Path | None, width: int, root: Path, embeds: bool) -> str | None:
+    """Return the address of a picture, which holds it where the page does."""
+    if path is None:
+        return None
+    return pictures.embedded(path, width) if embeds else pictures.linked(path, root)
+
+
+def sheet_of(job: Outcome, root: Path, embeds: bool) -> dict[str, Any] | None:
+    """Return amplitudes and phases of a job as the page shows them, None where there are none."""
+    panels = job.scores.panels if job.scores else None
+    if job.panels is None or panels is None:
+        return None
+    if panels.has_truth:
+        (_, amplitude, amplitude_off), (_, phase, phase_off) = panels.scales
+        named = [("Amplitude", amplitude, ""), ("Phase", phase, " rad")]
+        named += [
+            ("Amplitude, difference", amplitude_off, ""),
+            ("Phase, difference", phase_off, " rad"),
+        ]
+    else:
+        amplitude, phase = panels.scales[0]
+        named = [("Amplitude", amplitude, ""), ("Phase", phase, " rad")]
+    return {
+        "source": picture(job.panels, PANELS_PX, root, embeds),
+        "columns": panels.columns,
+        "rows": panels.rows,
+        "heads": ("Truth", "Reconstruction", "Difference")
+        if panels.has_truth
+        else ("Amplitude", "Phase"),
+        "scales": [
+            (
+                name,
+                scale.colour_map,
+                f"{scale.low:.2f}".replace("-", MINUS),
+                f"{scale.high:.2f}{unit}".replace("-", MINUS),
+            )
+            for name, scale, unit in named
+        ],
+    }
+
+
+def anchor(case: Case) -> str:
+    """Return the id of a job's section."""
+    return f"job-{case.name}"
+
+
+def title_of(case: Case, *, plain: bool) -> str:
+    """Return what a job is called behind its dose and view; methods and draws where there are some.
+
+    >>> from fly64tasks.study.cases import Case
+    >>> title_of(Case(1e3, "dense", "train", 2), plain=True)
+    'train'
+    >>> title_of(Case(1e3, "dense", "train", 2, "epie", 2), plain=False)
+    'train, epie, draw 2'
+    """
+    return case.split if plain else f"{case.split}, {case.method}, draw {case.repeat}"
 
 
 def geometry_text(job: Outcome) -> str:
@@ -221,6 +296,8 @@ def _run(job: Outcome) -> Facts:
             run.state if run.exit_code is None else f"{run.state}, exit code {run.exit_code}",
         ),
         ("Started", run.started),
+        ("Host", run.host),
+        ("Commit of fly64tasks", run.commit),
         ("Took", None if run.seconds is None else duration_text(run.seconds)),
         ("Device", " · ".join(names) or None),
         ("Peak memory", ", ".join(f"{bytes_text(s)} ({k})" for k, s in memory.items()) or None),

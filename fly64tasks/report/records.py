@@ -105,6 +105,34 @@ class Picture(Struct, frozen=True):
     width_px: Annotated[int, Meta(ge=1, le=2**31)]
 
 
+ColourMap = Literal["viridis", "twilight", "cividis", "magma"]
+
+
+class Scale(Struct, frozen=True):
+    """What the colours of a panel mean: its ends, in rad for a phase."""
+
+    low: Number
+    high: Number
+    colour_map: ColourMap
+
+
+class Panels(Struct, frozen=True):
+    """The sheet of small pictures: of each row and column what its colours mean."""
+
+    columns: Literal[2, 3]
+    rows: Literal[1, 2]
+    scales: tuple[tuple[Scale, ...], ...]
+
+    def __post_init__(self) -> None:
+        if [len(row) for row in self.scales] != [self.columns] * self.rows:
+            raise ValueError("panels: expected a scale for each row and column")
+
+    @property
+    def has_truth(self) -> bool:
+        """Return whether truth and difference are beside it, amplitude over phase."""
+        return self.rows == 2
+
+
 class Scores(Struct, frozen=True):
     """``scores.json``, schema 1."""
 
@@ -116,6 +144,7 @@ class Scores(Struct, frozen=True):
     flat_object: FlatObject | None = None
     fit: Fit | None = None
     picture: Picture | None = None
+    panels: Panels | None = None
     halves: HalvesAligned | None = None
     bounds: tuple[str, ...] = ()
     unresolved: tuple[str, ...] = ()
@@ -148,6 +177,8 @@ class Run(Struct, frozen=True):
     exit_code: int | None = None
     reason: str | None = None
     started: str | None = None
+    host: str | None = None
+    commit: str | None = None
     seconds: Number | None = None
     spec: dict[str, Any] = {}
     versions: dict[str, str] = {}
@@ -190,7 +221,7 @@ def read_json(path: Path, struct: type[StructT]) -> StructT | None:
         return msgspec.convert(_shown(json.loads(text)), struct)
     except RecursionError:
         raise _damaged(path, "nested too deep") from None
-    except ValueError as error:
+    except (ValueError, msgspec.ValidationError) as error:  # the oldest msgspec's is no ValueError
         raise _damaged(path, f"damaged ({error})") from None
 
 

@@ -20,16 +20,21 @@ from fly64tasks.report.records import (
 )
 from fly64tasks.report.wording import UNRESOLVED, score_text, unit_text
 from fly64tasks.score import scorecard
-from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
+from fly64tasks.score.files import (
+    COMPARISON,
+    FRC,
+    PANELS,
+    SCORE_FILES,
+    SCORES,
+    THUMBNAIL,
+    TRUTH_THUMBNAIL,
+)
 from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Study
 
 NRMSE = scorecard.metric("complex_nrmse")
-
-FILES_OF_SCORES = (SCORES, FRC, COMPARISON)
-"""Of what scoring writes, what the report links to."""
 
 State = Literal["scored", "not scored", "failed", "left out", "no dataset", "not run"]
 
@@ -49,6 +54,7 @@ class Outcome:
     comparison: Path | None = None
     thumbnail: Path | None = None
     truth: Path | None = None
+    panels: Path | None = None
     files: tuple[str, ...] = ()
 
     def value(self, metric: Metric) -> float | None:
@@ -189,7 +195,7 @@ def _read_job(
 ) -> Job:
     tasks = (f"recon:{case.name}", f"score:{case.name}")
     left = read_outcome(
-        layout.recon_dir(case), tasks, layout.dataset(case), available, without, FILES_OF_SCORES
+        layout.recon_dir(case), tasks, layout.dataset(case), available, without, SCORE_FILES
     )
     return Job(case=case, **left)
 
@@ -247,6 +253,7 @@ def read_outcome(
         "truth": _existing(folder / TRUTH_THUMBNAIL)
         if scores and scores.truth.comparable
         else None,
+        "panels": _existing(folder / PANELS) if scores and scores.panels else None,
         "files": tuple(name for name in shown if (folder / name).is_file()),
     }
 

@@ -7,7 +7,9 @@ import io
 import re
 from collections.abc import Sequence
 
-from fly64tasks.report.files import CSV_COLUMNS, MARKDOWN_MARK, VARIANT_CSV_COLUMNS
+from fly64tasks.report.draws import draws_of
+from fly64tasks.report.exposure import exposure_of
+from fly64tasks.report.files import CSV_COLUMNS, MARKDOWN_MARK
 from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.results import Job, Outcome, main_metric
 from fly64tasks.report.wording import ASSUMED, dose_text
@@ -22,16 +24,14 @@ _RUN_BY_SPREADSHEETS = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")
 def csv_text(jobs: Sequence[Job]) -> str:
     """Return one row per job and metric, with the header `CSV_COLUMNS`.
 
-    Where a job is of another method or draw than the first, `VARIANT_CSV_COLUMNS` follow.
     An absent value is empty, and the note says why it is. Text that a spreadsheet would take for a
     formula begins with an apostrophe.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    variants = VARIANT_CSV_COLUMNS if any(job.case.variant for job in jobs) else ()
-    writer.writerow([*CSV_COLUMNS, *variants])
+    writer.writerow(CSV_COLUMNS)
     for job in jobs:
-        case = job.case
+        case, run, light = job.case, job.run, exposure_of(job)
         for metric in METRICS:
             value = job.limit(metric) if job.is_unresolved(metric) else job.value(metric)
             writer.writerow(
@@ -47,10 +47,20 @@ def csv_text(jobs: Sequence[Job]) -> str:
                     "true" if job.is_bound(metric) else "false",
                     as_text(note_of(job, metric)),
                     side_of(job, metric),
-                    *(getattr(case, key) for key in variants),
+                    case.method,
+                    case.repeat,
+                    _number(run.spec.get("seed") if run else None),
+                    _number(run.seconds if run else None),
+                    _number(light.photons_total),
+                    _number(light.photons_per_nm2),
                 ]
             )
     return buffer.getvalue()
+
+
+def _number(value: object) -> str:
+    """Return a number as it is, nothing for what is none."""
+    return repr(value) if isinstance(value, int | float) else ""
 
 
 def as_text(text: str) -> str:
@@ -76,8 +86,8 @@ def side_of(job: Outcome, metric: Metric) -> str:
 def markdown_text(study: Study, jobs: Sequence[Job]) -> str:
     """Return the summary's sentences, a table of the main scores and what is missing."""
     parts = [MARKDOWN_MARK, f"# {plain(study.name)}", " ".join(headline(jobs))]
-    shown = [metric for metric in (main_metric(jobs), RESOLUTION) if _any_has(jobs, metric)]
-    parts += [_table(jobs, metric) for metric in shown]
+    for metric in (metric for metric in (main_metric(jobs), RESOLUTION) if _any_has(jobs, metric)):
+        parts += _tables(jobs, metric)
     missing = [f"- {job.case.name}: {job.state}: {plain(job.why)}" for job in jobs if job.why]
     if missing:
         parts += ["## Not scored", "\n".join(missing)]
@@ -89,25 +99,32 @@ def markdown_text(study: Study, jobs: Sequence[Job]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _table(jobs: Sequence[Job], metric: Metric) -> str:
-    """Return a row per dose and split, a column per view."""
+def _tables(jobs: Sequence[Job], metric: Metric) -> list[str]:
+    """Return a heading, and for each method a row per dose and split and a column per view."""
     views = list(dict.fromkeys(job.case.view for job in jobs))
-    found = {(job.case.dose, job.case.split, job.case.view): job for job in jobs}
+    cells = {
+        (case.method, case.dose, case.split, case.view): draws
+        for draws in draws_of(jobs)
+        if (case := draws.case)
+    }
     unit = f" ({metric.unit})" if metric.unit else ""
     if metric.is_length and any(job.geometry_assumed for job in jobs):
         unit += f" {ASSUMED}"
-    lines = [
-        f"## {metric.label}{unit}",
-        "",
-        f"| dose | split | {' | '.join(views)} |",
-        f"|---|---|{'---:|' * len(views)}",
-    ]
-    for dose in dict.fromkeys(job.case.dose for job in jobs):
-        for split in SPLITS:
-            row = [found[dose, split, view] for view in views]
-            texts = (job.text(metric) for job in row)
-            lines.append(f"| {dose_text(dose)} | {split} | {' | '.join(texts)} |")
-    return "\n".join(lines)
+    parts = [f"## {metric.label}{unit}"]
+    draws = len({job.case.repeat for job in jobs})
+    if draws > 1:
+        parts.append(f"Mean ± standard deviation of {draws} draws of the noise.")
+    methods = dict.fromkeys(job.case.method for job in jobs)
+    for method in methods:
+        if len(methods) > 1:
+            parts.append(f"### {method}")
+        lines = [f"| dose | split | {' | '.join(views)} |", f"|---|---|{'---:|' * len(views)}"]
+        for dose in dict.fromkeys(job.case.dose for job in jobs):
+            for split in SPLITS:
+                texts = (cells[method, dose, split, view].text(metric) for view in views)
+                lines.append(f"| {dose_text(dose)} | {split} | {' | '.join(texts)} |")
+        parts.append("\n".join(lines))
+    return parts
 
 
 def _any_has(jobs: Sequence[Job], metric: Metric) -> bool:

@@ -14,6 +14,7 @@ MINUS = "−"
 HARD_SPACE = "\u00a0"
 UNRESOLVED = "none"
 """In place of a score that is worse than could be seen: its limit is not it."""
+_NAMED = 6
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -118,6 +119,12 @@ def listed(items: Sequence[str], conjunction: str = "and") -> str:
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} {conjunction} {items[-1]}"
+
+
+def first_of(named: Sequence[str]) -> str:
+    """Return the first few of what is named, and how many more there are."""
+    more = [f"{len(named) - _NAMED} more"] if len(named) > _NAMED else []
+    return "; ".join([*named[:_NAMED], *more])
 
 
 def in_sentence(label: str) -> str:

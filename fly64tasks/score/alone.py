@@ -32,10 +32,19 @@ from fly64tasks.score.command import (
     write_scores,
 )
 from fly64tasks.score.compare import Overlay, overlay, why_set_has_no_truth
-from fly64tasks.score.files import COMPARISON, FRC, MARKS, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
-from fly64tasks.score.picture import draw_comparison, draw_thumbnails
+from fly64tasks.score.files import (
+    COMPARISON,
+    FRC,
+    MARKS,
+    PANELS,
+    SCORES,
+    THUMBNAIL,
+    TRUTH_THUMBNAIL,
+)
+from fly64tasks.score.picture import draw_comparison
 from fly64tasks.score.placement import Placement, place
 from fly64tasks.score.scorecard import METRICS, scores_of
+from fly64tasks.score.thumbnails import draw_panels, draw_thumbnails
 from fly64tasks.study.stages import ASSUMED, ScoreSpec
 
 NO_DATA = "an object alone predicts no data: it has no probe"
@@ -180,6 +189,9 @@ def _write(output_dir: Path, scores: dict[str, Any], laid: Overlay, title: str) 
         laid.aligned.obj,
         truth=laid.truth,
         seen=laid.region,
+    )
+    scores["panels"] = draw_panels(
+        output_dir / PANELS, laid.aligned.obj, truth=laid.truth, seen=laid.region
     )
     write_frc(output_dir / FRC, laid.rings)
     write_scores(output_dir / SCORES, scores)

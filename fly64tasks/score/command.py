@@ -44,12 +44,14 @@ from fly64tasks.score.files import (
     FRC,
     FRC_COLUMNS,
     MARKS,
+    PANELS,
     SCORES,
     THUMBNAIL,
     TRUTH_THUMBNAIL,
 )
-from fly64tasks.score.picture import draw_comparison, draw_thumbnails
+from fly64tasks.score.picture import draw_comparison
 from fly64tasks.score.scorecard import METRICS, Metric, scores_of
+from fly64tasks.score.thumbnails import draw_panels, draw_thumbnails
 from fly64tasks.study.cases import Case
 from fly64tasks.study.methods import Method
 from fly64tasks.study.stages import ScoreSpec
@@ -146,13 +148,10 @@ def score(
         title=case.name if case else input_npz.name,
         note=scores["truth"]["reason"] or "",
     )
-    scores["picture"] = draw_thumbnails(
-        output_dir / THUMBNAIL,
-        output_dir / TRUTH_THUMBNAIL,
-        obj,
-        truth=true_obj,
-        seen=np.ones(obj.shape, dtype=bool) if region is None else region,
-    )
+    seen = np.ones(obj.shape, dtype=bool) if region is None else region
+    thumbnails = output_dir / THUMBNAIL, output_dir / TRUTH_THUMBNAIL
+    scores["picture"] = draw_thumbnails(*thumbnails, obj, truth=true_obj, seen=seen)
+    scores["panels"] = draw_panels(output_dir / PANELS, obj, truth=true_obj, seen=seen)
     write_frc(output_dir / FRC, None if comparison is None else comparison.rings)
     write_scores(output_dir / SCORES, scores)
     return scores

@@ -27,8 +27,9 @@ from fly64tasks.score.compare import Fitted, refuse_another
 from fly64tasks.score.exposure import exposure_of
 from fly64tasks.score.files import COMPARISON, FRC, MEASURED_MARKS, SCORES, THUMBNAIL
 from fly64tasks.score.halves import HALVES_METRICS, Halves, compare_halves
-from fly64tasks.score.picture import draw_comparison, draw_thumbnails
+from fly64tasks.score.picture import draw_comparison
 from fly64tasks.score.scorecard import metric, scores_of
+from fly64tasks.score.thumbnails import draw_thumbnails
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import ScoreSpec
 

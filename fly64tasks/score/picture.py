@@ -1,4 +1,4 @@
-"""The picture of one reconstruction beside the truth, and the small one for tables."""
+"""The picture of one reconstruction beside the truth, and the panels that it is made of."""
 
 from __future__ import annotations
 
@@ -9,25 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from numpy.typing import NDArray
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from fly64tasks import plotstyle
-from fly64tasks.data.ownership import WRITER
-from fly64tasks.doitext.atomic import replaced
 from fly64tasks.physics.alignment import BoolArray, ComplexArray, FloatArray, bounding_box
 from fly64tasks.physics.image_quality import phase_near
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.score import context
 from fly64tasks.study.stages import ASSUMED, Geometry
 
-THUMBNAIL_PX = 240
 CYCLIC_FROM_RAD = 1.8 * math.pi
 """A range of phases from which on they are taken to go round: 2 pi, less what few pixels miss."""
 _HEADING_IN = 0.35
@@ -90,7 +83,7 @@ def draw_comparison(
     """
     box = _whole(obj) if region is None else bounding_box(region)
     seen = np.ones(obj.shape, dtype=bool) if region is None else region
-    rows = _rows(obj, truth, seen)
+    rows = panels_of(obj, truth, seen)
     height, width = (side.stop - side.start for side in box)
     columns, lines = (2, 1) if truth is None else (3, 2)
     sizes = geometry or (found.geometry if found else ASSUMED)
@@ -114,44 +107,6 @@ def draw_comparison(
         plotstyle.save(figure, path)
 
 
-def draw_thumbnails(
-    path: Path,
-    truth_path: Path | None,
-    obj: ComplexArray,
-    *,
-    truth: ComplexArray | None,
-    seen: BoolArray,
-) -> dict[str, Any]:
-    """Write the phase within the region, and the truth's, as PNG at most `THUMBNAIL_PX` wide.
-
-    Without a truth its picture is one transparent pixel; without a path for it there is none.
-
-    Returns
-    -------
-    dict
-        What the colours and sizes mean: ``quantity``, the ends ``low`` and ``high`` of the scale in
-        rad from the mean phase, ``colour_map``, and ``height_px`` and ``width_px``, of the object.
-    """
-    panels = _rows(obj, truth, seen)[1]
-    box = bounding_box(seen)
-    shown = panels[0] if truth is None else panels[1]
-    _write_thumbnail(path, shown, seen, box)
-    if truth_path is None:
-        pass
-    elif truth is None:
-        _write_png(truth_path, Image.new("RGBA", (1, 1)))
-    else:
-        _write_thumbnail(truth_path, panels[0], seen, box)
-    return {
-        "quantity": "phase_rad",
-        "low": shown.scale.low,
-        "high": shown.scale.high,
-        "colour_map": shown.scale.colour_map,
-        "height_px": box[0].stop - box[0].start,
-        "width_px": box[1].stop - box[1].start,
-    }
-
-
 @dataclass(frozen=True)
 class Panel:
     """An image with its scale and title."""
@@ -161,24 +116,7 @@ class Panel:
     title: str
 
 
-def _write_thumbnail(path: Path, panel: Panel, seen: BoolArray, box: tuple[slice, slice]) -> None:
-    scale = panel.scale
-    shade = np.clip((panel.image[box] - scale.low) / (scale.high - scale.low), 0, 1)
-    colours: NDArray[np.uint8] = matplotlib.colormaps[scale.colour_map](shade, bytes=True)
-    colours[~seen[box], 3] = 0
-    image = Image.fromarray(colours)
-    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
-    _write_png(path, image)
-
-
-def _write_png(path: Path, image: Image.Image) -> None:
-    made = PngInfo()
-    made.add_text("Software", WRITER)
-    with replaced(path) as temporary:
-        image.save(temporary, format="png", optimize=True, pnginfo=made)
-
-
-def _rows(obj: ComplexArray, truth: ComplexArray | None, seen: BoolArray) -> list[list[Panel]]:
+def panels_of(obj: ComplexArray, truth: ComplexArray | None, seen: BoolArray) -> list[list[Panel]]:
     """Return the panels of amplitude and of phase: truth, reconstruction, difference."""
     reference = obj if truth is None else truth
     mean = np.angle(reference[seen].sum())

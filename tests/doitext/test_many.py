@@ -104,3 +104,36 @@ def test_file_is_looked_at_once_in_a_command_that_runs_nothing(tmp_path: Path, c
     subprocess.run([sys.executable, "-c", COUNTED, *command], cwd=tmp_path, check=True)
     seen = json.loads((tmp_path / "seen.json").read_text())
     assert {seen[str(i)] for i in range(50)} == {1}
+
+
+LEAVING = """
+import os
+import sys
+
+DOIT_CONFIG = {"backend": "journal", "dep_file": "s.db", "verbosity": 0}
+
+
+class Loop:
+    def __init__(self):
+        self.itself = self
+        self.write = os.write
+
+    def __del__(self):
+        self.write(1, b"gone")
+
+
+def leave():
+    sys.loop = Loop()
+
+
+def task_leave():
+    return {"actions": [leave]}
+"""
+
+
+def test_what_a_task_leaves_is_collected_when_the_process_ends(tmp_path: Path):
+    (tmp_path / "dodo.py").write_text(LEAVING, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("gone"), done

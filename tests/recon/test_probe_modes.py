@@ -21,7 +21,8 @@ from fly64tasks.study.recon_settings import ReconSpec, algorithms
 def test_every_algorithm_reconstructs_modes(
     algorithm: str, small_sets: dict[str, Path], tmp_path: Path
 ):
-    spec = ReconSpec(algorithm=algorithm, num_epochs=3, probe_modes=3)  # type: ignore[arg-type]
+    epochs = 10 if algorithm == "BH" else 3  # its first steps overshoot
+    spec = ReconSpec(algorithm=algorithm, num_epochs=epochs, probe_modes=3)  # type: ignore[arg-type]
     record = run(small_sets["train"], tmp_path, spec, device="cpu")
     probe = read_reconstruction(tmp_path / RECONSTRUCTION).probe
     assert probe.shape == (3, 32, 32)

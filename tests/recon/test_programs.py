@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from pids import pid_in
 
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.writers.product import write_product
@@ -254,7 +255,7 @@ program.reconstruct(Path({str(source)!r}), Path({str(tmp_path / "out")!r}), "it"
                      program_files={{"it.py": Path({str(script)!r})}})
 """
     process = subprocess.Popen([sys.executable, "-c", run])
-    pid = _wait_for(tmp_path / "pid")
+    pid = pid_in(tmp_path / "pid")
     process.send_signal(signal.SIGKILL)
     process.wait()
     deadline = time.monotonic() + 30
@@ -262,15 +263,6 @@ program.reconstruct(Path({str(source)!r}), Path({str(tmp_path / "out")!r}), "it"
         time.sleep(0.1)
     assert not alive(pid)
     assert not (tmp_path / "out/reconstruction.npz").exists()
-
-
-def _wait_for(path: Path, seconds: float = 120) -> int:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if path.exists() and path.read_text():
-            return int(path.read_text())
-        time.sleep(0.05)
-    raise TimeoutError(path)
 
 
 def test_no_shell_reads_the_words(source: Path, folder: Path):

@@ -25,7 +25,7 @@ from fly64tasks.report import page, summary
 from fly64tasks.report.command import write_report
 from fly64tasks.report.files import FIGURES, REPORT, REPORT_FILES, SUMMARY_MD
 from fly64tasks.report.results import read_jobs
-from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
+from fly64tasks.score.files import COMPARISON, FRC, PANELS, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
 from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
@@ -99,7 +99,7 @@ def test_every_file_is_written_and_every_job_is_in_it(written: Layout):
     for case in STUDY.cases():
         assert f'id="job-{case.name}"' in html
         assert f">{scores_of(case)['metrics']['complex_nrmse']:.4f}<" in in_row(html, case)
-    assert html.count("data:image/webp;base64,") == 2 * 18 + 6
+    assert html.count("data:image/webp;base64,") == 3 * 18 + 6
     assert html.count("<svg") == 2 + 2 + 6 + 18
     assert not list(written.artifact_root.rglob("*.tmp*"))
 
@@ -153,7 +153,14 @@ def test_summary_is_tidy_and_complete(layout: Layout):
         "is_bound": "false",
         "note": "",
         "bound": "",
+        "method": "main",
+        "repeat": "1",
+        "seed": "0",
+        "seconds": "12.5",
+        "photons_total": "120000.0",
+        "photons_per_nm2": rows[0]["photons_per_nm2"],
     }
+    assert float(rows[0]["photons_per_nm2"]) == pytest.approx(120000 / 40123 / 100)
     by_metric = {row["metric"]: row for row in rows[: len(METRICS)]}
     assert by_metric["phase_ms_ssim"]["value"] == ""
     assert by_metric["phase_ms_ssim"]["note"] == "the region is too small for five scales"
@@ -191,7 +198,7 @@ def test_summary_of_an_older_version_is_known_as_ours(layout: Layout):
     path.write_text("case,dose,view,split,gridsize,metric,value,unit,is_bound,note\n")
     write_report(ONE_DOSE, layout)
     assert path.read_text().startswith(
-        "case,dose,view,split,gridsize,metric,value,unit,is_bound,note,bound\n"
+        "case,dose,view,split,gridsize,metric,value,unit,is_bound,note,bound,method,repeat,"
     )
 
 
@@ -323,6 +330,23 @@ def test_fit_of_a_job_that_is_not_scored_is_that_of_its_run(layout: Layout):
     assert '<span class="badge">does not fit</span>' in section_of(page_of(layout), CASES[0])
 
 
+def test_job_links_to_itself_and_to_every_file_that_it_left(layout: Layout):
+    for name in ("reconstruction.npz", "product.h5"):
+        (layout.recon_dir(CASES[0]) / name).touch()
+    section = section_of(page_of(layout), CASES[0])
+    for path in layout.recon_dir(CASES[0]).iterdir():
+        assert f'href="dose_1000/baseline/train/{path.name}"' in section
+    assert f'href="#job-{CASES[0].name}"' in section
+
+
+def test_job_shows_amplitude_and_phase_of_truth_reconstruction_and_difference(layout: Layout):
+    section = section_of(page_of(layout), CASES[0])
+    assert "<span>Truth</span><span>Reconstruction</span><span>Difference</span>" in section
+    assert 'data-columns="3" data-rows="2"' in section
+    assert section.count("<span>−0.50</span><span>0.75</span>") == 2
+    assert section.count("<span>−0.50</span><span>0.75 rad</span>") == 2
+
+
 def test_truth_seeded_and_assumed_are_marked(layout: Layout):
     seeded = {"comparable": True, "reason": None, "seeded": True}
     assert "truth-seeded" not in page_of(layout)
@@ -359,6 +383,7 @@ def test_many_jobs_are_linked_to_and_not_held(tmp_path: Path):
         (THUMBNAIL, "no picture", "damaged picture"),
         (TRUTH_THUMBNAIL, "no picture", "damaged picture"),
         (COMPARISON, "no picture", "damaged picture"),
+        (PANELS, "no picture", "damaged picture"),
         (COMPARISON, "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot identify"),
     ],
 )
@@ -454,22 +479,22 @@ def test_scale_that_is_not_that_of_all_tiles_is_not_shown(layout: Layout):
     write_scores(layout, CASES[0], picture=other)
     two_doses = msgspec.structs.replace(STUDY, doses=(1e3, 1e4))
     html = page_of(write_study(layout.artifact_root.parent, two_doses), two_doses)
-    assert html.count("linear-gradient(to right") == 6
+    assert html.count('style="background: linear-gradient(to right') == 6
     write_scores(layout, CASES[0], picture=other)
-    assert page_of(layout, two_doses).count("linear-gradient(to right") == 5
+    assert page_of(layout, two_doses).count('style="background: linear-gradient(to right') == 5
 
 
 def test_scores_of_an_older_version_are_shown_without_what_they_lack(layout: Layout):
     for case in CASES:
         path = layout.recon_dir(case) / SCORES
         older = scores_of(case)
-        del older["picture"]
+        del older["picture"], older["panels"]
         older["set"] = {key: older["set"][key] for key in ("n_frames", "n_frames_in_set")}
         path.write_text(json.dumps(older), "utf-8")
         (layout.recon_dir(case) / TRUTH_THUMBNAIL).unlink()
     html = page_of(layout)
     assert ">0.1000</td>" in in_row(html, CASES[0])
     assert "120 frames" in html
-    assert "linear-gradient(to right" not in html
+    assert 'style="background: linear-gradient(to right' not in html
     assert "\u00a0/px" not in html
     write_report(ONE_DOSE, layout)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import screenshot
 from PIL import Image
@@ -17,6 +19,7 @@ from fly64tasks.report import page as report_page
 from fly64tasks.report.command import write_report
 from fly64tasks.report.files import REPORT
 from fly64tasks.report.results import read_jobs
+from fly64tasks.score.files import PANELS
 from fly64tasks.study.paths import Layout
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -38,7 +41,7 @@ CONTRASTS = """
   const found = {};
   for (const element of document.querySelectorAll("body *")) {
     const text = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!text || ["SCRIPT", "STYLE"].includes(element.tagName)) continue;
+    if (!text || ["SCRIPT", "STYLE", "title"].includes(element.tagName)) continue;
     const style = getComputedStyle(element);
     const colour = element.closest("figure svg") ? style.fill : style.color;
     const ink = luminance(colour);
@@ -94,6 +97,19 @@ class Opened:
         """Return the texts of a column of the table of all scores."""
         cells = self.page.locator(f"table.scores tbody td:nth-child({index + 1})")
         return [text.strip() for text in cells.all_inner_texts()]
+
+
+METHODS = msgspec.structs.replace(
+    STUDY, doses=(1e3, 1e4), repeats=2, methods={"epie": {"algorithm": "EPIE"}}
+)
+
+
+@pytest.fixture(scope="module")
+def methods(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """The report on two methods in two draws: 48 jobs."""
+    layout = write_study(tmp_path_factory.mktemp("methods"), METHODS)
+    write_report(METHODS, layout)
+    return layout
 
 
 def opened(browser: Any, layout: Layout, **options: Any) -> Opened:
@@ -159,10 +175,104 @@ def test_table_sorts_both_ways_with_absent_values_last(browser: Any, layout: Lay
         assert report.complaints == []
 
 
+def test_filters_leave_what_was_asked_for_in_every_table(browser: Any, methods: Layout):
+    with opened(browser, methods) as report:
+        page = report.page
+        for label, value in (("View", "dense"), ("Split", "test"), ("Method", "epie")):
+            page.get_by_role("search").get_by_label(label).select_option(value)
+        assert page.locator("form.filters output").inner_text() == "4 of 48 jobs"
+        assert page.locator("table.scores tbody tr:visible").count() == 4
+        assert page.locator("details.job:visible").count() == 4
+        assert page.locator("#methods tbody tr:visible").count() == 2 * 2
+        assert page.locator(".tile:visible").count() == 2
+        page.get_by_role("search").get_by_label("Draw").select_option("2")
+        assert page.locator("table.scores tbody tr:visible").count() == 2
+        for label in ("View", "Split", "Method", "Draw"):
+            page.get_by_role("search").get_by_label(label).select_option("")
+        assert page.locator("table.scores tbody tr:visible").count() == 48
+        assert report.complaints == []
+
+
+def test_table_is_copied_as_csv_as_it_is_shown(browser: Any, methods: Layout):
+    granted = {"permissions": ["clipboard-read", "clipboard-write"]}
+    with opened(browser, methods, **granted) as report:
+        page = report.page
+        page.get_by_role("search").get_by_label("View").select_option("sparse")
+        page.locator("#methods .copy").first.click()
+        page.get_by_role("button", name="Copied").wait_for()
+        rows = list(csv.reader(page.evaluate("navigator.clipboard.readText()").splitlines()))
+        assert rows[0][:7] == ["Method", "Dose", "View", "Split", "main", "method", "Difference"]
+        assert len(rows) == 1 + 4
+        assert rows[1][:4] == ["epie", "10³", "sparse", "train"]
+        assert rows[1][4:7] == ["0.4", "0.4", "0.0"]
+        assert rows[1][-1] == "same"
+
+
+def test_page_without_its_script_has_every_table_and_no_filters(browser: Any, methods: Layout):
+    with opened(browser, methods, java_script_enabled=False) as report:
+        assert report.page.locator("table.scores tbody tr").count() == 48
+        assert not report.page.locator("form.filters").is_visible()
+        assert not report.page.locator("#compare").is_visible()
+        assert report.page.locator(".copy").count() == 0
+        report.page.locator("details.job summary").first.click()
+        assert report.page.locator("details.job[open]").count() == 1
+
+
+ENDS = """
+() => {
+  const canvas = document.querySelector("#compare canvas");
+  const row = canvas.getContext("2d").getImageData(0, canvas.height / 2, canvas.width, 1).data;
+  const at = (share) => [...row.slice(4 * Math.round(canvas.width * share))].slice(0, 3);
+  return [at(0.25), at(0.75)];
+}
+"""
+
+
+def test_two_jobs_are_laid_beside_and_over_each_other(browser: Any, tmp_path: Path):
+    study = msgspec.structs.replace(METHODS, doses=(1e3,), repeats=1)
+    layout = write_study(tmp_path, study)
+    for case in study.cases():
+        colour = (0, 0, 255) if case.method == "epie" else (255, 0, 0)
+        Image.new("RGB", (192, 64), colour).save(layout.recon_dir(case) / PANELS)
+    write_report(study, layout)
+    with opened(browser, layout) as report:
+        page, compare = report.page, report.page.locator("#compare")
+        compare.scroll_into_view_if_needed()
+        caption = playwright.expect(compare.locator("figcaption").first)
+        caption.to_contain_text("main")
+        assert compare.locator("[name=b] option:checked").inner_text().endswith("epie, draw 1")
+        assert compare.locator("canvas:visible").count() == 2
+        compare.locator("[name=quantity]").select_option("phase")
+        compare.locator("[name=mode]").select_option("slider")
+        caption.to_contain_text("B right: ")
+        (left_red, _, left_blue), (right_red, _, right_blue) = page.evaluate(ENDS)
+        assert left_red > 200 > left_blue
+        assert right_blue > 200 > right_red
+        compare.get_by_label("Zoom in").click()
+        compare.locator("canvas").first.hover()
+        page.mouse.wheel(0, -100)
+        compare.get_by_role("button", name="Whole").click()
+        compare.locator("[name=mode]").select_option("blink")
+        caption.to_contain_text("B: ")
+        assert report.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(browser: Any, methods: Layout, scheme: str):
+    axe = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
+    script = Path(axe.__file__).parent / "axe.min.js"
+    with opened(browser, methods, color_scheme=scheme) as report:
+        report.page.get_by_role("button", name="Open all").click()
+        report.page.evaluate(script.read_text("utf-8"))
+        found = report.page.evaluate("axe.run(document)")
+        assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
+        assert len(found["passes"]) > 30
+
+
 def test_tile_leads_to_its_job_and_opens_it(browser: Any, layout: Layout):
     with opened(browser, layout) as report:
         report.page.locator(f".tile[href='#job-{CASES[7].name}']").click()
-        assert report.page.locator(f"#job-{CASES[7].name}[open] .comparison").is_visible()
+        assert report.page.locator(f"#job-{CASES[7].name}[open] .panels").is_visible()
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280])
@@ -200,12 +310,14 @@ def test_print_is_light_with_jobs_open_and_no_buttons(browser: Any, layout: Layo
         assert not page.locator("nav").is_visible()
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert page.locator("details.job[open]").count() == 18
-        assert page.locator(f"#job-{CASES[0].name} .comparison").is_visible()
+        assert page.locator(f"#job-{CASES[0].name} .panels").is_visible()
         page.evaluate("dispatchEvent(new Event('afterprint'))")
         assert page.locator("details.job[open]").count() == 0
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
         printed = page.pdf(prefer_css_page_size=True)
         assert printed.startswith(b"%PDF")
-        assert printed.count(b"/Type /Page\n") > 10
+        assert 5 < printed.count(b"/Type /Page\n") < 20
+        assert len(printed) < 10e6
 
 
 def test_linked_pictures_show_beside_the_page(
@@ -220,6 +332,26 @@ def test_linked_pictures_show_beside_the_page(
     with Opened(browser, path) as report:
         picture = report.page.locator(".tile img").first
         assert picture.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 64
+        assert report.complaints == []
+
+
+@pytest.mark.slow
+def test_page_of_500_jobs_opens_in_three_seconds(browser: Any, tmp_path: Path):
+    methods = {name: {"algorithm": "EPIE"} for name in ("a", "b", "c")}
+    doses = tuple(10.0**power for power in range(3, 10))
+    study = msgspec.structs.replace(STUDY, doses=doses, repeats=3, methods=methods)
+    layout = write_study(tmp_path, study)
+    write_report(study, layout)
+    with opened(browser, layout) as report:
+        report.page.reload()
+        took = report.page.evaluate(
+            "performance.getEntriesByType('navigation')[0].loadEventEnd / 1000"
+        )
+        assert took < 3
+        assert report.page.locator("details.job").count() == 504
+        report.page.locator("#compare").scroll_into_view_if_needed()
+        caption = playwright.expect(report.page.locator("#compare figcaption").first)
+        caption.to_contain_text("main")
         assert report.complaints == []
 
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from fly64tasks import plotstyle
-from fly64tasks.score.picture import draw_thumbnails, phase_scale
+from fly64tasks.score.picture import phase_scale
+from fly64tasks.score.thumbnails import draw_panels, draw_thumbnails
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,27 @@ def test_without_a_truth_its_picture_is_empty_and_the_scale_is_the_reconstructio
     assert found["high"] == pytest.approx(0.11, abs=1e-3)
     with Image.open(paths[1]) as empty:
         assert empty.size == (1, 1)
+
+
+def test_panels_are_truth_reconstruction_and_difference_amplitude_over_phase(tmp_path: Path):
+    seen = np.ones((20, 40), dtype=bool)
+    seen[0] = False
+    truth = np.linspace(0.5, 1, 40) * np.exp(1j * np.linspace(-0.5, 0.5, 800).reshape(20, 40))
+    found = draw_panels(tmp_path / "panels.png", truth, truth=truth, seen=seen)
+    assert (found["columns"], found["rows"]) == (3, 2)
+    amplitude, phase = found["scales"]
+    assert (amplitude[0]["low"], amplitude[0]["high"]) == pytest.approx((0.5, 1.0))
+    assert amplitude[0] == amplitude[1]
+    assert phase[0]["colour_map"] == "viridis"
+    shown = np.asarray(Image.open(tmp_path / "panels.png"))
+    assert shown.shape == (2 * 19, 3 * 40, 4)
+    assert (shown[:, :40] == shown[:, 40:80]).all()
+    assert (shown[:, 80:, :3] == shown[0, 80, :3]).all()  # no difference is one colour
+
+
+def test_panels_without_a_truth_are_amplitude_beside_phase(tmp_path: Path):
+    obj = np.exp(1j * np.linspace(-0.5, 0.5, 800).reshape(20, 40))
+    found = draw_panels(tmp_path / "p.png", obj, truth=None, seen=np.ones((20, 40), dtype=bool))
+    assert (found["columns"], found["rows"]) == (2, 1)
+    with Image.open(tmp_path / "p.png") as picture:
+        assert picture.size == (80, 20)

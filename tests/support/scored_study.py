@@ -11,6 +11,7 @@ from PIL import Image
 
 from fly64tasks.recon.files import LOG, LOSSES, RUN_RECORD
 from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
+from fly64tasks.score.files import PANELS as PANELS_FILE
 from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
@@ -35,6 +36,8 @@ PICTURE = {
     "height_px": 100,
     "width_px": 200,
 }
+SCALE = {"low": -0.5, "high": 0.75, "colour_map": "viridis"}
+PANELS = {"columns": 3, "rows": 2, "scales": [[SCALE] * 3] * 2}
 SPEC = {"algorithm": "LSQML", "num_epochs": 3, "seed": 0, "n_images": None}
 VERSIONS = {"python": "3.11.7", "fly64tasks": "0.1.0", "ptychi": "2.2.0"}
 FIT = {
@@ -119,6 +122,7 @@ def scores_of(case: Case, **changes: Any) -> dict[str, Any]:
             "photons_per_px": 120 * case.dose / 40123,
         },
         "picture": PICTURE,
+        "panels": PANELS,
         "reconstruction": {"path": "reconstruction.npz", "sha256": "00" * 32},
     } | changes
 
@@ -177,6 +181,7 @@ def write_scores(layout: Layout, case: Case, **changes: Any) -> Path:
     Image.fromarray(ramp).save(folder / THUMBNAIL)
     Image.fromarray(ramp[:, ::-1]).save(folder / TRUTH_THUMBNAIL)
     Image.fromarray(ramp).resize((256, 64)).save(folder / COMPARISON)
+    Image.fromarray(np.tile(ramp, (2, 3, 1))).save(folder / PANELS_FILE)
     return folder
 
 

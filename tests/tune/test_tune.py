@@ -148,11 +148,9 @@ def test_trial_that_diverges_is_a_failed_one_and_not_the_end(project: Path):
     assert tune(project, *arguments, code=1).count("trial 0 of 3") == 0  # failed ones are tried
 
 
-@needs_optuna
-@pytest.mark.slow
-def test_search_that_is_killed_goes_on_to_the_same(project: Path):
-    command = [PRIOR, "--case", CASE, "--trials", "6"]
-    tune(project, *command, "--name", "straight")
+def killed(project: Path, command: list[str]) -> str:
+    """Kill a search after a trial, and end one by SIGTERM; return what that one said."""
+    err = ""
     for signum, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 75)):
         process = subprocess.Popen(
             [sys.executable, "-m", "fly64tasks", "tune", *command],
@@ -168,6 +166,15 @@ def test_search_that_is_killed_goes_on_to_the_same(project: Path):
         process.send_signal(signum)
         err = process.communicate(timeout=120)[1]
         assert process.returncode == code, err
+    return err
+
+
+@needs_optuna
+@pytest.mark.slow
+def test_search_that_is_killed_goes_on_to_the_same(project: Path):
+    command = [PRIOR, "--case", CASE, "--trials", "6"]
+    tune(project, *command, "--name", "straight")
+    err = killed(project, command)
     assert "the same command goes on" in err
     said = tune(project, *command)
     assert rows(project) == rows(project, "straight")
@@ -179,20 +186,7 @@ def test_search_that_is_killed_goes_on_to_the_same(project: Path):
 def test_search_on_workers_that_is_killed_leaves_nothing_and_goes_on_to_the_same(project: Path):
     command = [PRIOR, "--case", CASE, "--trials", "6", "-j", "2"]
     tune(project, *command, "--name", "straight")
-    for signum, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 75)):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fly64tasks", "tune", *command],
-            cwd=project,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("trial "):
-                break
-        process.send_signal(signum)
-        process.communicate(timeout=120)
-        assert process.returncode == code
+    killed(project, command)
     tune(project, *command)
     assert rows(project) == rows(project, "straight")
     assert not list(project.rglob(".engine/*"))

@@ -245,8 +245,9 @@ def _collecting_later() -> Iterator[None]:
     """Turn garbage collection off: a graph is many objects and no garbage.
 
     Looking for garbage among them takes 40 % of a null build. What runs tasks turns it on again.
-    Nor is it looked for afterwards, as most processes end then; another command of the same process
-    takes up what was put aside.
+    Nor is it looked for among them afterwards, as most processes end then; another command of the
+    same process takes up what was put aside. What tasks made is none of it: compiled modules
+    complain where their objects outlive the interpreter.
     """
     put_aside = gc.get_freeze_count() == 0
     gc.unfreeze()
@@ -254,10 +255,10 @@ def _collecting_later() -> Iterator[None]:
     try:
         yield
     finally:
-        if put_aside:
-            gc.freeze()
-        else:
+        if not put_aside:
             gc.unfreeze()
+        elif not gc.get_freeze_count():
+            gc.freeze()
         gc.enable()
 
 

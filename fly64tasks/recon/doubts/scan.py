@@ -38,7 +38,8 @@ def refuse_near_field(dataset: PtychoDataset, name: str) -> None:
             f"{name}: is a near-field scan: its frames are shadows of the sample, which move by "
             f"{shadow.magnification:.3g} pixels of the detector for each pixel of the scan, so "
             f"that the beam is {shadow.beam_px:.0f} px wide at the sample; expected the far field, "
-            f"in which it lies within the {size} px of a frame"
+            f"in which it lies within the {size} px of a frame (or positions in another unit: "
+            "xcoords and ycoords are in pixels of the object)"
         )
 
 

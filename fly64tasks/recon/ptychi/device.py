@@ -42,3 +42,15 @@ def prepare(device: str) -> None:
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
         torch.cuda.reset_peak_memory_stats(device)
+
+
+def unset_default() -> None:
+    """Have torch make tensors on the CPU without its default-device mode, a look at every call.
+
+    torch 2.4 can not say what the default is once it was unset, and pty-chi asks: there it stays.
+    """
+    torch.set_default_device(None)
+    try:
+        torch.get_default_device()
+    except AttributeError:
+        torch.set_default_device("cpu")

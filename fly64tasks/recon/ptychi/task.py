@@ -18,6 +18,7 @@ from torch import Tensor
 from fly64tasks.errors import Fly64Error, ReconstructionError, failed_reconstruction
 from fly64tasks.physics.relaxation import Relaxation
 from fly64tasks.recon.ptychi import complex_data, memory
+from fly64tasks.recon.ptychi import device as devices
 from fly64tasks.recon.ptychi.map_task import MAPOptions, MAPTask
 from fly64tasks.recon.ptychi.options import LEAST_INTENSITY
 from fly64tasks.recon.start import Start
@@ -81,8 +82,7 @@ def new_task(
             valid_pixel_mask=valid,
         )
     if options.reconstructor_options.default_device == Devices.CPU:
-        # What pty-chi sets is what a tensor is made on anyway, at the price of a look at every call
-        torch.set_default_device(None)
+        devices.unset_default()  # pty-chi set what a tensor is made on anyway
     if start.mask is not None:
         _mask_losses(task.reconstructor)
     return task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -14,24 +15,56 @@ from matplotlib.transforms import ScaledTranslation
 
 from fly64tasks import plotstyle
 from fly64tasks.plotstyle import LIGHT
+from fly64tasks.report.draws import Draws, draws_of
 from fly64tasks.report.results import Job
 from fly64tasks.report.wording import UNRESOLVED, dose_text
 from fly64tasks.score.scorecard import Metric
+from fly64tasks.study.cases import MAIN
 
 _DOSES_NAMED = 6
 _DOSES_DRAWN = 12
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line against dose: its name, look and the draws of each dose."""
+
+    name: str
+    look: dict[str, Any]
+    cells: tuple[Draws, ...]
+
+
+def lines_of(jobs: Sequence[Job], split: str, view: str | None = None) -> list[Line]:
+    """Return a line for each view of main, or for each method within ``view``."""
+    if view is None:
+        found = draws_of(job for job in jobs if job.case.method == MAIN)
+        looks, key = looks_of(jobs), "view"
+    else:
+        found = draws_of(job for job in jobs if job.case.view == view)
+        looks, key = plotstyle.look_of(methods_of(jobs)), "method"
+    found = [cell for cell in found if cell.case.split == split]
+    return [
+        Line(name, look, tuple(cell for cell in found if getattr(cell.case, key) == name))
+        for name, look in looks.items()
+    ]
+
+
 def against_dose(
-    axes: Axes, jobs: Sequence[Job], metric: Metric, split: str, limits: tuple[float, float] | None
+    axes: Axes,
+    jobs: Sequence[Job],
+    metric: Metric,
+    split: str,
+    limits: tuple[float, float] | None,
+    view: str | None = None,
 ) -> None:
     """Draw a score against dose: a line per view, broken at a missing job, its name at its end.
 
-    A value that is only a bound has an open marker; a job without one, because it is worse than
-    could be seen, a cross at the edge where the scale is worst, and breaks the line. ``limits`` is
-    the scale of all panels of the score (`limits_of`).
+    With a ``view``, a line per method in its place. Of several draws the line is their mean, in a
+    band of a standard deviation. A value that is only a bound has an open marker; a job without
+    one, because it is worse than could be seen, a cross at the edge where the scale is worst, and
+    breaks the line. ``limits`` is the scale of all panels of the score (`limits_of`).
     """
-    axes.set_title(split)
+    axes.set_title(split if view is None else f"{view}, {split}")
     assumed = metric.is_length and any(job.geometry_assumed for job in jobs)
     unit = f"{metric.unit}, assumed pixel size" if assumed else metric.unit
     axes.set_ylabel(f"{metric.label}\n({unit})" if unit else metric.label)
@@ -40,28 +73,32 @@ def against_dose(
     every = doses_of(jobs)
     ends: list[tuple[float, float, str, str]] = []
     crosses: list[tuple[str, list[float]]] = []
-    for view, look in looks_of(jobs).items():
-        line = {
-            job.case.dose: (value, job.is_bound(metric))
-            for job in jobs
-            if (job.case.view, job.case.split) == (view, split)
-            and (value := job.value(metric)) is not None
-            and np.isfinite(value)
+    for line in lines_of(jobs, split, view):
+        look = line.look
+        points = {
+            cell.case.dose: (spread, cell.is_bound(metric))
+            for cell in line.cells
+            if (spread := cell.spread(metric)) is not None and np.isfinite(spread.mean)
         }
         nowhere = [
-            job.case.dose
-            for job in jobs
-            if (job.case.view, job.case.split) == (view, split) and job.is_unresolved(metric)
+            cell.case.dose
+            for cell in line.cells
+            if any(job.is_unresolved(metric) for job in cell.jobs)
         ]
         crosses.append((look["color"], nowhere))
-        if not line:
+        if not points:
             continue
-        axes.plot(every, [line.get(dose, (np.nan,))[0] for dose in every], **look, clip_on=False)
-        for dose, (value, is_bound) in line.items():
+        means = [points[dose][0].mean if dose in points else np.nan for dose in every]
+        axes.plot(every, means, **look, clip_on=False)
+        for dose, (spread, is_bound) in points.items():
             if is_bound:
-                axes.plot(dose, value, **look, markerfacecolor=LIGHT["paper"], clip_on=False)
-        last = max(line)
-        ends.append((last, line[last][0], view, look["color"]))
+                axes.plot(dose, spread.mean, **look, markerfacecolor=LIGHT["paper"], clip_on=False)
+        if any(spread.sd for spread, _ in points.values()):
+            sds = [(points[dose][0].sd or 0.0) if dose in points else np.nan for dose in every]
+            band = np.subtract(means, sds), np.add(means, sds)
+            axes.fill_between(every, *band, color=look["color"], alpha=0.16, linewidth=0)
+        last = max(points)
+        ends.append((last, points[last][0].mean, line.name, look["color"]))
     if limits is None or not (ends or any(doses for _, doses in crosses)):
         say_empty(axes, f"no {metric.label} here")
         return
@@ -78,6 +115,21 @@ def against_dose(
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: dose_text(round(value))))
     _name_ends(axes, ends, every[-1])
+
+
+def add_values(axes: Axes, lines: Sequence[Line], metric: Metric) -> None:
+    """Lay over each point what a page says of it where the pointer rests (`themed_svg`)."""
+    for line in lines:
+        for cell in line.cells:
+            spread = cell.spread(metric)
+            if spread is None or not np.isfinite(spread.mean):
+                continue
+            unit = cell.jobs[0].unit(metric)
+            text = f"{line.name}, {dose_text(cell.case.dose)} photons: {cell.text(metric)} {unit}"
+            draws = f" ({spread.n} draws)" if spread.n > 1 else ""
+            look: dict[str, Any] = {"marker": "o", "markersize": 12, "alpha": 0.0}
+            gid = f"{plotstyle.VALUE}{text.rstrip()}{draws}"
+            axes.plot(cell.case.dose, spread.mean, **look, gid=gid)
 
 
 def _cross(axes: Axes, crosses: Sequence[tuple[str, list[float]]], *, worst: float) -> None:
@@ -132,9 +184,19 @@ def drawn_doses(jobs: Sequence[Job]) -> tuple[float, ...]:
     return tuple(doses[index] for index in chosen)
 
 
+def methods_of(jobs: Sequence[Job]) -> list[str]:
+    """Return the names of the methods, main first."""
+    return list(dict.fromkeys(job.case.method for job in jobs))
+
+
+def views_of(jobs: Sequence[Job]) -> list[str]:
+    """Return the views, in order."""
+    return list(dict.fromkeys(job.case.view for job in jobs))
+
+
 def looks_of(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
     """Return the colour and marker of each view."""
-    return plotstyle.look_of(list(dict.fromkeys(job.case.view for job in jobs)))
+    return plotstyle.look_of(views_of(jobs))
 
 
 def limits_of(jobs: Sequence[Job], metric: Metric) -> tuple[float, float] | None:

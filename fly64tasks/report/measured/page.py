@@ -14,26 +14,21 @@ from fly64tasks.report.exposure import exposure_of
 from fly64tasks.report.files import FIGURES, FRC_OF_HALVES
 from fly64tasks.report.measured.findings import headline
 from fly64tasks.report.measured.scans import ScanJob, metrics_of
-from fly64tasks.report.page import (
-    COMPARISON_PX,
-    EMBED_LIMIT,
-    THUMBNAIL_PX,
-    assumed_geometry,
-    filled_in,
-    picture,
-    unit_of,
-    verdicts,
-    versions,
-)
+from fly64tasks.report.page import EMBED_LIMIT, assumed_geometry, unit_of, versions
 from fly64tasks.report.page_job import (
+    COMPARISON_PX,
+    THUMBNAIL_PX,
     Facts,
     cells_of,
     facts_of,
     frames_text,
     pair_text,
+    picture,
     setting_text,
     spark_points,
+    verdicts,
 )
+from fly64tasks.report.template import filled_in
 from fly64tasks.report.wording import duration_text, listed
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fly64tasks.report.results import FILES_OF_SCORES, Outcome, read_outcome
+from fly64tasks.report.results import Outcome, read_outcome
+from fly64tasks.score.files import MEASURED_MARKS
 from fly64tasks.score.measured import FIT_METRICS, MEASURED_METRICS
 from fly64tasks.score.scorecard import Metric
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
@@ -34,7 +35,7 @@ def read_scans(
         folder = layout.recon_dir(study.parts_of(scan)[0])
         tasks = [f"recon:{part.name}" for part in study.parts_of(scan)] + [f"score:{scan}"]
         source = layout.files(study, scan)[0]
-        left = read_outcome(folder, tasks, source, available, without or {}, FILES_OF_SCORES)
+        left = read_outcome(folder, tasks, source, available, without or {}, tuple(MEASURED_MARKS))
         jobs.append(ScanJob(scan=scan, **left))
     return tuple(jobs)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fly64tasks.report.page import filled_in
 from fly64tasks.report.studies.differences import KNOWN, Differences, Score
+from fly64tasks.report.template import filled_in
 from fly64tasks.report.wording import score_text
 
 
