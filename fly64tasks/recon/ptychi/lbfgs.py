@@ -52,7 +52,12 @@ def no_pairs(like: Tensor) -> Pairs:
     }
 
 
-def descent(gradient: Tensor, pairs: Pairs, metric: Callable[[Tensor], Tensor]) -> Tensor:
+def descent(
+    gradient: Tensor,
+    pairs: Pairs,
+    metric: Callable[[Tensor], Tensor],
+    squares: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Return -H g, with H the inverse Hessian that the pairs tell of [NW algorithm 7.4].
 
     The two loops of the algorithm are two triangular systems in the products s_i y_j, so that each
@@ -66,6 +71,8 @@ def descent(gradient: Tensor, pairs: Pairs, metric: Callable[[Tensor], Tensor]) 
     pairs : Pairs
     metric : callable
         Applies the first estimate of H, which is then scaled as in [NW 7.20].
+    squares : callable, optional
+        Of a vector v: v . metric(v), where that is had for less.
     """
     n = min(pairs["seen"], PAIRS)
     if n == 0:
@@ -85,7 +92,7 @@ def descent(gradient: Tensor, pairs: Pairs, metric: Callable[[Tensor], Tensor]) 
     a = torch.linalg.solve_triangular(products, along(steps, gradient), upper=True)
     q = less(gradient, changes, a)
     newest = changes[(pairs["seen"] - 1) % PAIRS]
-    scale = diagonal[-1] / torch.dot(newest, metric(newest))
+    scale = diagonal[-1] / (squares(newest) if squares else torch.dot(newest, metric(newest)))
     r = metric(q).mul_(scale)
     d = diagonal[:, None] * a - along(changes, r)
     d = torch.linalg.solve_triangular(products.T, d, upper=False)
