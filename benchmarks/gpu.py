@@ -17,7 +17,6 @@ import argparse
 import hashlib
 import json
 import os
-import re
 import shutil
 import signal
 import statistics
@@ -33,19 +32,18 @@ import numpy as np
 import torch
 from common import machine, opened, project, task_of
 from map_inner import WARM_UP, seconds_of, start_of_base
-from torch import Tensor
 
+from fly64tasks.engine.machine import visible_gpus
 from fly64tasks.recon.files import RECONSTRUCTION, RUN_RECORD
 from fly64tasks.recon.ptychi import device as devices
-from fly64tasks.recon.ptychi.sums import add_sorted
 from fly64tasks.recon.ptychi.task import arrays_of, run_epoch
 from fly64tasks.score.command import score
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import ScoreSpec
 
 HERE = Path(__file__).parent
-ALONE_EVERY = 3
-"""Of the jobs, each third runs in a process of its own: a minute, where all take three."""
+ALONE_EVERY = 6
+"""Of the jobs, each sixth runs in a process of its own: all would take minutes."""
 STOPS = 2
 """Of the run that is cut off, before it is left to end."""
 JOB = "dose_10000_baseline_train"
@@ -91,23 +89,26 @@ def study(made: Path, device: str, quick: bool) -> None:
     jobs = _jobs(made)[: 2 if quick else None]
     names = [f"recon:{case}" for case, _ in jobs]
     print(f"\n{len(jobs)} reconstructions of the default study\n\n| how | s |\n|---|---:|")
-    rows = [(device, workers) for workers in (None, 2, 4, 8)]
-    for where, workers in [*rows, ("cpu", None), ("cpu", 8)]:
-        folder = made.parent / f"{where}_{workers}"
+
+    def alone() -> None:
+        some, began = jobs[::ALONE_EVERY], time.perf_counter()
+        for case, source in some:
+            ran("-m", "fly64tasks.runner", "--input-npz", source, "--output-dir",
+                made / "one" / case, "--device", device)  # fmt: skip
+        seconds = (time.perf_counter() - began) * len(jobs) / len(some)
+        print(f"| one process per job, {device} (from {len(some)}) | {seconds:.1f} |", flush=True)
+
+    rows = [(device, None), ("cpu", None), (device, 8), (device, 2), (device, 4), ("cpu", 8)]
+    for where, workers in rows:
+        if (where, workers) == (device, 8):
+            alone()
+        folder = made.parent / f"{where}_{workers}".replace(":", "")
         shutil.copytree(made, folder, ignore=shutil.ignore_patterns("one", "reports"))
         words = ["-m", "doit", "run", *(["-j", str(workers)] if workers else [])]
         seconds, _ = ran(*words, f"device={where}", *names, folder=folder)
         how = f"`doit -j {workers}`" if workers else "`doit`"
         print(f"| {how}, {where} | {seconds:.1f} |", flush=True)
         shutil.rmtree(folder)
-    some, began = jobs[::ALONE_EVERY], time.perf_counter()
-    for case, source in some:
-        ran("-m", "fly64tasks.runner", "--input-npz", source, "--output-dir", made / "one" / case,
-            "--device", device)  # fmt: skip
-    seconds = (time.perf_counter() - began) * len(jobs) / len(some)
-    print(
-        f"| one process per job, {device} (from {len(some)} of them) | {seconds:.1f} |", flush=True
-    )
 
 
 def same(made: Path, device: str, quick: bool) -> None:
@@ -155,9 +156,7 @@ def _ended(words: tuple[str | Path, ...], folder: Path, stops: int) -> Path:
 
 def pinned(device: str, quick: bool) -> None:
     """Print what workers of a node see that is said to have two GPUs: here one, by two names."""
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    uuid = re.search(r"GPU-[-\w]+", listed.stdout)
-    names = f"0,{uuid[0]}" if uuid else "0,1"
+    names = ",".join(["0", *visible_gpus()][:2])
     code = (
         "from fly64tasks.engine import worker; worker.settle();"
         "import os, torch; n = torch.cuda.device_count();"
@@ -247,92 +246,6 @@ def refused(device: str, quick: bool) -> None:
     print(f"the same bytes: {ends[0] == ends[1]}", flush=True)
 
 
-def kernels(device: str, quick: bool) -> None:
-    """Print what the device does in an epoch of MAP, by kernel, and how long the host is at it."""
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    activities += [torch.profiler.ProfilerActivity.CUDA] if device != "cpu" else []
-    for size in (64,) if quick else (64, 256):
-        spec = ReconSpec(algorithm="MAP", tolerance_nats=0.0).resolved()
-        start = start_of_base(450, size, spec)
-        task = task_of(start, spec, device, start.obj, start.scale.to_ptychi(start.probe))
-        for _ in range(WARM_UP + 4):
-            run_epoch(task, 1)
-        with torch.profiler.profile(activities=activities) as profile:
-            for _ in range(10):
-                run_epoch(task, 1)
-        by = "self_cpu_time_total" if device == "cpu" else "self_device_time_total"
-        print(f"\nN = {size}, ten epochs\n\n| what | calls | ms an epoch |\n|---|---:|---:|")
-        rows = sorted(profile.key_averages(), key=lambda row: -getattr(row, by))
-        for row in rows[:24]:
-            print(f"| {row.key[:90]} | {row.count} | {getattr(row, by) / 1e4:.3f} |")
-        print(flush=True)
-        for _ in range(3):
-            began, host = time.perf_counter(), time.process_time()
-            for _ in range(20):
-                run_epoch(task, 1)
-            wall = 50 * (time.perf_counter() - began)
-            host = 50 * (time.process_time() - host)
-            print(f"epoch {wall:.2f} ms, of the host's CPU {host:.2f}", flush=True)
-
-
-def sums(device: str, quick: bool) -> None:
-    """Print what ways there are to add frames to an object, each sum in one order."""
-    print("\n| N | frames | way | ms | the same bytes again | off by |\n|---:" + "|---" * 5 + "|")
-    for size, frames in [(64, 450), (256, 450)][: 1 if quick else None]:
-        spec = ReconSpec(algorithm="MAP").resolved()
-        start = start_of_base(frames, size, spec)
-        task = task_of(start, spec, device, start.obj, start.scale.to_ptychi(start.probe))
-        windows = task.reconstructor._likelihood.windows
-        by = windows._by_pixel(slice(0, frames))
-        patches = torch.randn(frames, size, size, dtype=torch.complex64, device=device)
-        places, flat = len(by.starts) - 1, patches.view(-1)
-        counts = by.starts.diff()
-        most, column = int(counts.max()), torch.arange(int(counts.max()), device=device)
-        inside = column < counts[:, None]
-        at = (by.starts[:-1, None] + column).clamp(max=len(by.order) - 1)
-        padded = torch.where(inside, by.order[at], flat.numel()).int()
-        across = padded.T.contiguous()
-
-        def now() -> Tensor:
-            canvas = patches.new_zeros(places)
-            add_sorted(canvas, flat, by)
-            return canvas
-
-        def planes() -> Tensor:
-            rows = torch.view_as_real(flat.index_select(0, by.order)).T.contiguous()
-            sums = [
-                torch.segment_reduce(row, "sum", offsets=by.starts, axis=0, unsafe=True)
-                for row in rows
-            ]
-            return torch.complex(*sums)
-
-        def with_end() -> Tensor:
-            return torch.cat([flat, flat.new_zeros(1)])
-
-        def rows() -> Tensor:
-            return with_end()[padded].sum(1)
-
-        def columns() -> Tensor:
-            return with_end()[across].sum(0)
-
-        def one_by_one() -> Tensor:
-            ended, canvas = with_end(), patches.new_zeros(places)
-            for each in across:
-                canvas += ended[each]
-            return canvas
-
-        truth = now()
-        for way in (now, planes, rows, columns, one_by_one):
-            try:
-                found, again = way(), way()
-                took = min(seconds_of(way, device) for _ in range(7))
-                off = float((found - truth).abs().max() / truth.abs().max())
-                print(f"| {size} | {frames} | {way.__name__} ({most} at most) | {1e3 * took:.3f} | "
-                      f"{torch.equal(found, again)} | {off:.1e} |", flush=True)  # fmt: skip
-            except RuntimeError as error:
-                print(f"| {size} | {frames} | {way.__name__} | {error} | | |", flush=True)
-
-
 def doctor(device: str, quick: bool) -> None:
     """Print what `fly64tasks doctor --gpu` says."""
     _, said = ran("-m", "fly64tasks", "doctor", "--gpu", code=None)
@@ -355,8 +268,7 @@ PARTS: dict[str, Callable[[str, bool], None]] = {
     "refused": refused,
     "doctor": doctor,
     "pinned": pinned,
-    "kernels": kernels,
-    "sums": sums,
+    "kernels": speed("gpu_kernels.py"),
     "map": speed("map_inner.py", "--sizes", "64,128,256", "--repeats", "9"),
     "same": with_sets(same),
     "study": with_sets(study),

@@ -89,8 +89,9 @@ def reconstruct(
         The memory does not hold the batches; says which would fit.
     """
     spec = spec.resolved()
-    shifting = fourier_shift.installed if spec.fast_fourier_shift else contextlib.nullcontext
-    with ONE_AT_A_TIME, shifting():
+    with ONE_AT_A_TIME, contextlib.ExitStack() as replaced:
+        if spec.fast_fourier_shift:
+            replaced.enter_context(fourier_shift.installed(device))
         devices.prepare(device)
         result = _in_memory(
             spec,

@@ -63,6 +63,7 @@ def descent(
     gradient: Tensor,
     pairs: Pairs,
     metric: Callable[[Tensor], Tensor],
+    squares: Callable[[Tensor], Tensor] | None = None,
     rows: Tensor | None = None,
 ) -> Tensor:
     """Return -H g, with H the inverse Hessian that the pairs tell of [NW algorithm 7.4].
@@ -78,6 +79,8 @@ def descent(
     pairs : Pairs
     metric : callable
         Applies the first estimate of H, which is then scaled as in [NW 7.20].
+    squares : callable, optional
+        Of a vector v: v . metric(v), where that is had for less.
     rows : (n,) int64, optional
         As `latest` says of the pairs, which is where it comes from unless given.
     """
@@ -99,7 +102,7 @@ def descent(
     a = torch.linalg.solve_triangular(products, along(steps, gradient), upper=True)
     q = less(gradient, changes, a)
     newest = changes.index_select(0, rows[-1:])[0]
-    scale = diagonal[-1] / torch.dot(newest, metric(newest))
+    scale = diagonal[-1] / (squares(newest) if squares else torch.dot(newest, metric(newest)))
     r = metric(q).mul_(scale)
     d = diagonal[:, None] * a - along(changes, r)
     d = torch.linalg.solve_triangular(products.T, d, upper=False)
