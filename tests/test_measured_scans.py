@@ -119,6 +119,7 @@ def test_scores_need_no_truth_and_say_of_what_they_are(scans: Path):
     for row in rows:
         job, exposed = of[f"recon:{row['scan']}"], scores_of(scans, row["scan"])["set"]
         assert job["nearest_disc_overlap"] == exposed["nearest_disc_overlap"]
+        assert len(job["input"]["sha256"]) == 64  # of a set in two files, too
         assert float(row["area_overlap"]) == exposed["nearest_disc_overlap"] > 0
         assert float(row["spacing_diameters"]) == exposed["nearest_spacing_diameters"]
         assert float(row["seconds"]) > 0

@@ -68,7 +68,7 @@ class _Record(msgspec.Struct, frozen=True):
 
     exit_code: int | None = None
     device: _Device = _Device()
-    input: dict[str, str] | None = None
+    input: dict[str, str | dict[str, str]] | None = None
     set: _Set = _Set()
     warnings: tuple[str, ...] = ()
 
@@ -126,13 +126,13 @@ def _said(task: Any, taken: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-describe = Describe("manifest 1", _taken, _said)
+describe = Describe("manifest 2", _taken, _said)
 """What the manifest says of a job, of whose ``run.json`` no more is kept than it takes.
 
 Where `_Record` changes, so does the kind: notes of an earlier version are read again then."""
 
 
-def _overlap(folder: str, used: dict[str, str] | None) -> dict[str, Any]:
+def _overlap(folder: str, used: dict[str, Any] | None) -> dict[str, Any]:
     """Return the overlap of the set that a job used, of its scores: None each where they lack it.
 
     Every kind of set has it there: views, the baseline that none was made of, measured scans.

@@ -794,8 +794,10 @@ def test_task_that_asks_is_told_how_long_each_task_took_that_succeeded(given: Pr
     def fail() -> bool:
         return False
 
+    slow = given.task("slow", targets=["x"], uptodate=[True])
+    slow["actions"].insert(0, lambda: time.sleep(0.2))
     given.tasks = lambda: [
-        given.task("slow", "x", targets=["x"]) | {"actions": [lambda: time.sleep(0.2), "touch x"]},
+        dict(slow),
         {"basename": "bad", "actions": [fail]},
         {"basename": "report", "actions": [told], "task_dep": ["slow"], "meta": {"times": True}},
     ]
