@@ -224,6 +224,10 @@ def test_page_without_its_script_has_every_table_and_no_filters(browser: Any, me
         assert report.page.locator("details.job[open]").count() == 1
 
 
+FEWER = """
+for (const list of document.querySelectorAll("tbody, #jobs"))
+  for (const item of [...list.children].slice(20)) item.remove();
+"""
 ENDS = """
 () => {
   const canvas = document.querySelector("#compare canvas");
@@ -270,15 +274,11 @@ def test_axe_finds_nothing(browser: Any, methods: Layout, scheme: str):
         assert violations(report.page) == []
 
 
-def violations(page: Any, *, contrast: bool = True) -> list[tuple[str, str]]:
-    """Return what axe finds wrong with a page: the rule, and an element that breaks it.
-
-    Contrast takes minutes where there are thousands of cells.
-    """
+def violations(page: Any) -> list[tuple[str, str]]:
+    """Return what axe finds wrong with a page: the rule, and an element that breaks it."""
     axe = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
     page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text("utf-8"))
-    rules = {"color-contrast": {"enabled": contrast}}
-    found = page.evaluate("(rules) => axe.run(document, { rules })", rules)
+    found = page.evaluate("axe.run(document)")
     assert len(found["passes"]) > 25
     return [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]]
 
@@ -470,7 +470,8 @@ def test_page_of_many_jobs_opens_in_three_seconds(
         caption = playwright.expect(report.page.locator("#compare figcaption").first)
         caption.to_contain_text("photons")
         assert report.complaints == []
-        assert violations(report.page, contrast=False) == []
+        report.page.evaluate(FEWER)  # axe takes minutes for a thousand rows of the same parts
+        assert violations(report.page) == []
 
 
 def test_picture_for_the_readme_is_the_top_of_the_page(layout: Layout, tmp_path: Path):
