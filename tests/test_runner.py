@@ -305,7 +305,7 @@ def test_terminal_gets_a_bar_with_loss_and_remaining_time(
 
 
 def test_warnings_are_on_stderr_in_the_record_and_in_the_log(
-    small_sets: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_sets: dict[str, Path], tmp_path: Path
 ):
     with np.load(small_sets["train"]) as arrays:
         changed = dict(arrays)
@@ -313,8 +313,8 @@ def test_warnings_are_on_stderr_in_the_record_and_in_the_log(
     path, output = tmp_path / "set.npz", tmp_path / "out"
     np.savez(path, **changed)
     where = ["--input-npz", str(path), "--output-dir", str(output)]
-    assert runner.main([*where, "--num-epochs", "3"]) == 0
-    error = capsys.readouterr().err
+    exit_code, _, error = warm.call(warm.recon, [*where, "--num-epochs", "3"])
+    assert exit_code == 0, error
     record = json.loads((output / "run.json").read_text("utf-8"))
     empty, bound = record["warnings"]
     assert empty.startswith("13 of 128 frames hold no photon (first: frame 0)")

@@ -19,8 +19,7 @@ import numpy as np
 import pytest
 import torch
 import warm
-from engine_project import start
-from small_study import SMALL_STUDY, doit
+from small_study import SMALL_STUDY, begin_doit, doit
 
 from fly64tasks import runner
 from fly64tasks.data.dataset import PtychoDataset
@@ -374,12 +373,12 @@ def test_study_that_was_killed_goes_on_within_the_reconstruction(project: Path):
     study = SMALL_STUDY.replace("num_epochs = 3", 'algorithm = "LSQML"\nnum_epochs = 60')
     (project / "study.toml").write_text(f"{study}\n[checkpoint]\nepochs = 1\n", "utf-8")
     folder = project / "reports/dose_1000/baseline/train"
-    running = start(project, "recon:dose_1000_baseline_train")
+    running = begin_doit(project, "recon:dose_1000_baseline_train")
     while not (folder / CHECKPOINT).exists():
         assert running.poll() is None
         time.sleep(0.01)
-    running.kill()
-    running.communicate()
+    running.send_signal(signal.SIGKILL)
+    running.communicate(timeout=60)
     doit(project, "recon:dose_1000_baseline_train")
     assert record(folder)["resumed_after_epoch"] >= 1
     assert record(folder)["loss"]["epochs"] == 60
