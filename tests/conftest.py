@@ -22,10 +22,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """A process for each core; this one alone for what is asked for by name or as ``slow``."""
+    """A process for each core, of at most four with 2 GB each: for the whole quick suite alone."""
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     quick = config.getoption("markexpr") == "not slow"
-    workers = min(len(os.sched_getaffinity(0)), 8) if whole and quick else 0
+    workers = min(len(os.sched_getaffinity(0)), 4) if whole and quick else 0
     if workers:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by each worker's numpy and torch
     return workers
