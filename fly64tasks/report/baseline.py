@@ -36,7 +36,9 @@ def with_overlap(study: Study, job: Job) -> Job:
         return job
     relative = positions - positions[0]  # alike on every canvas
     said = _metrics(relative.tobytes(), float(diameter), views.gridsizes[0], views.neighbor_count)
-    return replace(job, scores=msgspec.structs.replace(job.scores, set=table | said))
+    # What scoring said stays to the last digit, unless the study says another diameter.
+    both = table | said if views.probe_diameter_px else said | table
+    return replace(job, scores=msgspec.structs.replace(job.scores, set=both))
 
 
 @functools.lru_cache(maxsize=16)
