@@ -92,6 +92,14 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     return layout
 
 
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """One dose, every job scored, and the report on them: to be left as it was."""
+    layout = write_study(tmp_path_factory.mktemp("reported"), ONE_DOSE)
+    write_report(ONE_DOSE, layout)
+    return layout
+
+
 def test_every_file_is_written_and_every_job_is_in_it(written: Layout):
     html = (written.artifact_root / REPORT).read_text("utf-8")
     for name in REPORT_FILES:
@@ -406,50 +414,47 @@ def test_run_that_ended_in_nan_is_shown_up_to_there(layout: Layout):
     assert "the loss is nan" in section_of(page_of(layout), CASES[0])
 
 
-def test_file_of_another_is_refused_before_anything_is_written(layout: Layout):
-    write_report(ONE_DOSE, layout)
-    files = [layout.artifact_root / name for name in REPORT_FILES]
+def test_file_of_another_is_refused_before_anything_is_written(reported: Layout):
+    files = [reported.artifact_root / name for name in REPORT_FILES]
     made = {path: path.read_bytes() for path in files}
     for path, content in made.items():
         for theirs in (b"theirs", b"by fly64tasks"):
             path.write_bytes(theirs)
             with pytest.raises(Fly64Error, match="exists and was not written by") as raised:
-                write_report(ONE_DOSE, layout)
+                write_report(ONE_DOSE, reported)
             assert str(raised.value).startswith(f"{path}: ")
             assert {file: file.read_bytes() for file in files} == {**made, path: theirs}
         path.unlink()
         path.mkdir()
         with pytest.raises(Fly64Error, match="exists and was not written by"):
-            write_report(ONE_DOSE, layout)
+            write_report(ONE_DOSE, reported)
         path.rmdir()
         path.write_bytes(content)
 
 
-def test_report_that_was_cut_off_is_written_whole_by_the_next_run(written: Layout):
+def test_report_that_was_cut_off_is_written_whole_by_the_next_run(reported: Layout):
     """The figures and tables come first: they are known for ours without the page."""
-    files = {written.artifact_root / name for name in REPORT_FILES}
+    files = {reported.artifact_root / name for name in REPORT_FILES}
     before = {path: path.read_bytes() for path in files}
-    (written.artifact_root / REPORT).unlink()
-    (written.artifact_root / SUMMARY_MD).unlink()
-    write_report(STUDY, written)
+    (reported.artifact_root / REPORT).unlink()
+    (reported.artifact_root / SUMMARY_MD).unlink()
+    write_report(ONE_DOSE, reported)
     assert {path: path.read_bytes() for path in files} == before
 
 
-def test_files_that_were_cut_are_known_for_ours(layout: Layout):
+def test_files_that_were_cut_are_known_for_ours(reported: Layout):
     """Their mark stands near their beginning, and nothing else is known of them here."""
-    write_report(ONE_DOSE, layout)
-    files = [layout.artifact_root / name for name in REPORT_FILES]
+    files = [reported.artifact_root / name for name in REPORT_FILES]
     made = {path: path.read_bytes() for path in files}
     for path, content in made.items():
         path.write_bytes(content[: max(len(content) // 8, 150)])
-    write_report(ONE_DOSE, layout)
+    write_report(ONE_DOSE, reported)
     assert {path: path.read_bytes() for path in files} == made
 
 
-def test_pdf_is_well_formed(layout: Layout):
+def test_pdf_is_well_formed(reported: Layout):
     """Each object lies where the table says that it does."""
-    write_report(ONE_DOSE, layout)
-    for path in (layout.artifact_root / FIGURES).glob("*.pdf"):
+    for path in (reported.artifact_root / FIGURES).glob("*.pdf"):
         content = path.read_bytes()
         found = re.search(rb"startxref\n(\d+)\n%%EOF\n$", content)
         assert found
