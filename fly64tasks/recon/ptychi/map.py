@@ -199,7 +199,7 @@ class MAPReconstructor(IterativePtychographyReconstructor):
     def _descent(self, point: Tensor, gradient: Tensor, rows: Tensor) -> tuple[Tensor]:
         """Return the (k,) step to try from a point, of which no part is too long, in a tuple.
 
-        ``rows`` is the pairs' `lbfgs.latest`, here on the device: all else that changes is an input.
+        ``rows`` are the pairs' `lbfgs.latest`: all else that changes is an input.
         """
         metric = self.posterior.metric_at(point)
         direction = lbfgs.descent(gradient, self.pairs, *metric, rows)
