@@ -18,7 +18,7 @@ from fly64tasks.errors import MachineError, failed_reconstruction
 from fly64tasks.physics.scan import patches_inside
 from fly64tasks.recon.checkpoint import Checkpoints
 from fly64tasks.recon.ptychi import device as devices
-from fly64tasks.recon.ptychi import fourier_shift, memory, state
+from fly64tasks.recon.ptychi import fourier_shift, memory, modulus, state
 from fly64tasks.recon.ptychi.options import ptychi_options
 from fly64tasks.recon.ptychi.task import (
     arrays_of,
@@ -91,6 +91,8 @@ def reconstruct(
     with ONE_AT_A_TIME, contextlib.ExitStack() as replaced:
         if spec.fast_fourier_shift:
             replaced.enter_context(fourier_shift.installed(device))
+        if spec.fast_modulus:
+            replaced.enter_context(modulus.installed())
         devices.prepare(device)
         result = _in_memory(
             spec,
