@@ -8,9 +8,10 @@ The floor counts four transforms a frame (probe's shift, far field, back, shift 
 written once. *floor s* is the time that those transforms alone take here with torch, in batches of
 the same size. *fast modulus* is with ``fast_modulus``, *own shift* without
 ``fast_fourier_shift``, and *as shipped* is pty-chi without anything of ours: with its own shift and
-squares, its default device set and its complex parameters made of two. The default is a subset for a CPU, some
-minutes: 500 and 2,000 frames, N of 64 and 128. ``--all`` is 500 to 20,000 frames and N of 64, 128
-and 256; where the frames alone are over 10 GB they are left out, and said so. Prints Markdown.
+squares, its default device set and its complex parameters made of two. The default is a subset for
+a CPU, some minutes: 500 and 2,000 frames, N of 64 and 128. ``--all`` is 500 to 20,000 frames and N
+of 64, 128 and 256; where the frames alone are over 10 GB they are left out, and said so. Prints
+Markdown.
 """
 
 from __future__ import annotations
@@ -132,8 +133,8 @@ def main() -> None:
                     resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
                 )
                 print(
-                    f"| {size} | {frames} | {batch} | {ours:.3f} | {fast:.3f} | {theirs:.3f} | {shipped:.3f} | "
-                    f"{floor:.3f} | {gflop:.2f} | {gbyte:.2f} | {peak / 1e9:.1f} |",
+                    f"| {size} | {frames} | {batch} | {ours:.3f} | {fast:.3f} | {theirs:.3f} | "
+                    f"{shipped:.3f} | {floor:.3f} | {gflop:.2f} | {gbyte:.2f} | {peak / 1e9:.1f} |",
                     flush=True,
                 )
 
