@@ -22,6 +22,7 @@ from fly64tasks.recon.ptychi import fourier_shift, memory, modulus, state
 from fly64tasks.recon.ptychi.options import ptychi_options
 from fly64tasks.recon.ptychi.task import (
     arrays_of,
+    doubts_of,
     has_converged,
     new_task,
     positions_of,
@@ -171,6 +172,7 @@ def _run_stages(
     positions_px, relaxation = start.positions_px, start.relaxation
     losses = list(checkpoints.losses) if checkpoints else []
     used: list[dict[str, Any]] = []
+    doubts: list[str] = []
     comparable_from, converged = 0, None
     for index, stage in enumerate(spec.stages()):
         options = ptychi_options(start, stage, device)
@@ -206,6 +208,7 @@ def _run_stages(
             if stage.correct_positions:
                 positions_px = positions_of(task)
             converged = has_converged(task)
+            doubts += doubts_of(task)
             del task  # its frames go before the next stage's come
     obj, known, factor = start.scale.to_known(obj, probe, relaxation)
     if relaxation is not None:
@@ -222,6 +225,7 @@ def _run_stages(
         comparable_from=comparable_from,
         converged=converged,
         options=tuple(used),
+        doubts=tuple(doubts),
     )
 
 

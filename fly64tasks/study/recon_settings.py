@@ -89,13 +89,15 @@ class ReconSpec(Spec, frozen=True):
         Distance between two layers.
     fast_modulus : bool
         True or false: the modulus of pty-chi's waves from their squares, to rounding.
+    cuda_graph : bool
+        True or false: on a GPU, launch an epoch's work as graphs, to the same bytes (MAP).
     ptychi : dict, pty-chi's own and ours unless given
         An option of pty-chi's own, say object_options.l1_norm_constraint.enabled=true.
     """
 
     added_later: ClassVar = (
         *("probe_modes", "correct_positions", "half", "opr_modes", "slices", "slice_spacing_m"),
-        *("fast_modulus", "ptychi"),
+        *("fast_modulus", "cuda_graph", "ptychi"),
     )
 
     algorithm: Algorithm = "MAP"
@@ -128,6 +130,7 @@ class ReconSpec(Spec, frozen=True):
     slices: Annotated[int, Meta(ge=1, le=64)] = 1
     slice_spacing_m: Length | None = None
     fast_modulus: bool = False
+    cuda_graph: bool = True
     ptychi: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:

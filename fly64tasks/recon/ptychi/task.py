@@ -183,6 +183,12 @@ def positions_of(task: Any) -> NDArray[np.float64]:
     return positions
 
 
+def doubts_of(task: Any) -> list[str]:
+    """Return what a reconstructor says of how it ran."""
+    doubts: list[str] = getattr(task.reconstructor, "doubts", [])
+    return doubts
+
+
 def has_converged(task: Any) -> bool | None:
     """Return whether another epoch would change nothing, None where a reconstructor can not say."""
     converged: bool | None = getattr(task.reconstructor, "converged", None)
