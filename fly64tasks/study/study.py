@@ -14,7 +14,8 @@ from fly64tasks.errors import StudyError
 from fly64tasks.study.cases import BASELINE, MAIN, SPLITS, Case, seed_of
 from fly64tasks.study.methods import Method, ProgramSpec, methods_of
 from fly64tasks.study.patterns import PHASE_C, PHASE_D, refuse_pattern
-from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.run_settings import CheckpointSpec
 from fly64tasks.study.spec import Positive, Spec, read_spec
 from fly64tasks.study.stages import (
     BaseSpec,

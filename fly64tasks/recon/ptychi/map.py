@@ -204,8 +204,7 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         metric = self.posterior.metric_at(point)
         direction = lbfgs.descent(gradient, self.pairs, *metric, rows)
         obj, _, moves = self.posterior.split(direction)
-        longest = squared(obj).max().sqrt()
-        direction *= (LONGEST_STEP / longest).clamp(max=1)
+        direction *= (LONGEST_STEP * squared(obj).max().rsqrt()).clamp(max=1)
         _, _, positions = self.posterior.split(point)
         if moves is not None and positions is not None:
             moves.copy_(self._scan.bounded(moves, positions))
