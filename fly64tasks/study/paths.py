@@ -132,9 +132,9 @@ class Layout:
         for name, method in study.all_methods.items():
             if not isinstance(method, ProgramSpec) or method.sees_truth:
                 continue
-            hold_truth = {os.path.abspath(path) for path in (self.base, *self._datasets(study))}
+            hold_truth = {_plain(path) for path in (self.base, *self._datasets(study))}
             for file in method.files_used:
-                if os.path.abspath(study_folder / file) in hold_truth:
+                if _plain(study_folder / file) in hold_truth:
                     raise StudyError(
                         f"methods.{name}: {shortened(file)} is among the study's sets, which hold "
                         "the truth; expected files of the program, or sees_truth = true"
@@ -175,6 +175,11 @@ class Layout:
     def model_dir(self, case: Case) -> Path:
         """Return the folder of the model that a case's method was trained to."""
         return self.artifact_root / f"{dose_name(case.dose)}/{case.view}/model{case.variant}"
+
+
+def _plain(path: Path) -> str:
+    """Return a path as it is compared: absolute, and nothing looked up on the disk."""
+    return os.path.normpath(path.absolute())
 
 
 def _of_draw(repeat: int) -> str:
