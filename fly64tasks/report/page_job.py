@@ -11,7 +11,8 @@ from typing import Any
 from fly64tasks.report import pictures
 from fly64tasks.report.results import Outcome
 from fly64tasks.report.wording import MINUS, NONE, bytes_text, counted, duration_text
-from fly64tasks.score.scorecard import METRICS, Metric
+from fly64tasks.score.metric import Metric
+from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study.cases import Case
 
 Facts = list[tuple[str, str]]

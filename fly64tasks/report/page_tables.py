@@ -12,7 +12,7 @@ from fly64tasks.report.results import Job
 from fly64tasks.report.spread import Difference
 from fly64tasks.report.tiles import Column
 from fly64tasks.report.wording import ASSUMED, MINUS, NONE, dose_text, quantity_text, score_text
-from fly64tasks.score.scorecard import Metric
+from fly64tasks.score.metric import Metric
 from fly64tasks.study.paths import Layout
 
 FILTERS = {"dose": "Dose", "view": "View", "split": "Split", "method": "Method", "repeat": "Draw"}

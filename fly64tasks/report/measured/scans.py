@@ -9,7 +9,7 @@ from pathlib import Path
 from fly64tasks.report.results import Outcome, read_outcome
 from fly64tasks.score.files import MEASURED_MARKS
 from fly64tasks.score.measured import FIT_METRICS, MEASURED_METRICS
-from fly64tasks.score.scorecard import Metric
+from fly64tasks.score.metric import Metric
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
 
 

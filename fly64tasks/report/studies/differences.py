@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from fly64tasks.report.studies.records import JobRecord, StudyRecord
 from fly64tasks.score.halves import HALVES_METRICS
-from fly64tasks.score.scorecard import METRICS, Metric
+from fly64tasks.score.metric import Metric
+from fly64tasks.score.scorecard import METRICS
 
 _NOTHING = object()
 _EQUAL = 1e-5

@@ -15,7 +15,9 @@ import pytest
 from scored_study import STUDY, layout_in, write_run, write_scores, write_study
 from small_study import PROJECT
 
-from fly64tasks.crate import METADATA, NO_LICENSE, main
+from fly64tasks.crate.command import main
+from fly64tasks.crate.entities import NO_LICENSE
+from fly64tasks.crate.graph import METADATA
 from fly64tasks.recon.files import RUN_RECORD
 
 FIRST = next(iter(STUDY.cases()))
@@ -58,6 +60,19 @@ def test_crate_has_every_file_with_its_size_and_digest(study: Path):
         assert entity["sha256"] == hashlib.sha256(content).hexdigest()
     assert found["./"]["name"] == "Ptychography study of two doses"
     assert found["./"]["license"] == NO_LICENSE
+
+
+def test_long_settings_that_begin_alike_are_two(study: Path):
+    """As the command lines of programs do."""
+    asked = [f"{'word ' * 40}{number}" for number in (1, 2)]
+    for case, command in zip(STUDY.cases(), asked, strict=False):
+        path = layout_in(study).recon_dir(case) / RUN_RECORD
+        run = json.loads(path.read_text("utf-8"))
+        run["spec"] = {"command": ["python", command]}
+        path.write_text(json.dumps(run), "utf-8")
+    found = crate_of(study)
+    said = [one["value"] for one in found.values() if one.get("name") == "recon.command"]
+    assert sorted(said) == [json.dumps(["python", command]) for command in asked]
 
 
 def test_each_reconstruction_is_an_action_with_settings_software_input_and_results(study: Path):
