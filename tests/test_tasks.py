@@ -112,7 +112,7 @@ def test_settings_that_came_later_make_nothing_stale():
     before = " ".join(dependence(STUDY).values())
     later = ("patches", '"data":', '"truth":', '"diffraction":', '"flip_y":', '"ptychi":')
     later += ('"probe_modes":', '"correct_positions":', '"half":', "pattern")
-    later += ('"opr_modes":', '"slices":', '"slice_spacing_m":')
+    later += ('"opr_modes":', '"slices":', '"slice_spacing_m":', '"cuda_graph":')
     assert not [key for key in later if key in before]
     assert "patches" not in STUDY.simulation.to_dict()
     for data in ({}, {"flip_y": False, "detector_transpose": False}):

@@ -92,13 +92,15 @@ class ReconSpec(Spec, frozen=True):
         Layers of the object along the beam.
     slice_spacing_m : float, none unless given
         Distance between two layers.
+    cuda_graph : bool
+        True or false: on a GPU, launch an epoch's work as graphs, to the same bytes (MAP).
     ptychi : dict, pty-chi's own and ours unless given
         An option of pty-chi's own, say object_options.l1_norm_constraint.enabled=true.
     """
 
     added_later: ClassVar = (
         *("probe_modes", "correct_positions", "half", "opr_modes", "slices", "slice_spacing_m"),
-        "ptychi",
+        *("cuda_graph", "ptychi"),
     )
 
     algorithm: Algorithm = "MAP"
@@ -130,6 +132,7 @@ class ReconSpec(Spec, frozen=True):
     opr_modes: Annotated[int, Meta(ge=0, le=64)] = 0
     slices: Annotated[int, Meta(ge=1, le=64)] = 1
     slice_spacing_m: Length | None = None
+    cuda_graph: bool = True
     ptychi: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
