@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from msgspec import Struct
 
-from fly64tasks.errors import DatasetError
+from fly64tasks.errors import DatasetError, shortened
 
 NO_LICENSE = "No licence is stated: ask the authors before any use."
 HOMES = {
@@ -82,6 +82,7 @@ class Run(Struct, frozen=True):
     started: str | None = None
     seconds: float | None = None
     reason: str | None = None
+    stage: str = "recon"
 
 
 def id_of(path: Path, folder: Path) -> str:
@@ -175,10 +176,10 @@ def action_of(
 ) -> Entity:
     name = place.absolute().relative_to(folder.absolute()).as_posix()
     action: Entity = {
-        "@id": f"#reconstruct-{quote(name)}",
+        "@id": f"#{'train' if run.stage == 'train' else 'reconstruct'}-{quote(name)}",
         "@type": "CreateAction",
-        "name": f"Reconstruct and score {name}",
-        "description": f"{run.spec.get('algorithm', 'Reconstruction')} of {run.input.get('path')}",
+        "name": f"{'Train' if run.stage == 'train' else 'Reconstruct and score'} {name}",
+        "description": f"{_what(run)} of {run.input.get('path')}",
         "instrument": {"@id": software_id("fly64tasks")},
         "object": [{"@id": item} for item in objects],
         "result": [{"@id": item} for item in results],
@@ -192,6 +193,12 @@ def action_of(
             began = datetime.fromisoformat(run.started)
             action["endTime"] = (began + timedelta(seconds=run.seconds)).isoformat()
     return action
+
+
+def _what(run: Run) -> str:
+    if "command" in run.spec:
+        return f"Reconstruction by {shortened(' '.join(run.spec['command']))}"
+    return "Training" if run.stage == "train" else str(run.spec.get("algorithm", "Reconstruction"))
 
 
 def statuses_of(actions: Sequence[Entity]) -> list[Entity]:

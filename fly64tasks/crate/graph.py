@@ -71,28 +71,34 @@ def write_crate(
 def _graph(
     folder: Path, study_file: str, license_url: str | None, author: str | None
 ) -> tuple[list[Entity], int, int]:
-    from fly64tasks.recon.files import RUN_RECORD
+    from fly64tasks.recon.files import RUN_RECORD, TRAINING_RECORD
     from fly64tasks.report.records import read_json
 
-    name, roots = _study_of(folder / study_file)
-    paths = [path for path in (folder / study_file, folder / "dodo.py") if path.is_file()]
+    name, roots, programs = _study_of(folder / study_file)
+    own = (folder / study_file, folder / "dodo.py", *programs)
+    paths = [path for path in own if path.is_file()]
     for root in roots:
         paths += _files_below(folder / root)
     files = {id_of(path, folder): file_entity(path, folder) for path in dict.fromkeys(paths)}
     software: dict[str, Entity] = {}
     settings: dict[str, Entity] = {}
     inputs: dict[str, Entity] = {}
-    actions = []
+    actions, n_jobs = [], 0
     for path in paths:
-        run = read_json(path, Run) if path.name == RUN_RECORD else None
+        is_record = path.name in (RUN_RECORD, TRAINING_RECORD)
+        run = read_json(path, Run) if is_record else None
         if run is not None:
+            n_jobs += path.name == RUN_RECORD
             software |= software_of(run.versions)
             settings |= (said := settings_of(run.spec))
             source = input_entity(run.input, folder, files)
             inputs |= {} if source["@id"] in files else {source["@id"]: source}
             made = [item for item in files if Path(folder / path_of(item)).parent == path.parent]
-            actions.append(action_of(path.parent, folder, run, [source["@id"], *said], made))
-    if not actions:
+            read = [source["@id"], *said]
+            if "command" in run.spec or "train" in run.spec:
+                read += [id_of(path, folder) for path in programs if id_of(path, folder) in files]
+            actions.append(action_of(path.parent, folder, run, read, made))
+    if not n_jobs:
         raise DatasetError(
             f"{folder}: holds no {RUN_RECORD} below {' and '.join(roots)}; expected a study that "
             "was run: run doit first"
@@ -113,7 +119,7 @@ def _graph(
                 "name": f"Ptychography study {name}",
                 "description": (
                     f"Sets, reconstructions, scores and report of the study {name}: "
-                    f"{len(actions)} reconstructions, run by fly64tasks."
+                    f"{n_jobs} reconstructions, run by fly64tasks."
                 ),
                 "datePublished": datetime.now(UTC).strftime("%Y-%m-%d"),
                 "hasPart": [{"@id": item} for item in files],
@@ -129,25 +135,33 @@ def _graph(
             *contextual,
         ],
         len(files),
-        len(actions),
+        n_jobs,
     )
 
 
-def _study_of(path: Path) -> tuple[str, list[str]]:
-    """Return a study's name, and the folders below its project that it writes."""
+def _study_of(path: Path) -> tuple[str, list[str], list[Path]]:
+    """Return a study's name, the folders below its project that it writes, and its programs."""
     from fly64tasks.errors import StudyError
     from fly64tasks.study.measured import read_measured_study
+    from fly64tasks.study.methods import ProgramSpec
     from fly64tasks.study.study import read_study
 
     try:
         study = read_study(path)
-        return study.name, [study.paths.data_root, study.paths.artifact_root]
+        programs = [
+            path.parent / file
+            for method in study.all_methods.values()
+            if isinstance(method, ProgramSpec)
+            for file in method.files_used
+        ]
+        roots = [study.paths.data_root, study.paths.artifact_root]
+        return study.name, roots, list(dict.fromkeys(programs))
     except StudyError as error:
         try:
             measured = read_measured_study(path)
         except StudyError:
             raise error from None
-        return measured.name, [measured.paths.artifact_root]
+        return measured.name, [measured.paths.artifact_root], []
 
 
 def _files_below(root: Path) -> Iterator[Path]:

@@ -75,6 +75,33 @@ def test_long_settings_that_begin_alike_are_two(study: Path):
     assert sorted(said) == [json.dumps(["python", command]) for command in asked]
 
 
+def test_program_its_training_and_its_model_are_in_the_crate(study: Path):
+    train = ["python", "net.py", "train", "{train_npz}", "{model}"]
+    apply = ["python", "net.py", "apply", "{input_npz}", "{model}", "{output}"]
+    with (study / "study.toml").open("a") as file:
+        file.write(f"[methods.net]\ntrain = {train}\ncommand = {apply}\n")
+    (study / "net.py").write_text("the network")
+    place = layout_in(study).recon_dir(FIRST)
+    run = json.loads((place / RUN_RECORD).read_text("utf-8"))
+    (place / RUN_RECORD).write_text(json.dumps(run | {"spec": {"command": apply}}), "utf-8")
+    model = place.with_name("model@net")
+    model.mkdir()
+    (model / "model").write_text("weights")
+    trained = run | {"spec": {"train": train}, "stage": "train"}
+    (model / "train.json").write_text(json.dumps(trained), "utf-8")
+
+    found = crate_of(study)
+    assert found["net.py"]["sha256"] == hashlib.sha256(b"the network").hexdigest()
+    said = model.relative_to(study).as_posix().replace("@", "%40")
+    training = found[f"#train-{said}"]
+    assert training["name"] == f"Train {model.relative_to(study).as_posix()}"
+    assert {"@id": f"{said}/model"} in training["result"]
+    applied = found[f"#reconstruct-{place.relative_to(study).as_posix()}"]
+    assert {"@id": "net.py"} in training["object"]
+    assert {"@id": "net.py"} in applied["object"]
+    assert f"{len(list(STUDY.cases()))} reconstructions" in found["./"]["description"]
+
+
 def test_each_reconstruction_is_an_action_with_settings_software_input_and_results(study: Path):
     found = crate_of(study)
     actions = [entity for entity in found.values() if entity["@type"] == "CreateAction"]
