@@ -106,6 +106,24 @@ def test_program_that_changed_makes_its_own_jobs_stale_alone(project: Path):
     assert planned(project, *DENSE)[of_net[0]] == "seed 0 -> 3"
 
 
+def test_program_sees_the_gpu_of_its_worker_alone(project: Path):
+    says = PROGRAM.replace(
+        "import sys", "import os, sys\nprint(os.environ['CUDA_VISIBLE_DEVICES'])"
+    )
+    (project / "net.py").write_text(says)
+    subprocess.run(
+        [sys.executable, "-m", "doit", "-j", "2", "--method", "net", *DENSE],
+        cwd=project,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "2,GPU-5"},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    results = project / "reports/dose_1000/dense"
+    records = ("model@net/train.json", "train@net/run.json", "test@net/run.json")
+    seen = [json.loads((results / name).read_text())["program"]["tail"][0] for name in records]
+    assert set(seen) <= {"2", "GPU-5"}, seen
+
+
 def test_time_limit_makes_nothing_stale(project: Path):
     (project / "study.toml").write_text(f"{STUDY}timeout_s = 500\n")
     assert planned(project, *DENSE) == {}
