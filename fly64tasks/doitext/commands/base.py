@@ -240,6 +240,9 @@ class GraphCommand(StandsAside, DoitCmdBase):
         return Path(folder) if folder else None
 
 
+_put_aside = False
+
+
 @contextlib.contextmanager
 def _collecting_later() -> Iterator[None]:
     """Turn garbage collection off: a graph is many objects and no garbage.
@@ -249,16 +252,17 @@ def _collecting_later() -> Iterator[None]:
     same process takes up what was put aside. What tasks made is none of it: compiled modules
     complain where their objects outlive the interpreter.
     """
-    put_aside = gc.get_freeze_count() == 0
+    global _put_aside  # to ask gc would count all of it, 30 ms where torch is loaded
     gc.unfreeze()
     gc.disable()
     try:
         yield
     finally:
-        if not put_aside:
+        if _put_aside:
             gc.unfreeze()
-        elif not gc.get_freeze_count():
+        elif not gc.isenabled():
             gc.freeze()
+        _put_aside = not _put_aside
         gc.enable()
 
 

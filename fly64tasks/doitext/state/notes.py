@@ -22,6 +22,8 @@ from .digests import RACY_NS
 LONGEST = 2**14
 """Characters of JSON that a note may have: all notes are loaded by whoever asks for one."""
 
+_DECODED = json.JSONDecoder().raw_decode
+
 Marks = tuple[int, int, int, int]
 """By which a file is known to be the same: size, mtime and ctime in ns, inode."""
 Note = tuple[Marks, str]
@@ -62,7 +64,7 @@ class Notes:
         note = self.known.get(key)
         if note is not None and note[0] == marks:
             with contextlib.suppress(ValueError, RecursionError, TypeError):  # none of ours
-                return json.loads(note[1])
+                return _DECODED(note[1])[0]
         began = time.time_ns()
         found = read(path)
         if marks is not None and began - max(marks[1:3]) > RACY_NS and _marks(path) == marks:
