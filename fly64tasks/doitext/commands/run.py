@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import gc
 import json
 import os
 import sys
@@ -205,8 +204,6 @@ class Run(GraphCommand, cmd_run.Run):
                 out.write(f"{printable(f'skipped {name}: ' + '; '.join(reasons))}\n")
             dispatcher = self.control.task_dispatcher()
             runner = make_runner(out)
-            gc.freeze()
-            gc.enable()
             try:
                 with _same_streams(), parallel.running(threads, self.params):
                     result = int(runner.run_all(dispatcher))
@@ -280,13 +277,12 @@ class Run(GraphCommand, cmd_run.Run):
             return found
 
         for name in self.control.closure():
-            row = self.state.row(name)
             status = nodes[name].run_status if name in nodes else None
             if status in ("successful", "up-to-date"):
                 yield Verdict(name, "up to date")
             elif status == "ignore":
                 yield Verdict(name, "ignored")
-            elif row.get(CHECKER) == FAILED:
+            elif (row := self.state.row(name)).get(CHECKER) == FAILED:
                 yield Verdict(name, "run", (row[ATTEMPT]["message"],))
             elif why := failed(name):
                 yield Verdict(

@@ -22,6 +22,8 @@ from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
 from ..atomic import sweep
 from ..errors import exited, in_one_line, is_task_error, machine_fault, printable
+from ..garbage import collect_garbage
+from ..graph.current import is_current
 from ..graph.inputs import do_without, drop_missing, for_want_of, is_partial
 from ..graph.targets import watch
 from ..processes import die_with_parent
@@ -80,7 +82,6 @@ class _Journaled(Runner):
     def select_task(self, node: Any, tasks_dict: Any) -> bool:
         """Whether to execute the task now; then it is marked as running."""
         if node.run_status is None:
-            self._made[node.task.name] = self._state.made(node.task.name)  # doit may drop its row
             gone = [other for other in node.ignored_deps if other.task.name in self.skipped]
             if is_partial(node.task):
                 self._go_on_without(node, gone)
@@ -89,12 +90,19 @@ class _Journaled(Runner):
             elif gone:
                 self._skip(node, self._origin[gone[0].task.name])
                 return False
-            watch(node.task, self._state)
         try:
             with used(self._state.notes):
-                selected = super().select_task(node, tasks_dict)
-            if not selected:
-                return False
+                if node.run_status is None:
+                    if self._is_current(node):
+                        self._leave_as_it_is(node)
+                        return False
+                    if is_partial(node.task):
+                        drop_missing(node.task, exists=self._state.statuses.exists)
+                    name = node.task.name
+                    self._made[name] = self._state.made(name)  # doit may drop its row
+                    watch(node.task, self._state)
+                if not super().select_task(node, tasks_dict):
+                    return False
         except OSError as error:  # of an input that is there and can not be read
             said = machine_fault(error)
             if said is None:
@@ -112,7 +120,27 @@ class _Journaled(Runner):
             made = self._made.pop(task.name)
             task.meta = {**(task.meta or {}), MADE: made}
             self._state.begin(task.name, task.targets, made)
+            collect_garbage()
         return True
+
+    def _is_current(self, node: Any) -> bool:
+        """Whether nothing speaks for running the task, and doit need not be asked."""
+        return not (
+            self.always_execute
+            or node.ignored_deps
+            or node.bad_deps
+            or self.dep_manager.status_is_ignore(node.task)
+        ) and is_current(node.task, self.dep_manager)
+
+    def _leave_as_it_is(self, node: Any) -> None:
+        """What doit does with a task that is up to date."""
+        task = node.task
+        self.reporter.get_status(task)
+        task.overwrite_verbosity(self.stream)
+        task.dep_changed = []
+        node.run_status = "up-to-date"
+        self.reporter.skip_uptodate(task)
+        task.values = self.dep_manager.get_values(task.name)
 
     def _skip(self, node: Any, origin: str, reason: str | None = None) -> None:
         """Leave a task out: for a reason, or as it needs `origin`, which is."""
@@ -134,7 +162,6 @@ class _Journaled(Runner):
         if node.bad_deps:
             node.task.uptodate.append((False, (), {}))
         node.bad_deps = []
-        drop_missing(node.task, exists=self._state.statuses.exists)
 
     def execute_task(self, task: Any) -> BaseFail | None:
         """Run the actions."""

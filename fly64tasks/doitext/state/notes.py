@@ -31,6 +31,11 @@ Note = tuple[Marks, str]
 class Notes:
     """What was read of files, by path and kind.
 
+    Parameters
+    ----------
+    decode : callable
+        Reads JSON; raises ValueError where there is none.
+
     Attributes
     ----------
     known : dict
@@ -39,7 +44,8 @@ class Notes:
         The keys of those that are not stored yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, decode: Callable[[str], Any] = json.loads) -> None:
+        self._decode = decode
         self.known: dict[tuple[str, str], Note] = {}
         self.fresh: set[tuple[str, str]] = set()
 
@@ -62,7 +68,7 @@ class Notes:
         note = self.known.get(key)
         if note is not None and note[0] == marks:
             with contextlib.suppress(ValueError, RecursionError, TypeError):  # none of ours
-                return json.loads(note[1])
+                return self._decode(note[1])
         began = time.time_ns()
         found = read(path)
         if marks is not None and began - max(marks[1:3]) > RACY_NS and _marks(path) == marks:
