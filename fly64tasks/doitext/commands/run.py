@@ -29,8 +29,9 @@ from ..graph.plan import Planner, Verdict, merged
 from ..graph.selection import Control
 from ..processes import end_descendants
 from ..running.events import Both, EventLog
+from ..running.failures import why_failed
 from ..running.reporter import LineReporter
-from ..running.runner import ProcessRunner, SerialRunner, ThreadRunner, why_failed
+from ..running.runner import ProcessRunner, SerialRunner, ThreadRunner
 from ..running.signals import Stopped, stoppable
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
 from .base import GraphCommand, flag

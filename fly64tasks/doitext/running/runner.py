@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import heapq
-import itertools
 import multiprocessing
 import os
-import re
 import signal
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Collection
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from doit.action import CmdAction, PythonAction
+from doit.action import PythonAction
 from doit.exceptions import BaseFail, DependencyError, TaskError, TaskFailed, UnmetDependency
 from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
 from ..atomic import sweep
-from ..errors import exited, in_one_line, is_task_error, machine_fault, printable
+from ..errors import machine_fault
 from ..garbage import collect_garbage
 from ..graph.current import is_current
 from ..graph.inputs import do_without, drop_missing, for_want_of, is_partial
@@ -29,33 +25,12 @@ from ..graph.targets import watch
 from ..processes import die_with_parent
 from ..state.journal import Journal
 from ..state.notes import used
-from ..state.record import ATTEMPT
+from .failures import failing_in_words, reason_of, why_failed
+from .order import largest_first
 
 _FORK = multiprocessing.get_context("fork")
 MADE = "made"
 """Key of ``task.meta``: what the task has made before, whatever was done to these files since."""
-_RETURNED = re.compile(r"returned (-?\d+)$")
-
-
-def reason_of(task: Any, fail: BaseFail) -> str:
-    """Why a task failed, in one line that steers no terminal."""
-    return printable(_reason_of(task, fail))
-
-
-def _reason_of(task: Any, fail: BaseFail) -> str:
-    returned = _RETURNED.search(fail.message.strip())
-    if returned and task.actions and isinstance(task.actions[-1], CmdAction):
-        said = [line for action in task.actions for line in (action.err or "").splitlines()]
-        last = [line.strip() for line in said if line.strip()][-1:]
-        return ": ".join([f"exit code {returned[1]}", *last])
-    words = " ".join(fail.message.split())
-    if fail.traceback and not isinstance(fail, _Raised):  # doit's own, such as of a bad command
-        return f"{words}: {fail.traceback[-1].strip().splitlines()[0]}"
-    return words
-
-
-class _Raised(TaskError):
-    """What an action raised; its message is one line of it."""
 
 
 class _Journaled(Runner):
@@ -240,15 +215,6 @@ class _Journaled(Runner):
         self._stop_running = self._stop_running or not self.continue_
 
 
-def why_failed(node: Any, state: Journal) -> str:
-    """Why the task of a node failed, or what it needs did."""
-    if node.bad_deps:
-        first = node.bad_deps[0]
-        return f"{first.task.name}: {why_failed(first, state)}"
-    attempt = state.row(node.task.name).get(ATTEMPT) or {}
-    return attempt.get("message") or "an input is missing"
-
-
 class SerialRunner(_Journaled, Runner):
     """One task after the other."""
 
@@ -339,55 +305,6 @@ def _result(receiver: Connection, process: BaseProcess) -> dict[str, Any]:
     return {"failure": TaskFailed(f"its process {how}, and no result")}
 
 
-def largest_first(dispatched: Generator[Any, Any, None]) -> Generator[Any, Any, None]:
-    """Yield what doit's dispatcher has ready, the task with the most bytes to read first.
-
-    Tasks with as many bytes keep the order of their definition.
-    """
-    ready: list[tuple[int, int, Any]] = []
-    number = itertools.count()
-    completed, more = None, True
-    while True:
-        while more:
-            try:
-                node = dispatched.send(completed)
-            except StopIteration:
-                more = False
-                break
-            completed = None
-            if node == "hold on":
-                break
-            heapq.heappush(ready, (-_bytes_to_read(node.task), next(number), node))
-        if not (ready or more):
-            return
-        completed = yield heapq.heappop(ready)[-1] if ready else "hold on"
-
-
-def _bytes_to_read(task: Any) -> int:
-    paths = [Path(path) for path in task.file_dep]
-    return sum(path.stat().st_size for path in paths if path.exists())
-
-
 def _marks(path: str) -> object:
     stat = Path(path).stat()
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
-
-
-def failing_in_words(action: Callable[..., Any]) -> Callable[..., Any]:
-    """An action for which what it raises is a failure that one line says."""
-
-    @functools.wraps(action)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return action(*args, **kwargs)
-        except SystemExit as error:  # would end doit, with whatever is not yet run
-            return TaskFailed(exited(error))
-        except Exception as error:
-            said = str(error) if is_task_error(error) else machine_fault(error)
-            if said is None:
-                return _Raised(in_one_line(error), error)
-            failed = TaskFailed(" ".join(said.split()))
-            failed.optional = getattr(error, "optional", None)
-            return failed
-
-    return run
