@@ -19,7 +19,7 @@ from fly64tasks.study.patterns import PHASE_C, PHASE_D, filled
 from fly64tasks.study.study import Study
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # known by itself: what it answers is kept, ten thousand times
 class Layout:
     """The paths of one study.
 
@@ -149,17 +149,18 @@ class Layout:
         """Return doit's record of what was done, kept with the artifacts that it speaks of."""
         return self.artifact_root / ".doit.db"
 
+    @functools.lru_cache(maxsize=2**16)  # noqa: B019 - a process has few layouts
     def phase_c(self, dose: float, split: str, repeat: int = 1) -> Path:
         """Return the simulated set of a dose and split."""
         name = filled(self.phase_c_pattern, dose=dose, split=split)
-        return self.phase_c_root / _of_draw(repeat) / name
+        return self.phase_c_root.joinpath(_of_draw(repeat), name)
 
+    @functools.lru_cache(maxsize=2**16)  # noqa: B019
     def phase_d(self, dose: float, view: str, split: str, repeat: int = 1) -> Path:
         """Return the thinned set of a dose, view and split."""
         name = filled(self.phase_d_pattern, dose=dose, view=view, split=split)
-        return self.phase_d_root / _of_draw(repeat) / name
+        return self.phase_d_root.joinpath(_of_draw(repeat), name)
 
-    @functools.lru_cache(maxsize=2**16)  # noqa: B019 - a process has few layouts
     def dataset(self, case: Case) -> Path:
         """Return the set that a case reconstructs: Phase C for the baseline, else Phase D."""
         if case.view == BASELINE:
