@@ -70,21 +70,23 @@ def doit(folder: Path, *arguments: str) -> tuple[float, float]:
     return timed(command, folder)
 
 
-def timed(command: Sequence[str], folder: Path | None = None) -> tuple[float, float]:
+def timed(
+    command: Sequence[str], folder: Path | None = None, environment: dict[str, str] | None = None
+) -> tuple[float, float]:
     """Run a command with one thread; return its wall and CPU seconds, children included."""
     before, began = os.times(), time.perf_counter()
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**(os.environ if environment is None else environment), "OMP_NUM_THREADS": "1"}
     subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr, env=environment)
     after = os.times()
     cpu = after.children_user + after.children_system
     return time.perf_counter() - began, cpu - before.children_user - before.children_system
 
 
-def project(folder: Path) -> Path:
-    """Make a project folder with the default study; return it."""
+def project(folder: Path, of: Path = PROJECT) -> Path:
+    """Make a project folder with the default study ``of`` a checkout; return it."""
     folder.mkdir(parents=True)
     for name in ("dodo.py", "study.toml"):
-        shutil.copy(PROJECT / name, folder)
+        shutil.copy(of / name, folder)
     return folder
 
 

@@ -1,15 +1,17 @@
-"""Time of an LSQML epoch against frames, frame size and batch size, with the floor beside it.
+"""Time of an epoch of pty-chi against frames, frame size and batch size, with the floor beside it.
 
     python benchmarks/epoch_time.py [--frames 500,2000] [--sizes 64,128] [--batches 32,96,256]
-        [--device cpu] [--all]
+        [--algorithm LSQML] [--device cpu] [--all]
 
 The floor counts four transforms a frame (probe's shift, far field, back, shift of the update),
 5 N^2 log2 N^2 FLOP each, and 68 N^2 bytes: each intensity read once, each transform read and
 written once. *floor s* is the time that those transforms alone take here with torch, in batches of
-the same size. *as shipped* is pty-chi without anything of ours: with its own shift, its
-default device set and its complex parameters made of two. The default is a subset for a CPU, some
-minutes: 500 and 2,000 frames, N of 64 and 128. ``--all`` is 500 to 20,000 frames and N of 64, 128
-and 256; where the frames alone are over 10 GB they are left out, and said so. Prints Markdown.
+the same size. *fast modulus* is with ``fast_modulus``, *own shift* without
+``fast_fourier_shift``, and *as shipped* is pty-chi without anything of ours: with its own shift and
+squares, its default device set and its complex parameters made of two. The default is a subset for
+a CPU, some minutes: 500 and 2,000 frames, N of 64 and 128. ``--all`` is 500 to 20,000 frames and N
+of 64, 128 and 256; where the frames alone are over 10 GB they are left out, and said so. Prints
+Markdown.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import torch
 from common import machine, task_of
 
 from fly64tasks.data.dataset import PtychoDataset
-from fly64tasks.recon.ptychi import fourier_shift
+from fly64tasks.recon.ptychi import fourier_shift, modulus
 from fly64tasks.recon.ptychi.memory import peak_device_bytes
 from fly64tasks.recon.ptychi.task import run_epoch
 from fly64tasks.recon.start import Start, start_of
@@ -80,6 +82,7 @@ def main() -> None:
     parser.add_argument("--frames", default="500,2000")
     parser.add_argument("--sizes", default="64,128")
     parser.add_argument("--batches", default="32,96,256")
+    parser.add_argument("--algorithm", default="LSQML")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--all", action="store_true")
     options = parser.parse_args()
@@ -92,21 +95,22 @@ def main() -> None:
         for text in (options.frames, options.sizes, options.batches)
     )
     kind = "CPU s" if options.device == "cpu" else "s"
-    print(f"{machine(options.device)}; COMPACT batches, one thread\n")
-    columns = ("N", "frames", "batch", f"epoch {kind}", "with pty-chi's own shift")
+    print(f"{machine(options.device)}; {options.algorithm}, one thread\n")
+    columns = ("N", "frames", "batch", f"epoch {kind}", "fast modulus", "own shift")
     columns = (*columns, "as shipped", "floor s")
     print("| " + " | ".join((*columns, "GFLOP", "GB", "peak GB")) + " |")
-    print("|---:" * 10 + "|", flush=True)
+    print("|---:" * 11 + "|", flush=True)
     for size in sizes:
         for frames in frames_:
             if 4 * frames * size**2 > LARGEST_BYTES:
-                print(f"| {size} | {frames} | left out: over 10 GB |" + " |" * 7, flush=True)
+                print(f"| {size} | {frames} | left out: over 10 GB |" + " |" * 8, flush=True)
                 continue
             start = start_of_random_frames(frames, size)
             gflop = frames * 4 * 5 * size**2 * math.log2(size**2) / 1e9
             gbyte = frames * 68 * size**2 / 1e9
             for batch in batches:
-                spec = ReconSpec(algorithm="LSQML", batch_size=batch, warmup_epochs=0).resolved()
+                spec = ReconSpec(algorithm=options.algorithm, batch_size=batch, warmup_epochs=0)
+                spec = spec.resolved()
                 task = task_of(start, spec, options.device, start.obj, start.probe / size)
 
                 def epoch(task=task) -> None:
@@ -122,13 +126,15 @@ def main() -> None:
                 theirs = best_of(epoch, options.device, times)
                 with fourier_shift.installed():
                     ours = best_of(epoch, options.device, times)
+                    with modulus.installed():
+                        fast = best_of(epoch, options.device, times)
                 floor = floor_of(frames, size, batch, options.device)
                 peak = peak_device_bytes(options.device) or (
                     resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
                 )
                 print(
-                    f"| {size} | {frames} | {batch} | {ours:.3f} | {theirs:.3f} | {shipped:.3f} | "
-                    f"{floor:.3f} | {gflop:.2f} | {gbyte:.2f} | {peak / 1e9:.1f} |",
+                    f"| {size} | {frames} | {batch} | {ours:.3f} | {fast:.3f} | {theirs:.3f} | "
+                    f"{shipped:.3f} | {floor:.3f} | {gflop:.2f} | {gbyte:.2f} | {peak / 1e9:.1f} |",
                     flush=True,
                 )
 

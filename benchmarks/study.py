@@ -1,17 +1,27 @@
-"""The study's reconstructions: `doit` with the defaults, and the old scripts' way, side by side.
+"""The default study: `doit` now, `doit` of another version, and the old scripts, side by side.
 
-    python benchmarks/study.py [--quick] [--jobs N] [--device cpu]
+    python benchmarks/study.py [--before PYTHON] [--jobs 2] [--quick] [--without-old]
+        [--device cpu]
 
-Ours is the real `doit` command on a project folder of its own; theirs is one fresh process per job
-with the old settings (100 epochs, random batches of 96, from ones). Both read the same NPZs, which
-are made first and are in no time. The old jobs are run half before ours and half after.
-``--quick`` takes the dose of 1e4 alone, 6 jobs; ``--jobs N`` is passed to doit as ``-j N``.
-Prints Markdown.
+*now* is the real `doit` command in a fresh project folder, from the simulation to the report, one
+task after another; *-j N* the same with workers. *before* is the same command of the environment
+whose python ``--before`` names, with its own dodo.py and study:
+
+    git worktree add /tmp/before COMMIT && python -m venv /tmp/before-env
+    /tmp/before-env/bin/pip install -e /tmp/before
+
+*old scripts* is one fresh process for each reconstruction alone, with the old settings (100 epochs,
+random batches of 96, from ones), of the same NPZs, which are made first and are in no time of
+theirs; half of them run before the others and half after. ``--quick`` takes the dose of 1e4 alone,
+6 jobs. On two cores with nothing else running all of it takes some 12 minutes, without the old
+scripts 5. Prints Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -24,60 +34,78 @@ from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Study
 
-Times = list[tuple[float, float]]
+Times = tuple[float, float]
+WHERE = "import fly64tasks, pathlib; print(pathlib.Path(fly64tasks.__file__).parent.parent)"
+LARGEST_SHARE = 0.7
+"""Of the old error, that ours is to have at most."""
+
+
+def doit_of(python: str, folder: Path, arguments: list[str]) -> Times:
+    """Run doit of another environment in a project folder of its version."""
+    # Ours may be where PYTHONPATH points.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    ended = subprocess.run(
+        [python, "-c", WHERE], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    ended.check_returncode()
+    project(folder, Path(ended.stdout.strip()))
+    return timed([python, "-m", "doit", *arguments], folder, environment)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--before", metavar="PYTHON", help="of an environment with another version")
+    parser.add_argument("--jobs", type=int, default=2, help="passed to doit as -j; 0 for none")
     parser.add_argument("--quick", action="store_true", help="the dose of 1e4 alone")
-    parser.add_argument("--jobs", type=int, help="passed to doit as -j")
+    parser.add_argument("--without-old", action="store_true", help="leave the old scripts out")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     study = Study()
     cases = [case for case in study.cases() if not options.quick or case.dose == 1e4]
+    run = ["run", *(["--dose", "1e4"] if options.quick else []), f"device={options.device}"]
+    runs: dict[str, Times] = {}
+    print(f"{machine(options.device)}; load {os.getloadavg()[0]:.1f}\n", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        sets = project(Path(name, "sets"))
+        sets, ours = project(Path(name, "sets")), Path(name, "now")
         doit(sets, "simulate", "views")
-        ours = project(Path(name, "ours"))
         layout = Layout.of(study, study_folder=sets, project=sets)
         results = Layout.of(study, study_folder=ours, project=ours)
 
-        def old(case) -> tuple[float, float]:
+        def old(case) -> Times:
             command = [sys.executable, str(PROJECT / "benchmarks" / "old_settings.py")]
             files = [str(layout.dataset(case)), str(Path(name, f"{case.name}.npz"))]
             return timed([*command, *files, "--device", options.device])
 
-        half = len(cases) // 2
-        theirs: Times = [old(case) for case in cases[:half]]
-        data = sets / study.paths.data_root
-        wall, cpu = doit(
-            ours,
-            "run",
-            "recon",
-            *(["--dose", "1e4"] if options.quick else []),
-            *(["-j", str(options.jobs)] if options.jobs else []),
-            f"phase_c_root={data / 'phase_c'}",
-            f"phase_d_root={data / 'phase_d'}",
-            f"device={options.device}",
-        )
-        theirs += [old(case) for case in cases[half:]]
-
-        print(f"{machine(options.device)}\n")
-        print("| job | old error | our error |\n|---|---:|---:|")
-        no_worse = 0
-        for case in cases:
-            dataset = read_dataset(layout.dataset(case))
-            with np.load(Path(name, f"{case.name}.npz")) as file:
-                was = error_of(dataset, file["object"])
-            with np.load(results.recon_dir(case) / RECONSTRUCTION) as file:
-                now = error_of(dataset, file["object"])
-            no_worse += now <= was
-            print(f"| {case.name} | {was:.4f} | {now:.4f} |")
-    old_wall, old_cpu = (sum(column) for column in zip(*theirs, strict=True))
-    print("\n| | old, a process per job | ours, one `doit` | ratio |\n|---|---:|---:|---:|")
-    print(f"| wall s | {old_wall:.0f} | {wall:.0f} | {old_wall / wall:.1f} |")
-    print(f"| CPU s | {old_cpu:.0f} | {cpu:.0f} | {old_cpu / cpu:.1f} |")
-    print(f"| jobs with an error no higher | | {no_worse} of {len(cases)} | |")
+        half = 0 if options.without_old else len(cases) // 2
+        theirs = [old(case) for case in cases[:half]]
+        if options.before:
+            runs["before"] = doit_of(options.before, Path(name, "before"), run)
+        runs["now"] = doit(project(ours), *run)
+        if options.jobs:
+            jobs = ["run", "-j", str(options.jobs), *run[1:]]
+            runs[f"now, -j {options.jobs}"] = doit(project(Path(name, "parallel")), *jobs)
+        if not options.without_old:
+            theirs += [old(case) for case in cases[half:]]
+            wall, cpu = (sum(column) for column in zip(*theirs, strict=True))
+            runs["old scripts, reconstructions alone"] = wall, cpu
+            print("| job | old error | our error | of it |\n|---|---:|---:|---:|")
+            shares = []
+            for case in cases:
+                dataset = read_dataset(layout.dataset(case))
+                if layout.dataset(case).read_bytes() != results.dataset(case).read_bytes():
+                    raise SystemExit(f"{case.name}: the sets are not the same")
+                with np.load(Path(name, f"{case.name}.npz")) as file:
+                    was = error_of(dataset, file["object"])
+                with np.load(results.recon_dir(case) / RECONSTRUCTION) as file:
+                    now = error_of(dataset, file["object"])
+                shares.append(now / was)
+                print(f"| {case.name} | {was:.4f} | {now:.4f} | {shares[-1]:.2f} |")
+            good = sum(share <= LARGEST_SHARE for share in shares)
+            print(f"\n{good} of {len(cases)} have at most {LARGEST_SHARE} of the old error.")
+    print("\n| | wall s | CPU s | now / it, wall | now / it, CPU |\n|---|---:|---:|---:|---:|")
+    for said, (wall, cpu) in runs.items():
+        by_wall, by_cpu = runs["now"][0] / wall, runs["now"][1] / cpu
+        print(f"| {said} | {wall:.1f} | {cpu:.1f} | {by_wall:.2f} | {by_cpu:.2f} |")
 
 
 if __name__ == "__main__":

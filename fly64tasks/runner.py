@@ -26,7 +26,8 @@ from fly64tasks.recon.epochs import showing
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.fit import in_short
 from fly64tasks.study import ptychi_options
-from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.run_settings import CheckpointSpec
 from fly64tasks.study.spec import parse_spec, settings_of
 from fly64tasks.study.stages import Geometry, Orientation
 

@@ -36,7 +36,8 @@ from fly64tasks.recon.files import (
 )
 from fly64tasks.recon.runlog import logging_to
 from fly64tasks.score.files import SCORES
-from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.run_settings import CheckpointSpec
 
 SPEC = ReconSpec(algorithm="LSQML", num_epochs=6, warmup_epochs=2)
 EVERY_EPOCH = CheckpointSpec(epochs=1)

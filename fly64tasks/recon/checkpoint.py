@@ -19,7 +19,7 @@ from fly64tasks.doitext.errors import machine_fault
 from fly64tasks.doitext.spec import differences
 from fly64tasks.errors import CheckpointError, StoppedEarly, machine_error
 from fly64tasks.recon.ptychi.state import from_bytes, to_bytes
-from fly64tasks.study.recon_settings import CheckpointSpec
+from fly64tasks.study.run_settings import CheckpointSpec
 
 logger = logging.getLogger(__name__)
 

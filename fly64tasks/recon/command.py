@@ -20,7 +20,8 @@ from fly64tasks.recon import files, record, recording
 from fly64tasks.recon.doubts.result import of_result
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.recon.start import Start, read_start
-from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec, runner_command
+from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.run_settings import CheckpointSpec, runner_command
 from fly64tasks.study.stages import AS_STORED, ASSUMED, Geometry, Orientation, said_of_reading
 
 if TYPE_CHECKING:

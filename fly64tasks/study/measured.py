@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from fly64tasks.errors import StudyError, shortened
-from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.run_settings import CheckpointSpec
 from fly64tasks.study.spec import Spec, changed, read_spec
 from fly64tasks.study.stages import TURNS, DataSpec, Geometry, Orientation, ScoreSpec
 from fly64tasks.study.study import refuse_control_characters, refuse_root_elsewhere

@@ -1,4 +1,4 @@
-"""The settings of a reconstruction: `[recon]` in a study, and the options of the runner.
+"""The settings of a reconstruction: `[recon]` in a study, and options of the runner.
 
 A field of `ReconSpec`, described in its docstring, is all that a new setting takes: the key in the
 study file, the option with its help, and the reason that a dry run gives follow from it.
@@ -6,11 +6,6 @@ study file, the option with its help, and the reason that a dry run gives follow
 
 from __future__ import annotations
 
-import functools
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import msgspec
@@ -18,7 +13,7 @@ from msgspec import Meta
 
 from fly64tasks.study import ptychi_options
 from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
-from fly64tasks.study.stages import ASSUMED, SIZES, TURNS, Geometry, Length
+from fly64tasks.study.stages import Geometry, Length
 
 Algorithm = Literal["MAP", "LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
 Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
@@ -92,6 +87,8 @@ class ReconSpec(Spec, frozen=True):
         Layers of the object along the beam.
     slice_spacing_m : float, none unless given
         Distance between two layers.
+    fast_modulus : bool
+        True or false: the modulus of pty-chi's waves from their squares, to rounding.
     cuda_graph : bool
         True or false: on a GPU, launch an epoch's work as graphs, to the same bytes (MAP).
     ptychi : dict, pty-chi's own and ours unless given
@@ -100,7 +97,7 @@ class ReconSpec(Spec, frozen=True):
 
     added_later: ClassVar = (
         *("probe_modes", "correct_positions", "half", "opr_modes", "slices", "slice_spacing_m"),
-        *("cuda_graph", "ptychi"),
+        *("fast_modulus", "cuda_graph", "ptychi"),
     )
 
     algorithm: Algorithm = "MAP"
@@ -132,6 +129,7 @@ class ReconSpec(Spec, frozen=True):
     opr_modes: Annotated[int, Meta(ge=0, le=64)] = 0
     slices: Annotated[int, Meta(ge=1, le=64)] = 1
     slice_spacing_m: Length | None = None
+    fast_modulus: bool = False
     cuda_graph: bool = True
     ptychi: dict[str, Any] | None = None
 
@@ -201,7 +199,7 @@ class ReconSpec(Spec, frozen=True):
         """
         suited = {"num_epochs": _MAP_EPOCHS if self.ends_in_map else 50, **_SUITED[self.algorithm]}
         chosen = {key: value for key, value in suited.items() if getattr(self, key) is None}
-        return msgspec.structs.replace(self, **chosen)
+        return msgspec.structs.replace(self, **chosen) if chosen else self
 
     def settings(self) -> dict[str, Any]:
         """Return what a result depends on besides its files, as JSON-ready values."""
@@ -296,76 +294,6 @@ _SUITED: dict[str, dict[str, Any]] = {
     "AD": {"batch_size": 96, "batching": "RANDOM", "update_probe": True},
     "MAP": {"batch_size": 100_000, "batching": "RANDOM", "update_probe": True},
 }
-
-
-class CheckpointSpec(Spec, frozen=True):
-    """How often a reconstruction is put on disk while it runs; no result depends on it.
-
-    Attributes
-    ----------
-    seconds : float
-        Write a checkpoint every so many seconds, at the end of the epoch.
-    epochs : int, never unless given
-        And after every so many epochs.
-    """
-
-    seconds: Positive = 60.0
-    epochs: Count | None = None
-
-
-def runner_command(
-    input_npz: Path | str,
-    output_dir: Path | str,
-    spec: ReconSpec,
-    device: str = "auto",
-    *,
-    read_as: Mapping[str, str | bool] = MappingProxyType({}),
-    geometry: Geometry = ASSUMED,
-) -> list[str]:
-    """Return the command line of `fly64tasks.runner` that reconstructs one set in this way.
-
-    ``read_as`` says how the set is read, as `said_of_reading` returns it.
-
-    >>> " ".join(runner_command("set.npz", "out", ReconSpec(num_epochs=20)))
-    'python -m fly64tasks.runner --input-npz set.npz --output-dir out --num-epochs 20'
-    >>> sizes = Geometry(pixel_size_m=7e-9, energy_ev=8e3, assumed=False)
-    >>> read_as = {"diffraction": "intensity", "flip_y": True}
-    >>> said = runner_command("a", "b", ReconSpec(), read_as=read_as, geometry=sizes)
-    >>> " ".join(said[7:12])
-    '--diffraction intensity --flip-y --pixel-size-m 7e-09'
-    """
-    said: list[tuple[str, Any]] = [
-        (name, value)
-        for name, default in _defaults().items()
-        if (value := getattr(spec, name)) != default and name != "ptychi"
-    ]
-    said += [pair for pair in read_as.items() if pair[1] is not None]
-    if device != "auto":
-        said.append(("device", device))
-    if geometry != ASSUMED:
-        said += [(name, size) for name in SIZES if (size := getattr(geometry, name)) is not None]
-    command = ["python", "-m", "fly64tasks.runner"]
-    command += ["--input-npz", str(input_npz), "--output-dir", str(output_dir)]
-    for name, value in said:
-        command.append("--" + name.replace("_", "-"))
-        if name not in TURNS:
-            command.append(_said(value))
-    for name, value in ptychi_options.flattened(spec.ptychi or {}):
-        command += ["--set", f"{name}={_said(value)}"]
-    return command
-
-
-def _said(value: Any) -> str:
-    """Return a value as an option takes it: numbers as JSON has them, and sooner than it does."""
-    if type(value) in (int, float):
-        return repr(value)
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-@functools.cache
-def _defaults() -> dict[str, Any]:
-    """Return the settings of a reconstruction with their defaults; msgspec takes a millisecond."""
-    return {field.name: field.default for field in msgspec.structs.fields(ReconSpec)}
 
 
 def algorithms() -> tuple[str, ...]:

@@ -24,7 +24,8 @@ from fly64tasks.study.cases import Case
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
 from fly64tasks.study.methods import Method
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.run_settings import CheckpointSpec
 from fly64tasks.study.stages import DataSpec, Geometry, ScoreSpec, SimulationSpec, ViewSpec
 from fly64tasks.study.study import Study
 

@@ -20,7 +20,8 @@ from fly64tasks.score.files import SCORE_FILES
 from fly64tasks.study.cases import BASELINE, SPLITS, Case, set_name
 from fly64tasks.study.methods import ProgramSpec
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.run_settings import CheckpointSpec
 from fly64tasks.study.stages import ASSUMED, DataSpec, Geometry, said_of_reading
 from fly64tasks.study.study import PLACES, Study
 from fly64tasks.tasks import actions, of_case, programs, roots

@@ -18,7 +18,7 @@ from fly64tasks.study.cases import BASELINE
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
 from fly64tasks.study.methods import Method, ProgramSpec
 from fly64tasks.study.paths import Layout
-from fly64tasks.study.recon_settings import runner_command
+from fly64tasks.study.run_settings import runner_command
 from fly64tasks.study.stages import ASSUMED, Geometry
 from fly64tasks.study.study import Study
 

@@ -28,7 +28,8 @@ from fly64tasks.errors import CheckpointError, DatasetError, ReconstructionError
 from fly64tasks.recon import command as recon
 from fly64tasks.recon.files import CHECKPOINT, LOSSES, PRODUCT, RECONSTRUCTION, RUN_RECORD
 from fly64tasks.recon.result import read_reconstruction
-from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
+from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.run_settings import CheckpointSpec
 from fly64tasks.study.stages import Geometry
 
 EVERY_EPOCH = CheckpointSpec(epochs=1)

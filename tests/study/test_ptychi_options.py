@@ -19,7 +19,8 @@ from fly64tasks.recon import command as recon
 from fly64tasks.recon.ptychi.options import ptychi_options
 from fly64tasks.recon.start import read_start
 from fly64tasks.study import ptychi_options as listed
-from fly64tasks.study.recon_settings import ReconSpec, runner_command
+from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.run_settings import runner_command
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.study import Study, read_study
 

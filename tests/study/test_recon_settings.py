@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec, algorithms
+from fly64tasks.study.recon_settings import ReconSpec, algorithms
+from fly64tasks.study.run_settings import CheckpointSpec
 from fly64tasks.study.spec import Spec, settings_of
 
 

@@ -22,6 +22,10 @@ LEAST_ILLUMINATION = 1e-3
 which has no prior to hold unlit pixels, comes near it."""
 
 
+Frame = tuple[Tensor, Tensor]
+"""What turns each pixel's own frame into that of all, (H, W) complex, and the conjugate of it."""
+
+
 class Filter(NamedTuple):
     """A filter of real images (H, W), symmetric and positive.
 
@@ -29,8 +33,9 @@ class Filter(NamedTuple):
     ----------
     gain : (H, W // 2 + 1) float
         Of each frequency of `torch.fft.rfft2`.
-    weight : (H, W // 2 + 1) float
-        By which the squares of an image's transform are summed to image . filtered [Parseval].
+    weight : (H, W // 2 + 1, 2) float
+        By which the squares of both parts of an image's transform are summed to
+        image . filtered [Parseval].
     """
 
     gain: Tensor
@@ -44,7 +49,8 @@ class Filter(NamedTuple):
         twice[:, 0] = 1
         if width % 2 == 0:
             twice[:, -1] = 1
-        return cls(gain, gain * twice / (height * width))
+        weight = gain * twice / (height * width)
+        return cls(gain, torch.stack([weight, weight], dim=-1))
 
     def __call__(self, image: Tensor) -> Tensor:
         """Return the image filtered."""
@@ -53,8 +59,8 @@ class Filter(NamedTuple):
 
     def squares(self, image: Tensor) -> Tensor:
         """Return image . filtered, (), without a transform back."""
-        parts = torch.view_as_real(torch.fft.rfft2(image)).square()
-        return ((parts[..., 0] + parts[..., 1]) * self.weight).sum()
+        parts = torch.view_as_real(torch.fft.rfft2(image))
+        return torch.dot((parts * self.weight).view(-1), parts.reshape(-1))
 
 
 class ObjectMetric:
@@ -89,18 +95,20 @@ class ObjectMetric:
         self._amplitude = Filter.of((counts + 4 * prior) / (counts + tied), width)
         self._phase = Filter.of((counts + 4 * prior) / (counts * seen + tied), width)
 
-    def unit_at(self, obj: Tensor) -> Tensor:
-        """Return what turns an object's pixels (H, W) into that frame, and scales them."""
-        return torch.sgn(obj).mul_(self._root)
+    def frame_at(self, obj: Tensor) -> Frame:
+        """Return the frame of an object's pixels (H, W), and their scale."""
+        unit = torch.sgn(obj).mul_(self._root)
+        return unit, unit.conj_physical()
 
-    def __call__(self, gradient: Tensor, unit: Tensor) -> Tensor:
+    def __call__(self, gradient: Tensor, frame: Frame) -> Tensor:
         """Return it applied to a gradient, (H, W) complex."""
-        turned = gradient * unit.conj_physical()
+        unit, into = frame
+        turned = gradient * into
         return torch.complex(self._amplitude(turned.real), self._phase(turned.imag)).mul_(unit)
 
-    def squares(self, gradient: Tensor, unit: Tensor) -> Tensor:
+    def squares(self, gradient: Tensor, frame: Frame) -> Tensor:
         """Return gradient . applied, (), in half of the transforms."""
-        turned = gradient * unit.conj_physical()
+        turned = gradient * frame[1]
         return self._amplitude.squares(turned.real) + self._phase.squares(turned.imag)
 
 

@@ -1,4 +1,4 @@
-"""What of pty-chi is replaced by ours, for a while, and only in versions that ours was held against.
+"""What we replace in pty-chi: for a while, and only in versions that ours was held against.
 
 docs/decisions/0013-fourier-shift.md says why, and what each brings.
 """

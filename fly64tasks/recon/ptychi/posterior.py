@@ -141,7 +141,7 @@ class Posterior:
     def metric_at(self, vector: Tensor) -> Metric:
         """Return the metric at ``vector``: symmetric and positive."""
         obj, probe, positions = self.split(vector)
-        unit, metric = self._metric.unit_at(obj), self._metric
+        frame, metric = self._metric.frame_at(obj), self._metric
         curvature: Tensor | None = None
         if positions is not None:
             curvature = self._likelihood.curvature(obj, probe)
@@ -157,17 +157,16 @@ class Posterior:
 
         def apply(gradient: Tensor) -> Tensor:
             obj_gradient, probe_gradient, pull = self.split(gradient)
-            return self.join(metric(obj_gradient, unit), *others(probe_gradient, pull))
+            return self.join(metric(obj_gradient, frame), *others(probe_gradient, pull))
 
         def squares(gradient: Tensor) -> Tensor:
             obj_gradient, probe_gradient, pull = self.split(gradient)
             probe_step, move = others(probe_gradient, pull)
-            found = metric.squares(obj_gradient, unit)
+            found = metric.squares(obj_gradient, frame)
             if pull is not None and move is not None:
                 found += (pull * move).sum()
             if not self._holds_probe:
-                both = map(torch.view_as_real, (probe_gradient, probe_step))
-                found += torch.mul(*both).sum()
+                found += torch.vdot(probe_gradient.reshape(-1), probe_step.reshape(-1)).real
             return found
 
         return Metric(apply, squares)

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from fly64tasks.errors import Fly64Error, ReconstructionError, failed_reconstruction
 from fly64tasks.physics.relaxation import Relaxation
-from fly64tasks.recon.ptychi import complex_data, memory
+from fly64tasks.recon.ptychi import complex_data, memory, modulus
 from fly64tasks.recon.ptychi import device as devices
+from fly64tasks.recon.ptychi.map import MAPReconstructor
 from fly64tasks.recon.ptychi.map_task import MAPOptions, MAPTask
 from fly64tasks.recon.ptychi.options import LEAST_INTENSITY
 from fly64tasks.recon.start import Start
@@ -114,11 +115,16 @@ def run_epoch(task: Any, epoch: int) -> float:
     ReconstructionError
         pty-chi failed.
     """
-    with _named_failures(f"in epoch {epoch}"), complex_data.installed():
+    with (
+        _named_failures(f"in epoch {epoch}"),
+        complex_data.installed(),
+        modulus.squares_installed(),
+    ):
         task.run(1)
-    if isinstance(task, MAPTask):
-        return task.reconstructor.loss
-    return float(task.reconstructor.loss_tracker.table["loss"].iloc[-1])
+    reconstructor = task.reconstructor
+    if isinstance(reconstructor, MAPReconstructor):
+        return reconstructor.loss
+    return float(reconstructor.loss_tracker.table["loss"].iloc[-1])
 
 
 @contextlib.contextmanager

@@ -79,6 +79,11 @@ def test_installed_for_the_context_alone():
     assert image_proc.fourier_shift is THEIRS
 
 
+def test_a_gpu_keeps_ptychis_own():
+    with fourier_shift.installed("cuda:0"):
+        assert image_proc.fourier_shift is THEIRS
+
+
 def test_failure_in_the_context_leaves_ptychis_own():
     with contextlib.suppress(RuntimeError), fourier_shift.installed():
         raise RuntimeError("in a run")
