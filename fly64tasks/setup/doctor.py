@@ -37,7 +37,7 @@ def make_parser(prog: str = PROG) -> Parser:
         prog=prog,
         description="Say what is installed, which device there is and how fast it is, and what is "
         "missing. The exit code is 0 when all that is needed is there, else 1.",
-        epilog=f"examples:\n  {prog} --seconds 0\n  {prog} --gpu",
+        epilog=f"example:\n  {prog} --seconds 0",
     )
     parser.add_argument(
         "--gpu",
