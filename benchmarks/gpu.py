@@ -18,23 +18,32 @@ import hashlib
 import json
 import os
 import shutil
+import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import machine, opened, project
+from common import machine, opened, project, task_of
+from map_inner import WARM_UP, seconds_of, start_of_base
 
+from fly64tasks.engine.machine import visible_gpus
 from fly64tasks.recon.files import RECONSTRUCTION, RUN_RECORD
+from fly64tasks.recon.ptychi import device as devices
+from fly64tasks.recon.ptychi.task import arrays_of, run_epoch
 from fly64tasks.score.command import score
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import ScoreSpec
 
 HERE = Path(__file__).parent
-ALGORITHMS = ("MAP", "LSQML")
+ALONE_EVERY = 6
+"""Of the jobs, each sixth runs in a process of its own: all would take minutes."""
 STOPS = 2
 """Of the run that is cut off, before it is left to end."""
 JOB = "dose_10000_baseline_train"
@@ -63,28 +72,37 @@ def ran(*words: str | Path, folder: Path | None = None, code: int | None = 0) ->
     return time.perf_counter() - began, done.stdout + done.stderr
 
 
-def sets(folder: Path) -> Path:
-    """Return a project with the sets of the default study, and no reconstruction."""
-    made = project(folder)
-    ran("-m", "doit", "run", "-j", "8", "simulate", "views", folder=made)
+def with_sets(part: Callable[[Path, str, bool], None]) -> Callable[[str, bool], None]:
+    """Return a part that has a project with the default study's sets, and no reconstruction."""
+
+    def made(device: str, quick: bool) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            folder = project(Path(name, "sets"))
+            ran("-m", "doit", "run", "-j", "8", "simulate", "views", folder=folder)
+            part(folder, device, quick)
+
     return made
 
 
 def study(made: Path, device: str, quick: bool) -> None:
     """Print the seconds of the 18 reconstructions in several ways."""
-    jobs = [(case, paths) for case, paths in _jobs(made)][: 2 if quick else None]
+    jobs = _jobs(made)[: 2 if quick else None]
     names = [f"recon:{case}" for case, _ in jobs]
-    print(
-        f"\n{len(jobs)} reconstructions of the default study\n\n| how | s |\n|---|---:|", flush=True
-    )
-    began = time.perf_counter()
-    for case, source in jobs:
-        ran("-m", "fly64tasks.runner", "--input-npz", source, "--output-dir", made / "one" / case,
-            "--device", device)  # fmt: skip
-    print(f"| one process per job, {device} | {time.perf_counter() - began:.1f} |", flush=True)
-    rows = [(device, workers) for workers in (None, 2, 4, 8)]
-    for where, workers in [*rows, ("cpu", None), ("cpu", 8)]:
-        folder = made.parent / f"{where}_{workers}"
+    print(f"\n{len(jobs)} reconstructions of the default study\n\n| how | s |\n|---|---:|")
+
+    def alone() -> None:
+        some, began = jobs[::ALONE_EVERY], time.perf_counter()
+        for case, source in some:
+            ran("-m", "fly64tasks.runner", "--input-npz", source, "--output-dir",
+                made / "one" / case, "--device", device)  # fmt: skip
+        seconds = (time.perf_counter() - began) * len(jobs) / len(some)
+        print(f"| one process per job, {device} (from {len(some)}) | {seconds:.1f} |", flush=True)
+
+    rows = [(device, None), ("cpu", None), (device, 8), (device, 2), (device, 4), ("cpu", 8)]
+    for where, workers in rows:
+        if (where, workers) == (device, 8):
+            alone()
+        folder = made.parent / f"{where}_{workers}".replace(":", "")
         shutil.copytree(made, folder, ignore=shutil.ignore_patterns("one", "reports"))
         words = ["-m", "doit", "run", *(["-j", str(workers)] if workers else [])]
         seconds, _ = ran(*words, f"device={where}", *names, folder=folder)
@@ -94,29 +112,68 @@ def study(made: Path, device: str, quick: bool) -> None:
 
 
 def same(made: Path, device: str, quick: bool) -> None:
-    """Print whether runs end in the same bytes, and how far the CPU's error is."""
+    """Print whether runs end in the same bytes, and how far the CPU's error is.
+
+    All at once: what they take is not looked at.
+    """
     source = dict(_jobs(made))[JOB]
-    print("\n| algorithm | again | cut off and resumed | object error | on the CPU |")
+    print("\n| run | again | cut off and resumed | object error | on the CPU |")
     print("|---|---|---|---:|---:|", flush=True)
-    for algorithm in ALGORITHMS[: 1 if quick else None]:
-        given = ("-m", "fly64tasks.runner", "--input-npz", source, "--algorithm", algorithm)
-        given = (*given, "--num-epochs", "30")
-        folders = {name: made / "same" / algorithm / name for name in ("a", "b", "cut", "cpu")}
-        for name in ("a", "b", "cpu"):
-            ran(*given, "--device", "cpu" if name == "cpu" else device,
-                "--output-dir", folders[name], code=None)  # fmt: skip
-        cut = (*given, "--device", device, "--output-dir", folders["cut"])
-        for _ in range(STOPS):
-            ran(*cut, "--max-seconds", "0.2", code=75)
-        ran(*cut)
-        digests = {name: _digest(folder) for name, folder in folders.items()}
-        words = [
-            {True: "same bytes", False: "**other bytes**"}[digests["a"] == digests[name]]
-            for name in ("b", "cut")
-        ]
-        cells = [algorithm, words[0], f"{words[1]}"]
-        cells += [_error(source, folders[name]) for name in ("a", "cpu")]
-        print(f"| {' | '.join(cells)} |", flush=True)
+    kinds = {
+        "MAP": ["MAP"],
+        "MAP, positions corrected": ["MAP", "--correct-positions"],
+        "MAP, without graphs": ["MAP", "--cuda-graph", "false"],
+        "LSQML": ["LSQML"],
+    }
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        runs: dict[tuple[str, str], Future[Path]] = {}
+        for kind, words in list(kinds.items())[: 1 if quick else None]:
+            given = ("-m", "fly64tasks.runner", "--input-npz", source, "--num-epochs", "30")
+            given = (*given, "--algorithm", *words)
+            for name in ("a", "b", "cut", "cpu"):
+                where = ("--device", "cpu" if name == "cpu" else device)
+                folder = made / "same" / kind.replace(" ", "_") / name
+                stops = STOPS if name == "cut" else 0
+                runs[kind, name] = pool.submit(_ended, (*given, *where), folder, stops)
+        for kind in kinds if not quick else ["MAP"]:
+            folders = {name: runs[kind, name].result() for name in ("a", "b", "cut", "cpu")}
+            digests = {name: _digest(folder) for name, folder in folders.items()}
+            cells = [
+                {True: "same bytes", False: "**other bytes**"}[digests["a"] == digests[name]]
+                for name in ("b", "cut")
+            ]
+            cells += [_error(source, folders[name]) for name in ("a", "cpu")]
+            print(f"| {kind} ({digests['a'][:6]}) | {' | '.join(cells)} |", flush=True)
+
+
+def _ended(words: tuple[str | Path, ...], folder: Path, stops: int) -> Path:
+    """Run the runner into a folder, cut off so many times before; return the folder."""
+    for _ in range(stops):
+        ran(*words, "--output-dir", folder, "--max-seconds", "0.1", code=75)
+    ran(*words, "--output-dir", folder, code=None)
+    return folder
+
+
+def pinned(device: str, quick: bool) -> None:
+    """Print what workers of a node see that is said to have two GPUs: here one, by two names."""
+    names = ",".join(["0", *visible_gpus()][:2])
+    code = (
+        "from fly64tasks.engine import worker; worker.settle();"
+        "import os, torch; n = torch.cuda.device_count();"
+        "print(os.environ['CUDA_VISIBLE_DEVICES'], 'has', n, 'device,',"
+        "torch.cuda.get_device_properties(0).uuid if n else None)"
+    )
+    print()
+    for rank in ("0", "1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": names, "PARSL_WORKER_RANK": rank},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = (done.stdout.strip() or done.stderr.strip()).splitlines()[-1]
+        print(f"worker {rank} of a node with CUDA_VISIBLE_DEVICES={names}: {said}", flush=True)
 
 
 def memory(made: Path, device: str, quick: bool) -> None:
@@ -138,23 +195,90 @@ def memory(made: Path, device: str, quick: bool) -> None:
     print("once it is free again: done", flush=True)
 
 
-def speed(script: str, *options: str) -> Callable[[Path, str, bool], None]:
-    """Return a step that prints another benchmark."""
+def graph(device: str, quick: bool) -> None:
+    """Print what an epoch of MAP takes launched call by call, and as graphs; and whether it is one.
 
-    def step(made: Path, device: str, quick: bool) -> None:
-        _, said = ran(HERE / script, "--device", device, *(() if quick else options), folder=HERE)
-        print(f"\n`{script} {' '.join(options)}`: {said}", flush=True)
+    Both in turn, in one process, until each ran as many epochs; then their ends are compared.
+    """
+    print("\n| N | modes | positions | calls ms | graphs ms | calls / graphs | ends |")
+    print("|---:|---:|---|---:|---:|---:|---|", flush=True)
+    rows = [(64, 1, False), (64, 3, False), (64, 1, True), (128, 1, False), (256, 1, False)]
+    for size, modes, moves in rows[: 1 if quick else None]:
+        given = {"probe_modes": modes, "correct_positions": moves, "tolerance_nats": 0.0}
+        tasks, times = {}, {}
+        for wanted in (False, True):
+            spec = ReconSpec(algorithm="MAP", cuda_graph=wanted, **given).resolved()
+            start = start_of_base(450, size, spec)
+            probe = start.scale.to_ptychi(start.probe)
+            tasks[wanted] = task_of(start, spec, device, start.obj, probe)
+            run_epoch(tasks[wanted], 1)
+            times[wanted] = []
+        for i in range(WARM_UP + 30):
+            for wanted, task in tasks.items():
+                seconds = seconds_of(lambda task=task: run_epoch(task, 1), device)
+                if i >= WARM_UP:
+                    times[wanted].append(1e3 * seconds)
+        calls, graphs = (statistics.median(each) for each in times.values())
+        ends = [b"".join(each.tobytes() for each in arrays_of(task)) for task in tasks.values()]
+        ends.append("same bytes" if ends[0] == ends[1] else "**other bytes**")
+        said = "; ".join([ends[2], *tasks[True].reconstructor.doubts])
+        print(f"| {size} | {modes} | {'corrected' if moves else 'held'} | {calls:.2f} | "
+              f"{graphs:.2f} | {calls / graphs:.2f} | {said} |", flush=True)  # fmt: skip
 
-    return step
+
+def refused(device: str, quick: bool) -> None:
+    """Print what a run does whose graphs can not be recorded."""
+    ends = []
+    for asks in (False, True):
+        spec = ReconSpec(algorithm="MAP", tolerance_nats=0.0).resolved()
+        start = start_of_base(450, 64, spec)
+        task = task_of(start, spec, device, start.obj, start.scale.to_ptychi(start.probe))
+        likelihood = task.reconstructor._likelihood
+        if asks:  # as code would that makes the host wait
+            add = likelihood.windows.add
+            likelihood.windows.add = lambda *given, add=add: (
+                add(*given) or float(given[0].real.sum())
+            )
+        for _ in range(20):
+            run_epoch(task, 1)
+        ends.append(b"".join(each.tobytes() for each in arrays_of(task)))
+        print(f"\nhost asked: {asks}; doubts: {task.reconstructor.doubts}", flush=True)
+    print(f"the same bytes: {ends[0] == ends[1]}", flush=True)
 
 
-STEPS: dict[str, Callable[[Path, str, bool], None]] = {
+def doctor(device: str, quick: bool) -> None:
+    """Print what `fly64tasks doctor --gpu` says."""
+    _, said = ran("-m", "fly64tasks", "doctor", "--gpu", code=None)
+    print(f"\n```\n{said}```", flush=True)
+
+
+def speed(script: str, *options: str) -> Callable[[str, bool], None]:
+    """Return a part that prints another benchmark."""
+
+    def part(device: str, quick: bool) -> None:
+        given = ["--device", device, *(() if quick else options)]
+        print(f"\n`{script} {' '.join(given)}`: ", end="", flush=True)
+        subprocess.run([sys.executable, HERE / script, *given], cwd=HERE, check=True)
+
+    return part
+
+
+PARTS: dict[str, Callable[[str, bool], None]] = {
+    "graph": graph,
+    "refused": refused,
+    "doctor": doctor,
+    "pinned": pinned,
+    "kernels": speed("gpu_kernels.py"),
     "map": speed("map_inner.py", "--sizes", "64,128,256", "--repeats", "9"),
-    "same": same,
-    "study": study,
-    "memory": memory,
-    "epoch": speed("epoch_time.py", "--frames", "500", "--sizes", "64,128,256", "--batches", "96"),
-    "large": speed("epoch_time.py", "--frames", "16384", "--sizes", "128", "--batches", "64,512"),
+    "same": with_sets(same),
+    "study": with_sets(study),
+    "memory": with_sets(memory),
+    "epoch": speed(
+        "others.py",
+        *("--frames", "500", "--sizes", "64,128,256"),
+        *("--batches", "96", "--algorithms", "LSQML,EPIE,DM"),
+    ),
+    "large": speed("others.py", "--frames", "16384"),
 }
 
 
@@ -183,19 +307,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--only", choices=STEPS, action="append")
+    parser.add_argument("--only", choices=PARTS, action="append")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of each part, at most")
     parser.add_argument("--quick", action="store_true", help="a few of each, to try the script")
+    parser.add_argument("--here", choices=PARTS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    print(machine("cpu" if options.device == "cpu" else "cuda:0"), flush=True)
-    with tempfile.TemporaryDirectory() as name:
-        made = sets(Path(name, "sets"))
-        for key in options.only or STEPS:
-            began = time.perf_counter()
-            try:
-                STEPS[key](made, options.device, options.quick)
-            except Exception as error:  # the machine is lent for minutes: the other steps go on
-                print(f"\n**{key} failed**: {error}", flush=True)
-            print(f"\n({key}: {time.perf_counter() - began:.0f} s)", flush=True)
+    device = devices.resolve(options.device)
+    if options.here:
+        devices.prepare(device)
+        PARTS[options.here](device, options.quick)
+        return
+    print(machine(device), flush=True)
+    words = ["--device", device, *(["--quick"] if options.quick else [])]
+    for part in options.only or PARTS:
+        print(f"\n## {part}", flush=True)
+        began = time.perf_counter()
+        command = [sys.executable, __file__, "--here", part, *words]
+        # Of a process group of its own: what a part started ends with it.
+        running = subprocess.Popen(command, start_new_session=True)
+        try:
+            code = running.wait(60 * options.minutes)
+            ended = "" if code == 0 else f"; **exit code {code}**"
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+            ended = "; **cut off here**"
+        print(f"\n({time.perf_counter() - began:.0f} s{ended})", flush=True)
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def _graph(
     folder: Path, study_file: str, license_url: str | None, author: str | None
 ) -> tuple[list[Entity], int, int]:
     from fly64tasks.recon.files import RUN_RECORD
-    from fly64tasks.report.records import read_json
+    from fly64tasks.report.reading import read_json
 
     name, roots = _study_of(folder / study_file)
     paths = [path for path in (folder / study_file, folder / "dodo.py") if path.is_file()]

@@ -57,7 +57,7 @@ _SWITCHES = {
 _OFTEN_SET = ("algorithm", "num_epochs", "prior", "n_images", "seed")
 _GROUPS = {
     "algorithm": ("algorithm", "num_epochs", "batch_size", "batching", "update_probe", "seed"),
-    "MAP": ("prior", "edge", "probe_trust", "low_frequency", "tolerance_nats"),
+    "MAP": ("prior", "edge", "probe_trust", "low_frequency", "tolerance_nats", "cuda_graph"),
     "LSQML": (
         *("noise_model", "momentum", "damping", "warmup_epochs", "warmup_batch_size"),
         *("refine", "fast_fourier_shift"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -18,6 +19,16 @@ from fly64tasks.study.stages import Geometry, SimulationSpec
 # What runs the tests in the background, or under nohup, has told them to ignore these.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A process for each core, of at most four with 2 GB each: for the whole quick suite alone."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    quick = config.getoption("markexpr") == "not slow"
+    workers = min(len(os.sched_getaffinity(0)), 4) if whole and quick else 0
+    if workers:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by each worker's numpy and torch
+    return workers
 
 
 @pytest.fixture(scope="session")

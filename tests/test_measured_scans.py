@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -91,6 +92,11 @@ def test_each_half_has_every_other_frame(scans: Path):
     assert even.obj.shape == odd.obj.shape == whole.obj.shape
 
 
+def scores_of(project: Path, scan: str) -> dict[str, Any]:
+    scores: dict[str, Any] = json.loads((project / f"reports/{scan}/scores.json").read_text())
+    return scores
+
+
 def test_scores_need_no_truth_and_say_of_what_they_are(scans: Path):
     scores = json.loads((scans / "reports/other/scores.json").read_text("utf-8"))
     assert "truth" not in json.dumps(scores)
@@ -108,6 +114,15 @@ def test_scores_need_no_truth_and_say_of_what_they_are(scans: Path):
         rows = list(csv.DictReader(file))
     assert [row["scan"] for row in rows] == ["Größe_1"] * 5 + ["other"] * 5
     assert all(row["value"] for row in rows)
+    manifest = json.loads((scans / "reports/reconstruction_manifest.json").read_text("utf-8"))
+    of = {job["task"]: job for job in manifest["jobs"]}
+    for row in rows:
+        job, exposed = of[f"recon:{row['scan']}"], scores_of(scans, row["scan"])["set"]
+        assert job["nearest_disc_overlap"] == exposed["nearest_disc_overlap"]
+        assert float(row["area_overlap"]) == exposed["nearest_disc_overlap"] > 0
+        assert float(row["spacing_diameters"]) == exposed["nearest_spacing_diameters"]
+        assert float(row["seconds"]) > 0
+    assert of["recon:other@odd"]["nearest_disc_overlap"] is None  # it has no scores of its own
 
 
 def test_report_says_nothing_of_a_truth(scans: Path):
@@ -118,6 +133,9 @@ def test_report_says_nothing_of_a_truth(scans: Path):
     page = (scans / "reports/index.html").read_text("utf-8")
     assert "Even and odd frames, reconstructed apart, agree" in page
     assert page.count("<figure>") == 2
+    assert page.count("<h3>Time of each task</h3>") == 2
+    for kind in ("reconstructing", "reconstructing, even", "scoring"):
+        assert page.count(f"<dt>{kind}</dt>") == 2
     assert "default-src 'none'" in page
 
 

@@ -17,10 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import warm
 
 from fly64tasks import runner
 from fly64tasks.errors import ReconstructionError
 from fly64tasks.recon import command as recon
+from fly64tasks.score import command as score
 from fly64tasks.study.recon_settings import ReconSpec
 
 DIVERGING = ReconSpec(algorithm="RPIE", batch_size=96, num_epochs=8)
@@ -93,8 +95,7 @@ def test_run_writes_everything_and_says_what_it_did(small_sets: dict[str, Path],
 
 
 def test_payload_that_gave_nan_gives_finite_arrays(payload: Path, tmp_path: Path):
-    done = command("--input-npz", payload, "--output-dir", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
+    assert runner.main(["--input-npz", str(payload), "--output-dir", str(tmp_path / "out")]) == 0
     with np.load(tmp_path / "out" / "reconstruction.npz") as result:
         assert np.isfinite(result["object"]).all()
         assert np.isfinite(result["probe"]).all()
@@ -209,23 +210,18 @@ def test_every_signal_leaves_a_checkpoint_and_says_so_in_the_same_words(
     small_sets: dict[str, Path], tmp_path: Path, signum: signal.Signals
 ):
     events, output = tmp_path / "events.jsonl", tmp_path / "out"
-    process = subprocess.Popen(
+    process = warm.Called(
+        warm.recon,
         [
-            sys.executable, "-m", "fly64tasks.runner", "--input-npz", str(small_sets["train"]),
-            "--output-dir", str(output), "--algorithm", "LSQML", "--num-epochs", "100000",
-            "--events", str(events),
+            "--input-npz", str(small_sets["train"]), "--output-dir", str(output),
+            "--algorithm", "LSQML", "--num-epochs", "100000", "--events", str(events),
         ],
-        stderr=subprocess.PIPE,
-        text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while not (events.exists() and events.read_text()) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signum)
-    try:
-        _, error = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    _, error = process.communicate(timeout=60)
     assert process.returncode == 75
     assert "Traceback" not in error
     record = json.loads((output / "run.json").read_text())
@@ -316,23 +312,18 @@ def test_warnings_are_on_stderr_in_the_record_and_in_the_log(
     changed["diffraction"][::10] = 0
     path, output = tmp_path / "set.npz", tmp_path / "out"
     np.savez(path, **changed)
-    done = command("--input-npz", path, "--output-dir", output, "--num-epochs", 3)
-    assert done.returncode == 0, done.stderr
+    where = ["--input-npz", str(path), "--output-dir", str(output)]
+    exit_code, _, error = warm.call(warm.recon, [*where, "--num-epochs", "3"])
+    assert exit_code == 0, error
     record = json.loads((output / "run.json").read_text("utf-8"))
     empty, bound = record["warnings"]
     assert empty.startswith("13 of 128 frames hold no photon (first: frame 0)")
     assert bound.startswith("MAP had not converged after 3 epochs")
     assert record["start"]["n_frames"] == 115
     for said in record["warnings"]:
-        assert f"warning: {path}: {said}\n" in done.stderr
+        assert f"warning: {path}: {said}\n" in error
         assert f"{path}: {said}\n" in (output / "ptychi.log").read_text("utf-8")
-    scored = subprocess.run(
-        [sys.executable, "-m", "fly64tasks.score", "--input-npz", path, "--output-dir", output],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert scored.returncode == 0, scored.stderr
+    assert score.main(where) == 0
 
 
 def test_counts_and_the_named_one_of_two_diffractions_are_reconstructed_alike(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -130,6 +131,9 @@ def test_summary_and_page_have_each_method_and_draw(run: tuple[Path, str], tmp_p
     for variant in ("", "@2", "@epie", "@epie@2"):
         assert f'<details class="job" id="job-dose_1000_dense_train{variant}"' in page
     assert "paired over 2 draws" in page
+    times = page[page.index("<h3>time of all tasks</h3>") :]
+    for kind, tasks in (("simulating", 2), ("thinning", 2), ("reconstructing, epie", 2)):
+        assert re.search(rf"<dt>{kind}</dt><dd>{tasks} tasks, [\d.]+ s</dd>", times)
 
 
 def test_clean_removes_the_jobs_of_a_method(run: tuple[Path, str], tmp_path: Path):

@@ -96,6 +96,21 @@ def test_study_runs_once_and_then_only_what_is_stale(
     assert executed(project) == ["recon:dose_1000_sparse_test", "report"]
 
 
+def test_overlap_of_every_set_stands_in_manifest_and_summary(done_project: Path):
+    doit(done_project, "manifest")
+    with (done_project / "reports/summary.csv").open(encoding="utf-8") as file:
+        rows = {row["case"]: row for row in csv.DictReader(file)}
+    for split in ("train", "test"):
+        found = []
+        for view in ("baseline", "dense", "sparse"):
+            name = f"dose_1000_{view}_{split}"
+            job = next(j for j in manifest_of(done_project)["jobs"] if j["task"] == f"recon:{name}")
+            assert float(rows[name]["area_overlap"]) == job["nearest_disc_overlap"]
+            assert float(rows[name]["spacing_diameters"]) == job["nearest_spacing_diameters"]
+            found.append(job["nearest_disc_overlap"])
+        assert found[0] > found[1] >= found[2] >= 0
+
+
 def test_report_of_a_part_says_what_is_missing_and_what_failed(done_project: Path):
     project = done_project
     for path in project.glob("reports/dose_1000/*/*/scores.json"):
@@ -298,6 +313,7 @@ def test_manifest_says_how_a_set_was_thinned_and_what_would_run(project: Path):
     keys = ("selection_strategy", "n_accepted", "n_rejected", "acceptance_rate")
     assert {key: dense[key] for key in keys} == {key: source[key] for key in keys}
     assert {baseline[key] for key in keys} == {sparse[key] for key in keys} == {None}
+    assert {job["nearest_disc_overlap"] for job in manifest["jobs"]} == {None}  # known when scored
     program, *arguments = dense["command"]
     assert program == "python"
     where = arguments.index("--output-dir") + 1

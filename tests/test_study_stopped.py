@@ -8,21 +8,30 @@ import signal
 from pathlib import Path
 
 import pytest
-from engine_project import assert_nothing_left, start, wait_for
-from small_study import ONE_DOSE, new_project
+from engine_project import assert_nothing_left, wait_for
+from small_study import ONE_DOSE, begin_doit, new_project
 
 STUDY = ONE_DOSE.replace("num_epochs = 3", 'algorithm = "LSQML"\nnum_epochs = 100000')
 JOB = "recon:dose_1000_sparse_train"
 RESULTS = "reports/dose_1000/sparse/train"
 
 
-@pytest.mark.parametrize("jobs", ["0", "2"])
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("jobs", "signum"),
+    [
+        ("0", signal.SIGINT),
+        ("0", signal.SIGTERM),
+        ("0", signal.SIGHUP),
+        ("2", signal.SIGINT),
+        pytest.param("2", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("2", signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
 def test_reconstruction_leaves_a_checkpoint_and_says_so_in_the_same_words(
-    tmp_path: Path, signum: signal.Signals, jobs: str
+    tmp_path: Path, jobs: str, signum: signal.Signals
 ):
     project = new_project(tmp_path / "project", STUDY)
-    doit = start(project, "run", "-j", jobs, JOB, "--events", "events.jsonl")
+    doit = begin_doit(project, "run", "-j", jobs, JOB, "--events", "events.jsonl")
     events, folder = project / "events.jsonl", project / RESULTS
     wait_for(
         lambda: events.exists() and '"progress"' in events.read_text("utf-8"),
@@ -30,7 +39,7 @@ def test_reconstruction_leaves_a_checkpoint_and_says_so_in_the_same_words(
         lambda: events.read_text("utf-8") if events.exists() else "no event",
     )
     doit.send_signal(signum)
-    printed, _ = doit.communicate(timeout=30)
+    printed = "".join(doit.communicate(timeout=30))
     assert doit.returncode == 128 + signum, printed
     assert "Traceback" not in printed
     assert_nothing_left(project)

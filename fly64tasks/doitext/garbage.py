@@ -6,6 +6,8 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
+_put_aside = False
+
 
 @contextlib.contextmanager
 def collected_later() -> Iterator[None]:
@@ -16,16 +18,17 @@ def collected_later() -> Iterator[None]:
     up what was put aside. What tasks made is none of it: compiled modules complain where their
     objects outlive the interpreter.
     """
-    put_aside = gc.get_freeze_count() == 0
+    global _put_aside  # to ask gc would count all of it, 30 ms where torch is loaded
     gc.unfreeze()
     gc.disable()
     try:
         yield
     finally:
-        if not put_aside:
+        if _put_aside:
             gc.unfreeze()
-        elif not gc.get_freeze_count():
+        elif not gc.isenabled():
             gc.freeze()
+        _put_aside = not _put_aside
         gc.enable()
 
 

@@ -150,7 +150,8 @@ def run(
         of_run["fit"] = record.fit_of(start, result, spec)
         thinned = "overlap_view" in start.said_of_the_set
         ended = (start.scale, result.converged, len(result.loss))
-        for doubt in of_result(of_run["fit"], *ended, thinned=thinned):
+        found = of_result(of_run["fit"], *ended, thinned=thinned)
+        for doubt in (*result.doubts, *found):
             logger.warning("%s: %s", input_npz, doubt)
             of_run["warnings"].append(doubt)
         files.write_results(output_dir, files.Finished(input_npz, start, result, of_run))

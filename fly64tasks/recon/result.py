@@ -87,6 +87,8 @@ class Reconstruction:
         What the probe changes by from frame to frame; None where it is the same in all.
     slices : (layers, H, W) complex64 or None
         Of an object of several.
+    doubts : tuple of str
+        What is to be said of how it was found.
     """
 
     obj: NDArray[np.complex64]
@@ -99,6 +101,7 @@ class Reconstruction:
     options: tuple[dict[str, Any], ...] = ()
     relaxation: Relaxation | None = None
     slices: NDArray[np.complex64] | None = None
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from fly64tasks.recon.ptychi import fourier_shift, memory, state
 from fly64tasks.recon.ptychi.options import ptychi_options
 from fly64tasks.recon.ptychi.task import (
     arrays_of,
+    doubts_of,
     has_converged,
     new_task,
     positions_of,
@@ -88,8 +89,9 @@ def reconstruct(
         The memory does not hold the batches; says which would fit.
     """
     spec = spec.resolved()
-    shifting = fourier_shift.installed if spec.fast_fourier_shift else contextlib.nullcontext
-    with ONE_AT_A_TIME, shifting():
+    with ONE_AT_A_TIME, contextlib.ExitStack() as replaced:
+        if spec.fast_fourier_shift:
+            replaced.enter_context(fourier_shift.installed(device))
         devices.prepare(device)
         result = _in_memory(
             spec,
@@ -168,6 +170,7 @@ def _run_stages(
     positions_px, relaxation = start.positions_px, start.relaxation
     losses = list(checkpoints.losses) if checkpoints else []
     used: list[dict[str, Any]] = []
+    doubts: list[str] = []
     comparable_from, converged = 0, None
     for index, stage in enumerate(spec.stages()):
         options = ptychi_options(start, stage, device)
@@ -203,6 +206,7 @@ def _run_stages(
             if stage.correct_positions:
                 positions_px = positions_of(task)
             converged = has_converged(task)
+            doubts += doubts_of(task)
             del task  # its frames go before the next stage's come
     obj, known, factor = start.scale.to_known(obj, probe, relaxation)
     if relaxation is not None:
@@ -219,6 +223,7 @@ def _run_stages(
         comparable_from=comparable_from,
         converged=converged,
         options=tuple(used),
+        doubts=tuple(doubts),
     )
 
 

@@ -12,6 +12,7 @@ from fly64tasks.report.baseline import with_overlap
 from fly64tasks.report.figures import drawings
 from fly64tasks.report.files import FIGURES, MARKS, REPORT, SUMMARY_CSV, SUMMARY_MD
 from fly64tasks.report.results import read_jobs
+from fly64tasks.report.times import Times
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Study
 
@@ -21,6 +22,7 @@ def write_report(
     layout: Layout,
     available: Collection[Path] | None = None,
     without: Mapping[str, str] | None = None,
+    took: Times | None = None,
 ) -> None:
     """Write `layout.REPORT_FILES` under the artifact root: always all of them, the page last.
 
@@ -33,6 +35,8 @@ def write_report(
         scores elsewhere are taken to be of an earlier run. All that are there, unless given.
     without : mapping of str to str, optional
         Why a task left nothing this time (it failed or was skipped), by its name.
+    took : mapping of str to float, optional
+        The seconds that each task took, by its name.
 
     Raises
     ------
@@ -43,7 +47,7 @@ def write_report(
     for name, mark in MARKS.items():
         refuse_foreign(root / name, mark)
     jobs = [with_overlap(study, job) for job in read_jobs(study, layout, available, without)]
-    html = page.render(study, layout, jobs, drawings.panels(jobs))
+    html = page.render(study, layout, jobs, drawings.panels(jobs), took)
     drawings.write_figures(jobs, root / FIGURES)
     _write(root / SUMMARY_CSV, summary.csv_text(jobs))
     _write(root / SUMMARY_MD, summary.markdown_text(study, jobs))

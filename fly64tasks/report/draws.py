@@ -41,12 +41,17 @@ class Draws:
         return any(job.is_bound(metric) and job.value(metric) is not None for job in self.jobs)
 
     def text(self, metric: Metric) -> str:
-        """Return the score as tables show it: of one job its own, else mean ± deviation."""
+        """Return the score as tables show it: of one job its own, else mean ± deviation.
+
+        Where draws have none, as those without a resolution, it is said of how many the mean is.
+        """
         spread = self.spread(metric)
         if len(self.jobs) == 1 or spread is None:
             return self.jobs[0].text(metric)
         text = score_text(metric, spread.mean, is_bound=self.is_bound(metric))
-        return text if spread.sd is None else f"{text} ± {score_text(metric, spread.sd)}"
+        if spread.sd is not None:
+            text += f" ± {score_text(metric, spread.sd)}"
+        return text if spread.n == len(self.jobs) else f"{text} ({spread.n} of {len(self.jobs)})"
 
 
 def draws_of(jobs: Iterable[Job]) -> list[Draws]:

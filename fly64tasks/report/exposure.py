@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fly64tasks.report.results import Job, Outcome
+from fly64tasks.report.outcome import Outcome
+from fly64tasks.report.results import Job
 from fly64tasks.report.wording import ASSUMED, HARD_SPACE, NONE, dose_text, listed, quantity_text
 from fly64tasks.study.cases import BASELINE
 from fly64tasks.study.study import Study

@@ -31,8 +31,22 @@ CSV_COLUMNS = (
     "seconds",
     "photons_total",
     "photons_per_nm2",
+    "frames",
+    "spacing_diameters",
+    "linear_overlap",
+    "area_overlap",
 )
-MEASURED_CSV_COLUMNS = ("scan", "metric", "value", "unit", "is_bound", "note", "bound")
+MEASURED_CSV_COLUMNS = (
+    "scan",
+    "metric",
+    "value",
+    "unit",
+    "is_bound",
+    "note",
+    "bound",
+    "seconds",
+    *CSV_COLUMNS[-6:],
+)
 FRC_OF_HALVES = "frc_of_halves"
 
 
@@ -49,5 +63,5 @@ MARKS = _marks(CSV_COLUMNS[:10], FIGURE_NAMES)  # columns are added at the end
 """What the report writes, relative to the artifact root, with the marks by which it is known."""
 REPORT_FILES = tuple(MARKS)
 """Always all of it."""
-MEASURED_MARKS = _marks(MEASURED_CSV_COLUMNS, [FRC_OF_HALVES])
+MEASURED_MARKS = _marks(MEASURED_CSV_COLUMNS[:7], [FRC_OF_HALVES])
 """What the report on measured scans writes."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
-from fly64tasks.report.draws import draws_of
-from fly64tasks.report.results import NRMSE, Job, main_metric
+from fly64tasks.report.draws import Draws, draws_of
+from fly64tasks.report.outcome import NRMSE
+from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.trends import against_main, dose_steps, trend, view_steps
 from fly64tasks.report.wording import (
+    NAMED,
     counted,
     dose_text,
     first_of,
@@ -71,7 +74,7 @@ def _warned(jobs: Sequence[Job]) -> list[str]:
     if not warned:
         return []
     have, them = ("has", "it") if len(warned) == 1 else ("have", "them")
-    named = first_of([_where(job) for job in warned])
+    named = _named(warned, _where)
     return [f"{counted(len(warned), 'job')} {have} warnings, which stand beside {them}: {named}."]
 
 
@@ -86,7 +89,7 @@ def _resolution(jobs: Sequence[Job]) -> list[str]:
         sentences.append(
             f"{counted(len(without), 'job')} {have} no resolution {'' if some else f'{name} '}at "
             "all, for the correlation never rises above the threshold: "
-            f"{first_of([_where(job) for job in without])}."
+            f"{_named(without, _where)}."
         )
     return sentences
 
@@ -94,32 +97,41 @@ def _resolution(jobs: Sequence[Job]) -> list[str]:
 def _worse_than_flat(scored: Sequence[Job]) -> list[str]:
     """Return a sentence on an object of ones, which needs no data, where its error is known."""
     known = [job for job in scored if job.flat_error is not None]
-    worse = [
-        f"{_where(job)} ({score_text(NRMSE, job.value(NRMSE))} against "
-        f"{score_text(NRMSE, job.flat_error)})"
-        for job in known
-        if job.is_worse_than_flat
-    ]
+    worse = [job for job in known if job.is_worse_than_flat]
     if not worse:
         return ["No job is worse than a flat object."] if known else []
     verb = "is" if len(worse) == 1 else "are"
     return [
         f"{len(worse)} of {counted(len(known), 'job')} {verb} worse than a flat object: "
-        f"{first_of(worse)}."
+        f"{_named(worse, _with_flat)}."
     ]
 
 
 def _misfits(scored: Sequence[Job]) -> list[str]:
     """Return a sentence on the jobs that do not fit their counts, none where all do."""
-    named = [
-        f"{_where(job)} (χ² {job.fit.chi2:.3g})"
-        for job in scored
-        if job.fit is not None and job.fit.chi2 is not None and job.does_not_fit
-    ]
-    if not named:
+    misfits = [job for job in scored if job.does_not_fit and job.fit and job.fit.chi2 is not None]
+    if not misfits:
         return []
-    verb = "does" if len(named) == 1 else "do"
-    return [f"{counted(len(named), 'job')} {verb} not fit the data: {first_of(named)}."]
+    verb = "does" if len(misfits) == 1 else "do"
+    named = _named(misfits, _with_fit)
+    return [f"{counted(len(misfits), 'job')} {verb} not fit the data: {named}."]
+
+
+def _named(jobs: Sequence[Job], said: Callable[[Job], str]) -> str:
+    """Return what is said of each job; of many and of several methods, how many are of which."""
+    of_method = Counter(job.case.method for job in jobs)
+    if len(jobs) > NAMED and set(of_method) != {MAIN}:
+        return listed([f"{count} by {method}" for method, count in of_method.items()])
+    return first_of([said(job) for job in jobs])
+
+
+def _with_flat(job: Job) -> str:
+    errors = (score_text(NRMSE, error) for error in (job.value(NRMSE), job.flat_error))
+    return f"{_where(job)} ({' against '.join(errors)})"
+
+
+def _with_fit(job: Job) -> str:
+    return f"{_where(job)} (χ² {job.fit.chi2:.3g})" if job.fit else _where(job)
 
 
 def _where(job: Job) -> str:
@@ -151,12 +163,13 @@ def _coverage(jobs: Sequence[Job], scored: Sequence[Job]) -> str:
 
 
 def _span(jobs: Sequence[Job], metric: Metric) -> str:
-    """Return best and worst value of a score, and where."""
-    found = [(value, job) for job in jobs if (value := job.value(metric)) is not None]
+    """Return best and worst value of a score, and where; of several draws their mean."""
+    found = [(spread.mean, each) for each in draws_of(jobs) if (spread := each.spread(metric))]
     ordered = sorted(found, key=lambda pair: metric.badness(pair[0]))
 
-    def said(job: Job) -> str:
-        return f"{with_unit(job.text(metric), job.unit(metric))} ({_where(job)})"
+    def said(each: Draws) -> str:
+        first = each.jobs[0]
+        return f"{with_unit(each.text(metric), first.unit(metric))} ({_where(first)})"
 
     if len(ordered) == 1:
         return f"in the one job that has it to {said(ordered[0][1])}"

@@ -9,27 +9,34 @@ import msgspec
 from markupsafe import Markup
 
 from fly64tasks.physics.frc import MIN_RING_PIXELS
-from fly64tasks.report import exposure, page_tables, pictures
-from fly64tasks.report.draws import plain_of
+from fly64tasks.recon.files import PROGRAM_LOG, TRAINING_TARGETS
+from fly64tasks.report import exposure, page_tables, pictures, times
+from fly64tasks.report.draws import draws_of, plain_of
 from fly64tasks.report.files import FIGURE_NAMES, FIGURES
 from fly64tasks.report.findings import RESOLUTION, headline
-from fly64tasks.report.page_job import (
-    COMPARISON_PX,
-    THUMBNAIL_PX,
-    anchor,
-    best_of,
-    cells_of,
+from fly64tasks.report.outcome import Outcome
+from fly64tasks.report.page_facts import (
     facts_of,
     frames_text,
     geometry_text,
-    picture,
     setting_text,
+    with_times,
+)
+from fly64tasks.report.page_job import (
+    COMPARISON_PX,
+    THUMBNAIL_PX,
+    absent_of,
+    anchor,
+    best_of,
+    cells_of,
+    picture,
     sheet_of,
     spark_points,
     title_of,
     verdicts,
+    words_of_absent,
 )
-from fly64tasks.report.results import Job, Outcome, main_metric
+from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.template import filled_in
 from fly64tasks.report.tiles import columns_of
 from fly64tasks.report.wording import (
@@ -42,7 +49,7 @@ from fly64tasks.report.wording import (
     with_unit,
 )
 from fly64tasks.score.scorecard import METRICS, Metric
-from fly64tasks.study.cases import BASELINE, SPLITS
+from fly64tasks.study.cases import BASELINE, MAIN, SPLITS
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import PLACES, Study
 
@@ -51,7 +58,11 @@ EMBED_LIMIT = 60
 
 
 def render(
-    study: Study, layout: Layout, jobs: Sequence[Job], panels: Mapping[str, Sequence[str]]
+    study: Study,
+    layout: Layout,
+    jobs: Sequence[Job],
+    panels: Mapping[str, Sequence[str]],
+    took: times.Times | None = None,
 ) -> str:
     """Return the page.
 
@@ -61,21 +72,25 @@ def render(
         Of every method and draw.
     panels : mapping
         SVG elements as `figures.panels` draws them.
+    took : mapping of str to float, optional
+        The seconds that each task took, by its name.
     """
-    metric, plain = main_metric(jobs), plain_of(jobs)
+    metric, plain, took = main_metric(jobs), plain_of(jobs), took or {}
     first = [job for job in jobs if job.case.repeat == 1]
     embeds = len(jobs) <= EMBED_LIMIT
-    best = best_of(jobs)
+    best, absent = best_of(jobs), absent_of(jobs, METRICS)
     views = list(dict.fromkeys(job.case.view for job in jobs))
     return filled_in(
         "report.html.j2",
-        scripts=("report.js", "compare.js"),
+        scripts=("report.js", "compare.js", "values.js"),
         study=study,
         sentences=headline(jobs),
         key_numbers=_key_numbers(jobs),
         metric=metric,
         metric_name=in_sentence(metric.label),
         metrics=METRICS,
+        shown=[each for each in METRICS if each not in absent],
+        absent=words_of_absent(absent),
         units={each.key: unit_of(each, jobs) for each in METRICS},
         views=[(view, _overlap_of(view, study)) for view in views],
         view_names=views,
@@ -85,7 +100,7 @@ def render(
         doses=len(study.doses),
         filters=page_tables.filters(jobs),
         jobs=[
-            _job(job, layout, metric, best, embeds, plain=study.is_plain)
+            _job(job, layout, metric, best, embeds, took, plain=study.is_plain)
             | {"view_index": views.index(job.case.view)}
             for job in jobs
         ],
@@ -103,6 +118,7 @@ def render(
         assumed=assumed_geometry(jobs),
         seeded=sum(job.truth_seeded for job in jobs),
         settings=_sections(study, jobs),
+        times=times.of_study((job.case for job in jobs), took),
         versions=versions(jobs),
         figure_names=FIGURE_NAMES,
         figures_folder=FIGURES,
@@ -115,6 +131,7 @@ def _job(
     metric: Metric,
     best: Mapping[str, float],
     embeds: bool,
+    took: times.Times,
     *,
     plain: bool,
 ) -> dict[str, Any]:
@@ -137,7 +154,7 @@ def _job(
         "light": exposure.exposure_of(job).light_texts,
         "cells": metric_cells,
         "main": main if main.sort is not None else next(known, main),
-        "facts": facts_of(job),
+        "facts": with_times(facts_of(job), times.of_case(job.case, took)),
         "thumbnail": picture(job.thumbnail, THUMBNAIL_PX, root, embeds),
         "sheet": sheet_of(job, root, embeds),
         "comparison": picture(job.comparison, COMPARISON_PX, root, embeds),
@@ -148,6 +165,11 @@ def _job(
         "losses": (f"{losses[0]:.4g}", f"{losses[-1]:.4g}", len(job.losses)) if losses else None,
         "log_tail": job.log_tail,
         "files": [(name, pictures.linked(job.folder / name, root)) for name in job.files],
+        "trained": [
+            (path.name, pictures.linked(path, root))
+            for name in (*TRAINING_TARGETS, PROGRAM_LOG)
+            if (path := layout.model_dir(job.case) / name).is_file()
+        ],
     }
 
 
@@ -160,12 +182,12 @@ def _key_numbers(jobs: Sequence[Job]) -> list[tuple[str, str, str]]:
     scored = sum(job.scores is not None for job in jobs)
     numbers = [("Jobs scored", f"{scored} of {len(jobs)}", "")]
     for metric in (main_metric(jobs), RESOLUTION):
-        found = [(value, job) for job in jobs if (value := job.value(metric)) is not None]
+        found = [(spread.mean, each) for each in draws_of(jobs) if (spread := each.spread(metric))]
         if found and metric.needs_truth:
-            _, job = min(found, key=lambda pair: metric.badness(pair[0]))
-            text = with_unit(job.text(metric), job.unit(metric))
-            name = title_of(job.case, plain=len(plain_of(jobs)) == len(jobs))
-            where = f"{dose_text(job.case.dose)} photons, {job.case.view}, {name}"
+            _, best = min(found, key=lambda pair: metric.badness(pair[0]))
+            case, text = best.case, with_unit(best.text(metric), best.jobs[0].unit(metric))
+            by = f", {case.method}" if any(job.case.method != MAIN for job in jobs) else ""
+            where = f"{dose_text(case.dose)} photons, {case.view}, {case.split}{by}"
             numbers.append((f"Best {in_sentence(metric.label)}", text, where))
     seconds = [job.run.seconds for job in jobs if job.run and job.run.seconds is not None]
     if seconds:
@@ -200,12 +222,20 @@ def _sections(study: Study, jobs: Sequence[Job]) -> list[tuple[str, list[tuple[s
         table["geometry"][key] = used or table["geometry"][key]
     for place in PLACES:
         del table["paths"][place]
+    for name, method in table.get("methods", {}).items():
+        table["methods"][name] = _method_text(method)
     plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
     sections = {"study": plain, **{k: v for k, v in table.items() if isinstance(v, dict)}}
     return [
         (name, [(key, setting_text(value)) for key, value in section.items()])
         for name, section in sections.items()
     ]
+
+
+def _method_text(method: Mapping[str, Any]) -> str:
+    """Return what a method says, the words of a program as a command line has them."""
+    words = {key: " ".join(method[key]) for key in ("train", "command") if method.get(key)}
+    return "; ".join(f"{key} {setting_text(value)}" for key, value in {**method, **words}.items())
 
 
 def versions(jobs: Sequence[Outcome]) -> list[tuple[str, str]]:

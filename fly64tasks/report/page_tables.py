@@ -11,7 +11,14 @@ from fly64tasks.report.page_job import THUMBNAIL_PX, anchor, picture
 from fly64tasks.report.results import Job
 from fly64tasks.report.spread import Difference
 from fly64tasks.report.tiles import Column
-from fly64tasks.report.wording import ASSUMED, MINUS, NONE, dose_text, quantity_text, score_text
+from fly64tasks.report.wording import (
+    ASSUMED,
+    NONE,
+    dose_text,
+    quantity_text,
+    score_text,
+    signed_text,
+)
 from fly64tasks.score.scorecard import Metric
 from fly64tasks.study.paths import Layout
 
@@ -30,9 +37,7 @@ def column_of(column: Column, layout: Layout, embeds: bool) -> dict[str, Any]:
         "aspect": f"{1 / column.aspect:.3f}",
         "scan": scans.pop().split("\n") if len(scans) == 1 else [],
         "gradient": column.gradient,
-        "ends": [f"{end:.2f}".replace("-", MINUS) for end in (scale.low, scale.high)]
-        if scale
-        else None,
+        "ends": [signed_text(end, 2) for end in (scale.low, scale.high)] if scale else None,
         "bar": column.scale_bar and (column.scale_bar[0], _length(column)),
     }
 
@@ -101,7 +106,7 @@ def _paired(each: Compared) -> dict[str, Any]:
         "difference": difference,
         "sort": found.mean,
         "interval": _interval(metric, found),
-        "p": NONE if found.p is None else f"{found.p:.2g}".replace("-", MINUS),
+        "p": NONE if found.p is None else quantity_text(found.p),
     }
 
 
@@ -141,15 +146,8 @@ def exposures(jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 def filters(jobs: Sequence[Job]) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Return what a reader can choose by: key, label, values with their texts; none of one."""
-    labels = {
-        "dose": "Dose",
-        "view": "View",
-        "split": "Split",
-        "method": "Method",
-        "repeat": "Draw",
-    }
     found = []
-    for key, label in labels.items():
+    for key, label in FILTERS.items():
         values = list(dict.fromkeys(getattr(job.case, key) for job in jobs))
         texts = [dose_text(value) if key == "dose" else str(value) for value in values]
         keys = [f"{value:.0f}" if key == "dose" else str(value) for value in values]

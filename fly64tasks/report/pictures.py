@@ -12,6 +12,7 @@ from PIL import Image
 from fly64tasks.errors import Fly64Error
 
 QUALITY = 82
+PAPER_QUALITY = 75
 
 
 def opened(path: Path) -> Image.Image:
@@ -38,6 +39,17 @@ def embedded(path: Path, max_width_px: int) -> str:
     buffer = io.BytesIO()
     shown.save(buffer, "WEBP", quality=QUALITY, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def for_paper(path: Path, max_width_px: int) -> str:
+    """Return a picture as a data URI for print: JPEG on white, which a PDF holds as it is."""
+    shown = opened(path).convert("RGBA")
+    shown.thumbnail((max_width_px, 4 * max_width_px))
+    paper = Image.new("RGB", shown.size, "white")
+    paper.paste(shown, mask=shown.getchannel("A"))
+    buffer = io.BytesIO()
+    paper.save(buffer, "JPEG", quality=PAPER_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def linked(path: Path, root: Path) -> str:

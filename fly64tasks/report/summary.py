@@ -11,7 +11,8 @@ from fly64tasks.report.draws import draws_of
 from fly64tasks.report.exposure import exposure_of
 from fly64tasks.report.files import CSV_COLUMNS, MARKDOWN_MARK
 from fly64tasks.report.findings import RESOLUTION, headline
-from fly64tasks.report.results import Job, Outcome, main_metric
+from fly64tasks.report.outcome import Outcome
+from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.wording import ASSUMED, dose_text
 from fly64tasks.score.scorecard import METRICS, Metric
 from fly64tasks.study.cases import SPLITS
@@ -31,7 +32,7 @@ def csv_text(jobs: Sequence[Job]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for job in jobs:
-        case, run, light = job.case, job.run, exposure_of(job)
+        case, run, light = job.case, job.run, light_of(job)
         for metric in METRICS:
             value = job.limit(metric) if job.is_unresolved(metric) else job.value(metric)
             writer.writerow(
@@ -49,16 +50,25 @@ def csv_text(jobs: Sequence[Job]) -> str:
                     side_of(job, metric),
                     case.method,
                     case.repeat,
-                    _number(run.spec.get("seed") if run else None),
-                    _number(run.seconds if run else None),
-                    _number(light.photons_total),
-                    _number(light.photons_per_nm2),
+                    number(run.spec.get("seed") if run else None),
+                    number(run.seconds if run else None),
+                    *light,
                 ]
             )
     return buffer.getvalue()
 
 
-def _number(value: object) -> str:
+def light_of(job: Outcome) -> list[str]:
+    """Return the light that a job's set got and its overlap, as columns; empty if not known."""
+    light = exposure_of(job)
+    overlaps = (light.spacing_diameters, light.linear_overlap, light.disc_overlap)
+    return [
+        number(value)
+        for value in (light.photons_total, light.photons_per_nm2, light.frames, *overlaps)
+    ]
+
+
+def number(value: object) -> str:
     """Return a number as it is, nothing for what is none."""
     return repr(value) if isinstance(value, int | float) else ""
 

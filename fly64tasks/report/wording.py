@@ -14,7 +14,8 @@ MINUS = "−"
 HARD_SPACE = "\u00a0"
 UNRESOLVED = "none"
 """In place of a score that is worse than could be seen: its limit is not it."""
-_NAMED = 6
+NAMED = 6
+"""So many of a list are named."""
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -43,6 +44,16 @@ def quantity_text(value: float) -> str:
         return f"{float(f'{value:.2g}'):g}"
     power = f"10{str(int(exponent)).translate(_SUPERSCRIPT)}"
     return power if mantissa == "1.0" else f"{float(mantissa):g}·{power}"
+
+
+def signed_text(value: float, decimals: int) -> str:
+    """Return a number with so many decimals, a true minus, and no sign where it rounds to zero.
+
+    >>> signed_text(-0.25, 2), signed_text(-0.00001, 2)
+    ('−0.25', '0.00')
+    """
+    text = f"{value:.{decimals}f}"
+    return (text if float(text) else text.lstrip("-")).replace("-", MINUS)
 
 
 def score_text(metric: Metric, value: float | None, *, is_bound: bool = False) -> str:
@@ -123,8 +134,8 @@ def listed(items: Sequence[str], conjunction: str = "and") -> str:
 
 def first_of(named: Sequence[str]) -> str:
     """Return the first few of what is named, and how many more there are."""
-    more = [f"{len(named) - _NAMED} more"] if len(named) > _NAMED else []
-    return "; ".join([*named[:_NAMED], *more])
+    more = [f"{len(named) - NAMED} more"] if len(named) > NAMED else []
+    return "; ".join([*named[:NAMED], *more])
 
 
 def in_sentence(label: str) -> str:

@@ -15,6 +15,7 @@ from fly64tasks.doitext.errors import printable
 from fly64tasks.engine.describe import machine_lines
 from fly64tasks.engine.machine import Machine, count
 from fly64tasks.errors import StudyError
+from fly64tasks.setup.devices import device_lines, device_problems
 from fly64tasks.setup.installed import US, Installed, version
 
 PROG = "fly64tasks doctor"
@@ -27,7 +28,7 @@ _LIMIT_S = 300.0
 def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Run the command line, which help calls ``prog``; return its exit code."""
     options = make_parser(prog).parse_args(arguments)
-    return exit_code_of(lambda: _examine(options.seconds))
+    return exit_code_of(lambda: _examine(options.seconds, gpu=options.gpu))
 
 
 def make_parser(prog: str = PROG) -> Parser:
@@ -36,7 +37,13 @@ def make_parser(prog: str = PROG) -> Parser:
         prog=prog,
         description="Say what is installed, which device there is and how fast it is, and what is "
         "missing. The exit code is 0 when all that is needed is there, else 1.",
-        epilog=f"example:\n  {prog} --seconds 0",
+        epilog=f"examples:\n  {prog} --seconds 0\n  {prog} --gpu",
+    )
+    parser.add_argument(
+        "--gpu",
+        action="store_true",
+        help="say what CUDA devices there are, and try them beside the CPU, for a minute or so, in "
+        "place of the speed; without one the exit code is 1",
     )
     parser.add_argument(
         "--seconds",
@@ -48,15 +55,21 @@ def make_parser(prog: str = PROG) -> Parser:
     return parser
 
 
-def _examine(seconds: float) -> int:
+def _examine(seconds: float, *, gpu: bool) -> int:
     """Print what there is; return 1 where something needed is missing."""
     if not 0 <= seconds <= _LIMIT_S / 3:
         raise StudyError(f"--seconds is {seconds:g}, expected 0 to {_LIMIT_S / 3:g}")
     installed, machine = Installed.here(), Machine.this()
     print("\n".join([*version_lines(installed), "", *machine_lines(machine)]), flush=True)
-    measured = _measure(seconds)
-    print("\n".join(speed_lines(measured, machine)))
     problems = list(installed.problems)
+    if gpu:
+        measured = _said_by("fly64tasks.setup.gpu")
+        if "broken" not in measured:
+            print("\n".join(device_lines(measured)))
+            problems += device_problems(measured)
+    else:
+        measured = _said_by("fly64tasks.setup.benchmark", str(seconds))
+        print("\n".join(speed_lines(measured, machine)))
     broken = measured.get("broken")
     if broken and not (broken in SHOWN and broken not in installed.versions):  # else said already
         problems.append(f"{broken} does not work: {measured['reason']}")
@@ -120,11 +133,13 @@ def _about(seconds: float) -> str:
     return f"about {seconds / 60:.2g} min"
 
 
-def _measure(seconds: float) -> dict[str, Any]:
-    """Return what the benchmark says in a process of its own, or ``broken`` and ``reason``."""
+def _said_by(module: str, *arguments: str) -> dict[str, Any]:
+    """Return what a module says in a process of its own, or ``broken`` and ``reason``."""
+    name = module.rpartition(".")[2]
+    what = "the GPU" if name == "gpu" else f"the {name}"
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "fly64tasks.setup.benchmark", str(seconds)],
+            [sys.executable, "-m", module, *arguments],
             capture_output=True,
             text=True,
             errors="replace",
@@ -133,12 +148,12 @@ def _measure(seconds: float) -> dict[str, Any]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return {"broken": "the benchmark", "reason": f"it did not end within {_LIMIT_S:g} s"}
+        return {"broken": what, "reason": f"it did not end within {_LIMIT_S:g} s"}
     try:
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        return {"broken": "the benchmark", "reason": f"exit code {done.returncode}: {last}"}
+        return {"broken": what, "reason": f"exit code {done.returncode}: {last}"}
     return found
 
 

@@ -45,6 +45,15 @@ class Case(Struct, frozen=True):
         """
         return variant_name(self.method, self.repeat)
 
+    @property
+    def model_name(self) -> str:
+        """Return the name of what its method was trained to, of both splits.
+
+        >>> Case(1e3, "dense", "test", gridsize=2, method="cnn", repeat=2).model_name
+        'dose_1000_dense@cnn@2'
+        """
+        return f"{dose_name(self.dose)}_{self.view}{self.variant}"
+
 
 def dose_name(dose: float) -> str:
     """Return the name of a dose in paths and tasks.
@@ -62,6 +71,16 @@ def variant_name(method: str = MAIN, repeat: int = 1) -> str:
     ('@epie', '@2', '@epie@2', '')
     """
     return ("" if method == MAIN else f"@{method}") + ("" if repeat == 1 else f"@{repeat}")
+
+
+def set_name(dose: float, view: str = BASELINE, repeat: int = 1) -> str:
+    """Return the name of the sets of a dose, of both splits, or of a view of it.
+
+    >>> set_name(1e3, repeat=2), set_name(1e3, "dense")
+    ('dose_1000@2', 'dose_1000_dense')
+    """
+    thinned = "" if view == BASELINE else f"_{view}"
+    return f"{dose_name(dose)}{thinned}{variant_name(repeat=repeat)}"
 
 
 def seed_of(seed: int, repeat: int) -> int:

@@ -92,13 +92,15 @@ class ReconSpec(Spec, frozen=True):
         Layers of the object along the beam.
     slice_spacing_m : float, none unless given
         Distance between two layers.
+    cuda_graph : bool
+        True or false: on a GPU, launch an epoch's work as graphs, to the same bytes (MAP).
     ptychi : dict, pty-chi's own and ours unless given
         An option of pty-chi's own, say object_options.l1_norm_constraint.enabled=true.
     """
 
     added_later: ClassVar = (
         *("probe_modes", "correct_positions", "half", "opr_modes", "slices", "slice_spacing_m"),
-        "ptychi",
+        *("cuda_graph", "ptychi"),
     )
 
     algorithm: Algorithm = "MAP"
@@ -130,6 +132,7 @@ class ReconSpec(Spec, frozen=True):
     opr_modes: Annotated[int, Meta(ge=0, le=64)] = 0
     slices: Annotated[int, Meta(ge=1, le=64)] = 1
     slice_spacing_m: Length | None = None
+    cuda_graph: bool = True
     ptychi: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -331,25 +334,32 @@ def runner_command(
     >>> " ".join(said[7:12])
     '--diffraction intensity --flip-y --pixel-size-m 7e-09'
     """
-    said = [
-        (name, getattr(spec, name), default)
+    said: list[tuple[str, Any]] = [
+        (name, value)
         for name, default in _defaults().items()
-        if name != "ptychi"
+        if (value := getattr(spec, name)) != default and name != "ptychi"
     ]
-    said += [*((name, value, None) for name, value in read_as.items()), ("device", device, "auto")]
+    said += [pair for pair in read_as.items() if pair[1] is not None]
+    if device != "auto":
+        said.append(("device", device))
     if geometry != ASSUMED:
-        said += [(name, getattr(geometry, name), None) for name in SIZES]
+        said += [(name, size) for name in SIZES if (size := getattr(geometry, name)) is not None]
     command = ["python", "-m", "fly64tasks.runner"]
     command += ["--input-npz", str(input_npz), "--output-dir", str(output_dir)]
-    for name, value, default in said:
-        if value != default:
-            command.append("--" + name.replace("_", "-"))
-            if name not in TURNS:
-                command.append(value if isinstance(value, str) else json.dumps(value))
+    for name, value in said:
+        command.append("--" + name.replace("_", "-"))
+        if name not in TURNS:
+            command.append(_said(value))
     for name, value in ptychi_options.flattened(spec.ptychi or {}):
-        text = value if isinstance(value, str) else json.dumps(value)
-        command += ["--set", f"{name}={text}"]
+        command += ["--set", f"{name}={_said(value)}"]
     return command
+
+
+def _said(value: Any) -> str:
+    """Return a value as an option takes it: numbers as JSON has them, and sooner than it does."""
+    if type(value) in (int, float):
+        return repr(value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from fly64tasks.data.lineage import AskedSet
 from fly64tasks.data.ownership import Mark
 from fly64tasks.doitext import progress
 from fly64tasks.doitext.running import signals
-from fly64tasks.doitext.running.runner import MADE
+from fly64tasks.doitext.running.runner import MADE, TOOK
 from fly64tasks.errors import DatasetError
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.score.files import SCORES
@@ -176,33 +176,40 @@ def score_scan(
 
 def report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> None:
     scores = [Path(path) for path in dependencies if Path(path).name == SCORES]
-    without = task.meta.get("without", {})
-    arguments = (study, layout, scores, without)
+    arguments = (study, layout, scores, task.meta.get("without", {}), task.meta.get(TOOK, {}))
     _through_the_engine(_write_report, *arguments, task=task, writes=task.targets)
 
 
 def _write_report(
-    study: Study, layout: Layout, scores: list[Path], without: dict[str, str]
+    study: Study,
+    layout: Layout,
+    scores: list[Path],
+    without: dict[str, str],
+    took: dict[str, float],
 ) -> None:
     from fly64tasks.report import command
 
-    command.write_report(study, layout, scores, without)
+    command.write_report(study, layout, scores, without, took)
 
 
 def report_scans(
     study: MeasuredStudy, layout: MeasuredLayout, dependencies: list[str], task: Any
 ) -> None:
     scores = [Path(path) for path in dependencies if Path(path).name == SCORES]
-    arguments = (study, layout, scores, task.meta.get("without", {}))
+    arguments = (study, layout, scores, task.meta.get("without", {}), task.meta.get(TOOK, {}))
     _through_the_engine(_write_report_on_scans, *arguments, task=task, writes=task.targets)
 
 
 def _write_report_on_scans(
-    study: MeasuredStudy, layout: MeasuredLayout, scores: list[Path], without: dict[str, str]
+    study: MeasuredStudy,
+    layout: MeasuredLayout,
+    scores: list[Path],
+    without: dict[str, str],
+    took: dict[str, float],
 ) -> None:
     from fly64tasks.report.measured import command
 
-    command.write_report(study, layout, scores, without)
+    command.write_report(study, layout, scores, without, took)
 
 
 def problems(source: Path, spec: ReconSpec, geometry: Geometry, data: DataSpec) -> list[str]:

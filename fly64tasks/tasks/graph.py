@@ -17,7 +17,7 @@ from fly64tasks.report.files import MARKS as REPORT_MARKS
 from fly64tasks.report.files import REPORT_FILES
 from fly64tasks.score.files import MARKS as SCORE_MARKS
 from fly64tasks.score.files import SCORE_FILES
-from fly64tasks.study.cases import BASELINE, SPLITS, Case, dose_name, variant_name
+from fly64tasks.study.cases import BASELINE, SPLITS, Case, set_name
 from fly64tasks.study.methods import ProgramSpec
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import CheckpointSpec, ReconSpec
@@ -56,7 +56,7 @@ def simulate(study: Study, layout: Layout, dose: float, repeat: int = 1) -> Task
     settings = {"dose": dose, **spec.to_dict(), "geometry": geometry.to_dict()}
     targets = {split: layout.phase_c(dose, split, repeat) for split in SPLITS}
     return {
-        "name": dose_name(dose) + variant_name(repeat=repeat),
+        "name": set_name(dose, repeat=repeat),
         "actions": [
             actions.on_worker(
                 actions.simulate,
@@ -98,7 +98,7 @@ def views(study: Study, layout: Layout, dose: float, view: str, repeat: int = 1)
         made_from = (layout.base, dose, study.simulation_of(repeat), study.geometry, spec)
         made_as_asked.append(MadeAsAsked(targets.values(), partial(lineage_of_set, *made_from)))
     return {
-        "name": f"{dose_name(dose)}_{view}{variant_name(repeat=repeat)}",
+        "name": set_name(dose, view, repeat),
         "actions": [
             actions.on_worker(
                 actions.make_view,
@@ -267,6 +267,6 @@ def report(study: Study, layout: Layout) -> TaskDict:
         "clean": [
             (actions.remove, [{f"{root}/{name}": mark for name, mark in REPORT_MARKS.items()}])
         ],
-        "meta": {"partial": True, "claim": roots.results(layout)},
+        "meta": {"partial": True, "times": True, "claim": roots.results(layout)},
         "doc": "Write the report: a page, tables and figures of every score",
     }

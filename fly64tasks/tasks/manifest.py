@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,10 @@ import msgspec
 from doit import get_var
 
 from fly64tasks.data.lineage import metadata_of
+from fly64tasks.doitext.bounded import text_of
 from fly64tasks.doitext.graph.manifest import Describe
+from fly64tasks.doitext.state.notes import noted
+from fly64tasks.score.files import SCORES
 from fly64tasks.study.cases import BASELINE
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
 from fly64tasks.study.methods import Method, ProgramSpec
@@ -33,6 +37,30 @@ class _Set(msgspec.Struct, frozen=True):
     n_accepted: int | None = None
     n_rejected: int | None = None
     acceptance_rate: Share | None = None
+
+
+class _Overlap(msgspec.Struct, frozen=True):
+    """``set`` in ``scores.json``: how far the frames lie from each other, and overlap."""
+
+    probe_diameter_px: float | None = None
+    nearest_spacing_px: float | None = None
+    nearest_spacing_diameters: float | None = None
+    nearest_disc_overlap: float | None = None
+
+
+class _Input(msgspec.Struct, frozen=True):
+    sha256: str | None = None
+
+
+class _Scored(msgspec.Struct, frozen=True):
+    input: _Input = _Input()
+
+
+class _Scores(msgspec.Struct, frozen=True):
+    """``scores.json``, as far as the manifest has it."""
+
+    set: _Overlap = _Overlap()
+    reconstruction: _Scored = _Scored()
 
 
 class _Record(msgspec.Struct, frozen=True):
@@ -93,6 +121,7 @@ def _said(task: Any, taken: dict[str, Any]) -> dict[str, Any]:
         "n_accepted": thinned.n_accepted,
         "n_rejected": thinned.n_rejected,
         "acceptance_rate": thinned.acceptance_rate,
+        **_overlap(meta["output_dir"], found.input),
         "warnings": list(found.warnings),
     }
 
@@ -101,6 +130,31 @@ describe = Describe("manifest 1", _taken, _said)
 """What the manifest says of a job, of whose ``run.json`` no more is kept than it takes.
 
 Where `_Record` changes, so does the kind: notes of an earlier version are read again then."""
+
+
+def _overlap(folder: str, used: dict[str, str] | None) -> dict[str, Any]:
+    """Return the overlap of the set that a job used, of its scores: None each where they lack it.
+
+    Every kind of set has it there: views, the baseline that none was made of, measured scans.
+    """
+    found = _Overlap()
+    if used:
+        sha256, said = msgspec.convert(
+            noted(Path(f"{folder}/{SCORES}"), "overlap 1", _scored), _Noted
+        )
+        found = said if sha256 == used.get("sha256") else found
+    return msgspec.structs.asdict(found)
+
+
+_Noted = tuple[str | None, _Overlap]
+
+
+def _scored(path: Path) -> tuple[str | None, dict[str, Any]]:
+    try:
+        scores = msgspec.convert(json.loads(text_of(path) or "{}"), _Scores)
+    except (ValueError, RecursionError, msgspec.ValidationError):  # which the report names
+        scores = _Scores()
+    return scores.reconstruction.input.sha256, msgspec.to_builtins(scores.set)
 
 
 def _way(meta: dict[str, Any]) -> dict[str, Any]:

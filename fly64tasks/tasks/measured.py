@@ -85,6 +85,6 @@ def report_scans(study: MeasuredStudy, layout: MeasuredLayout) -> TaskDict:
         "clean": [
             (actions.remove, [{f"{root}/{name}": mark for name, mark in REPORT_MARKS.items()}])
         ],
-        "meta": {"partial": True, "claim": roots.results_of_scans(layout)},
+        "meta": {"partial": True, "times": True, "claim": roots.results_of_scans(layout)},
         "doc": "Write the report: a page and tables of every scan",
     }

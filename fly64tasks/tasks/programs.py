@@ -28,7 +28,7 @@ def train(study: Study, layout: Layout, case: Case) -> TaskDict:
     targets = [f"{folder}/{name}" for name in files.TRAINING_TARGETS]
     task = _task(study, layout, case, folder, targets, spec.settings("train"))
     task |= {
-        "name": case.name.replace(f"_{case.split}", "", 1),
+        "name": case.model_name,
         "actions": [
             actions.on_worker(actions.train, targets, **_arguments(study, layout, case, folder))
         ],

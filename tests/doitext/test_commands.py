@@ -785,6 +785,27 @@ def test_partial_task_does_without_what_a_failed_one_should_have_made(given: Pro
     assert Path("sum").read_text() == "abc"
 
 
+def test_task_that_asks_is_told_how_long_each_task_took_that_succeeded(given: Project) -> None:
+    asked: list[dict[str, float]] = []
+
+    def told(task: Any) -> None:
+        asked.append(task.meta["took"])
+
+    def fail() -> bool:
+        return False
+
+    given.tasks = lambda: [
+        given.task("slow", "x", targets=["x"]) | {"actions": [lambda: time.sleep(0.2), "touch x"]},
+        {"basename": "bad", "actions": [fail]},
+        {"basename": "report", "actions": [told], "task_dep": ["slow"], "meta": {"times": True}},
+    ]
+    given.doit("-c", "slow", "bad", "report")
+    given.doit("report")  # of an earlier run, too
+    assert [took.keys() & {"slow", "bad"} for took in asked] == [{"slow"}] * 2
+    assert 0.2 <= asked[0]["slow"] < 20
+    assert asked[1]["slow"] >= 0.2
+
+
 def test_partial_task_alone_takes_what_is_there(given: Project) -> None:
     given.doit("recon:a", "recon:c")
     planned = given.doit("-n", "--json", "-s", "report")

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from engine_project import start
-from small_study import SMALL_STUDY, doit
+import warm
+from small_study import SMALL_STUDY, begin_doit, doit
 
 from fly64tasks import runner
 from fly64tasks.data.dataset import PtychoDataset
@@ -304,10 +304,10 @@ def command(input_npz: Path, folder: Path, *more: str, algorithm: str = "LSQML")
     paths = ["--input-npz", str(input_npz), "--output-dir", str(folder)]
     settings = {**ALGORITHMS, "all at once": [*ALGORITHMS["LSQML"], *ALL_AT_ONCE]}
     epochs = ["--num-epochs", str(EPOCHS), "--device", "cpu", *settings[algorithm]]
-    return [sys.executable, "-m", "fly64tasks.runner", *paths, *epochs, *more]
+    return [*paths, *epochs, *more]
 
 
-def wait_for_epoch(running: subprocess.Popen[str], events: Path, epoch: int) -> None:
+def wait_for_epoch(running: warm.Called, events: Path, epoch: int) -> None:
     """Return once the run has told of an epoch, or has ended."""
     while running.poll() is None:
         lines = events.read_text("utf-8").splitlines() if events.exists() else []
@@ -320,7 +320,8 @@ def test_max_seconds_ends_with_75_and_the_next_run_goes_on(
     small_sets: dict[str, Path], tmp_path: Path
 ):
     arguments = command(small_sets["train"], tmp_path, "--max-seconds", "0.5")
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    command_line = [sys.executable, "-m", "fly64tasks.runner", *arguments]
+    done = subprocess.run(command_line, capture_output=True, text=True, check=False)
     assert done.returncode == 75, done.stderr
     assert "stopped: 0.5 s are over (--max-seconds) after epoch 1; run again" in done.stderr
     assert "Traceback" not in done.stderr
@@ -344,7 +345,7 @@ def kill_and_resume(
         epoch = rng.randint(1, EPOCHS - 2)
         more = ("--checkpoint-epochs", "1", "--events", str(events))
         arguments = command(input_npz, folder, *more, algorithm=algorithm)
-        running = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+        running = warm.Called(warm.recon, arguments)
         wait_for_epoch(running, events, epoch)
         time.sleep(rng.uniform(0, 0.05))
         running.send_signal(number)
@@ -363,7 +364,7 @@ def kill_and_resume(
                 if (folder / name).exists():
                     assert (folder / name).read_bytes() == undisturbed[name]
             told.append(number.name)
-    assert runner.main(command(input_npz, folder, algorithm=algorithm)[3:]) == 0
+    assert runner.main(command(input_npz, folder, algorithm=algorithm)) == 0
     assert result(folder) == undisturbed
     return told
 
@@ -372,12 +373,12 @@ def test_study_that_was_killed_goes_on_within_the_reconstruction(project: Path):
     study = SMALL_STUDY.replace("num_epochs = 3", 'algorithm = "LSQML"\nnum_epochs = 60')
     (project / "study.toml").write_text(f"{study}\n[checkpoint]\nepochs = 1\n", "utf-8")
     folder = project / "reports/dose_1000/baseline/train"
-    running = start(project, "recon:dose_1000_baseline_train")
+    running = begin_doit(project, "recon:dose_1000_baseline_train")
     while not (folder / CHECKPOINT).exists():
         assert running.poll() is None
         time.sleep(0.01)
-    running.kill()
-    running.communicate()
+    running.send_signal(signal.SIGKILL)
+    running.communicate(timeout=60)
     doit(project, "recon:dose_1000_baseline_train")
     assert record(folder)["resumed_after_epoch"] >= 1
     assert record(folder)["loss"]["epochs"] == 60
@@ -386,7 +387,7 @@ def test_study_that_was_killed_goes_on_within_the_reconstruction(project: Path):
 
 def undisturbed(input_npz: Path, folder: Path, algorithm: str) -> dict[str, bytes]:
     """Return the results of a run that nothing cuts off."""
-    assert runner.main(command(input_npz, folder, algorithm=algorithm)[3:]) == 0
+    assert runner.main(command(input_npz, folder, algorithm=algorithm)) == 0
     return result(folder)
 
 

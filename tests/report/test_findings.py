@@ -56,6 +56,26 @@ def test_steps_that_break_the_trend_are_named_with_their_values(tmp_path: Path):
     )
 
 
+def test_many_jobs_of_several_methods_are_counted_by_method(tmp_path: Path):
+    study = msgspec.structs.replace(STUDY, repeats=2, methods={"epie": {"algorithm": "EPIE"}})
+    layout = write_study(tmp_path, study)
+    for which in study.cases():
+        if which.method == "epie" or (which.dose, which.view) == (1e3, "sparse"):
+            write_run(layout, which, warnings=["doubtful"])
+    said = " ".join(headline(read_jobs(study, layout)))
+    assert "40 jobs have warnings, which stand beside them: 4 by main and 36 by epie." in said
+
+
+def test_span_of_several_draws_is_that_of_their_means(tmp_path: Path):
+    study = msgspec.structs.replace(STUDY, doses=(1e3,), repeats=2)
+    layout = write_study(tmp_path, study)
+    for which in study.cases():
+        error = {"baseline": 0.1, "dense": 0.2, "sparse": 0.4}[which.view] + 0.01 * which.repeat
+        write_scores(layout, which, **with_error(which, error))
+    said = " ".join(headline(read_jobs(study, layout)))
+    assert "from 0.1150 ± 0.0071 (10³ photons, baseline, train) to 0.4150 ± 0.0071 (" in said
+
+
 def test_jobs_worse_than_a_flat_object_are_counted_and_named(tmp_path: Path):
     layout = write_study(tmp_path)
     for view in ("dense", "sparse"):

@@ -9,15 +9,26 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from scored_study import STUDY, error_of, scores_of, write_run, write_scores, write_study
+from msgspec.structs import replace
+from scored_study import (
+    STUDY,
+    error_of,
+    scores_of,
+    unresolved,
+    write_run,
+    write_scores,
+    write_study,
+)
 
 from fly64tasks.report import page, summary
 from fly64tasks.report.command import write_report
-from fly64tasks.report.draws import compared_with_main
+from fly64tasks.report.draws import compared_with_main, draws_of
 from fly64tasks.report.figures import drawings
 from fly64tasks.report.figures.curves import lines_of
 from fly64tasks.report.files import CSV_COLUMNS, REPORT, REPORT_FILES
-from fly64tasks.report.results import NRMSE, Job, read_jobs
+from fly64tasks.report.findings import RESOLUTION
+from fly64tasks.report.outcome import NRMSE
+from fly64tasks.report.results import Job, read_jobs
 from fly64tasks.study.paths import Layout
 
 METHODS = msgspec.structs.replace(
@@ -92,6 +103,10 @@ def test_summary_has_method_draw_seed_time_and_photons_of_each_job(layout: Layou
     assert (last["method"], last["repeat"], last["seed"]) == ("epie", "2", "9")
     assert (last["seconds"], last["photons_total"]) == ("12.5", "1200000.0")
     assert float(last["photons_per_nm2"]) == pytest.approx(1.2e6 / 40123 / 100)
+    overlap = [
+        last[key] for key in ("frames", "spacing_diameters", "linear_overlap", "area_overlap")
+    ]
+    assert overlap == ["120", "0.5", "0.5", "0.391"]
 
 
 def test_light_and_overlap_of_each_set_stand_in_a_table(layout: Layout):
@@ -123,6 +138,25 @@ def test_date_host_commit_and_time_stand_at_the_job(layout: Layout):
         ("Took", "12 s"),
     ):
         assert re.search(rf"<dt>{key}</dt><dd>{re.escape(value)}</dd>", section)
+
+
+def test_mean_says_of_how_many_draws_it_is_where_others_have_no_resolution(tmp_path: Path):
+    layout = write_study(tmp_path, METHODS)
+    case = next(c for c in CASES if (c.view, c.split, c.repeat) == ("sparse", "test", 2))
+    write_scores(layout, case, **unresolved(case))
+    draws = next(each for each in draws_of(jobs_of(layout)) if each.case == replace(case, repeat=1))
+    assert draws.text(RESOLUTION) == "60.1 (1 of 2)"
+
+
+def test_light_stands_once_for_a_dose_and_the_best_number_is_a_mean(layout: Layout):
+    html = page_of(layout)
+    rows = re.findall(r'<tr data-dose="1000" data-method="(\w+)"><th(.*?)</tr>', html, re.S)
+    assert [(method, "photons" in row.replace("photons,", "")) for method, row in rows] == [
+        ("main", True),
+        ("epie", False),
+    ]
+    best = re.search(r"Best complex NRMSE</dt><dd>([^<]*)<small>([^<]*)", html)
+    assert best.groups() == ("0.0331 ± 0.0007", "10⁴ photons, baseline, train, main")
 
 
 def test_methods_of_one_draw_have_no_spread(tmp_path: Path):

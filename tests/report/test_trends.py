@@ -10,7 +10,8 @@ from scored_study import STUDY, error_of, scores_of, write_scores, write_study
 
 from fly64tasks.report.draws import compared_with_main, draws_of
 from fly64tasks.report.findings import RESOLUTION, headline
-from fly64tasks.report.results import NRMSE, Job, read_jobs
+from fly64tasks.report.outcome import NRMSE
+from fly64tasks.report.results import Job, read_jobs
 from fly64tasks.report.summary import markdown_text
 from fly64tasks.study.cases import Case
 from fly64tasks.study.study import Study

@@ -71,7 +71,7 @@ def test_doctor_works_without_torch(monkeypatch: pytest.MonkeyPatch, capsys):
     installed = held_against(["torch>=2.15"], version_of=lambda name: None)
     monkeypatch.setattr(Installed, "here", lambda: installed)
     reason = "ModuleNotFoundError: No module named 'torch'"
-    monkeypatch.setattr(doctor, "_measure", lambda seconds: {"broken": "torch", "reason": reason})
+    monkeypatch.setattr(doctor, "_said_by", lambda *words: {"broken": "torch", "reason": reason})
     assert doctor.main([]) == 1
     said = capsys.readouterr().out
     assert "torch        not installed\n" in said

@@ -56,9 +56,15 @@ def results(folder: Path) -> dict[str, bytes]:
 
 def doit(folder: Path, *arguments: str, code: int = 0) -> str:
     """Run doit in a folder; return what it printed, once it exited with ``code``."""
-    exit_code, out, err = warm.call(_doit, folder, arguments)
-    assert exit_code == code, out + err
+    running = begin_doit(folder, *arguments)
+    out, err = running.communicate(timeout=300)
+    assert running.returncode == code, out + err
     return out + err
+
+
+def begin_doit(folder: Path, *arguments: str) -> warm.Called:
+    """Start doit in a folder."""
+    return warm.Called(_doit, folder, arguments)
 
 
 def _doit(folder: Path, arguments: tuple[str, ...]) -> None:

@@ -31,6 +31,8 @@ from .order import largest_first
 _FORK = multiprocessing.get_context("fork")
 MADE = "made"
 """Key of ``task.meta``: what the task has made before, whatever was done to these files since."""
+TOOK = "took"
+"""Key of ``task.meta``, where that has ``times``: the seconds of each task that succeeded."""
 
 
 class _Journaled(Runner):
@@ -94,6 +96,8 @@ class _Journaled(Runner):
             self._inputs[task.name] = {path: _marks(path) for path in task.file_dep}
             made = self._made.pop(task.name)
             task.meta = {**(task.meta or {}), MADE: made}
+            if task.meta.get("times"):
+                task.meta[TOOK] = self._state.took()
             self._state.begin(task.name, task.targets, made)
             collect_garbage()
         return True

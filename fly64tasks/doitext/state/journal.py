@@ -276,6 +276,18 @@ class Journal:
                 attempt = self.row(task_id).get(ATTEMPT) or {}
                 yield task_id, attempt.get("targets") or []
 
+    def took(self) -> dict[str, float]:
+        """The seconds that each task took whose last attempt succeeded."""
+        self.load()
+        attempts = {
+            name: self.row(name).get(ATTEMPT) or {} for name in {**self._text, **self._rows}
+        }
+        return {
+            name: attempt["seconds"]
+            for name, attempt in attempts.items()
+            if attempt.get("status") == "done" and "seconds" in attempt
+        }
+
     # ---- reading and writing the file
 
     def _forget_loaded(self) -> None:

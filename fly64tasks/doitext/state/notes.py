@@ -22,6 +22,7 @@ from .digests import RACY_NS
 LONGEST = 2**14
 """Characters of JSON that a note may have: all notes are loaded by whoever asks for one."""
 
+
 Marks = tuple[int, int, int, int]
 """By which a file is known to be the same: size, mtime and ctime in ns, inode."""
 Note = tuple[Marks, str]

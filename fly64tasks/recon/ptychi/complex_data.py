@@ -10,8 +10,6 @@ that it was held against (docs/decisions/0013-fourier-shift.md). No bit of a res
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
-from collections.abc import Iterator
 from typing import Any
 
 import ptychi.api  # noqa: F401 - before its parts, which import each other
@@ -19,11 +17,10 @@ import torch
 from ptychi.data_structures import base
 from torch import Tensor
 
+from fly64tasks.recon.ptychi import overrides
+
 CHECKED_VERSIONS = ("2.2.0",)
 """pty-chi's versions whose own method this one was held against."""
-
-_class: Any = base.ComplexTensor
-_original = _class.complex
 
 
 def complex_of(parameter: base.ComplexTensor) -> Tensor:
@@ -32,14 +29,8 @@ def complex_of(parameter: base.ComplexTensor) -> Tensor:
     return torch.view_as_complex(data).clone()
 
 
-@contextlib.contextmanager
-def installed() -> Iterator[None]:
+def installed() -> contextlib.AbstractContextManager[None]:
     """Have pty-chi use our method within the context, where its version was checked."""
-    if importlib.metadata.version("ptychi") not in CHECKED_VERSIONS:
-        yield
-        return
-    _class.complex = complex_of
-    try:
-        yield
-    finally:
-        _class.complex = _original
+    if not overrides.is_checked(CHECKED_VERSIONS):
+        return contextlib.nullcontext()
+    return overrides.replaced(base.ComplexTensor, "complex", complex_of)

@@ -13,13 +13,13 @@ only in versions that it was held against (docs/decisions/0013-fourier-shift.md)
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import logging
-from collections.abc import Iterator
 
 import torch
 from ptychi import image_proc, maths
 from torch import Tensor
+
+from fly64tasks.recon.ptychi import overrides
 
 CHECKED_VERSIONS = ("2.1.0", "2.2.0")
 """pty-chi's versions whose own function this one was held against."""
@@ -53,20 +53,18 @@ def fourier_shift(images: Tensor, shifts: Tensor, strictly_preserve_zeros: bool 
     return shifted if images.dtype.is_complex else shifted.real
 
 
-@contextlib.contextmanager
-def installed() -> Iterator[None]:
-    """Have pty-chi use our function within the context, where its version was checked."""
-    version = importlib.metadata.version("ptychi")
-    if version not in CHECKED_VERSIONS:
+def installed(device: str = "cpu") -> contextlib.AbstractContextManager[None]:
+    """Have pty-chi use our function within the context, where its version was checked.
+
+    On a GPU, where launches cost more than exponentials and ours gains nothing, it keeps its own.
+    """
+    if device != "cpu":
+        return contextlib.nullcontext()
+    if not overrides.is_checked(CHECKED_VERSIONS):
         _log.info(
             "pty-chi %s keeps its own fourier_shift: the faster one was checked against %s",
-            version,
+            overrides.version(),
             ", ".join(CHECKED_VERSIONS),
         )
-        yield
-        return
-    image_proc.fourier_shift = fourier_shift
-    try:
-        yield
-    finally:
-        image_proc.fourier_shift = _original
+        return contextlib.nullcontext()
+    return overrides.replaced(image_proc, "fourier_shift", fourier_shift)

@@ -52,7 +52,20 @@ def no_pairs(like: Tensor) -> Pairs:
     }
 
 
-def descent(gradient: Tensor, pairs: Pairs, metric: Callable[[Tensor], Tensor]) -> Tensor:
+def latest(pairs: Pairs) -> Tensor:
+    """Return the rows of the pairs that are remembered, (n,) int64, the oldest first."""
+    n = min(pairs["seen"], PAIRS)
+    oldest = pairs["seen"] % PAIRS if n == PAIRS else 0
+    return (torch.arange(n, device=pairs["steps"].device) + oldest) % PAIRS
+
+
+def descent(
+    gradient: Tensor,
+    pairs: Pairs,
+    metric: Callable[[Tensor], Tensor],
+    squares: Callable[[Tensor], Tensor] | None = None,
+    rows: Tensor | None = None,
+) -> Tensor:
     """Return -H g, with H the inverse Hessian that the pairs tell of [NW algorithm 7.4].
 
     The two loops of the algorithm are two triangular systems in the products s_i y_j, so that each
@@ -66,26 +79,30 @@ def descent(gradient: Tensor, pairs: Pairs, metric: Callable[[Tensor], Tensor]) 
     pairs : Pairs
     metric : callable
         Applies the first estimate of H, which is then scaled as in [NW 7.20].
+    squares : callable, optional
+        Of a vector v: v . metric(v), where that is had for less.
+    rows : (n,) int64, optional
+        As `latest` says of the pairs, which is where it comes from unless given.
     """
-    n = min(pairs["seen"], PAIRS)
+    rows = latest(pairs) if rows is None else rows
+    n = len(rows)
     if n == 0:
         return metric(gradient).mul_(-FIRST_SCALE)
     steps, changes = pairs["steps"][:n], pairs["changes"][:n]
-    oldest = pairs["seen"] % PAIRS if n == PAIRS else 0
-    products = torch.roll(pairs["products"][:n, :n], (-oldest, -oldest), (0, 1)).triu()
+    products = pairs["products"][:n, :n].index_select(0, rows).index_select(1, rows).triu()
 
     def along(vectors: Tensor, vector: Tensor) -> Tensor:
-        return torch.roll(vectors @ vector, -oldest).double()[:, None]
+        return (vectors @ vector).index_select(0, rows).double()[:, None]
 
     def less(vector: Tensor, vectors: Tensor, weights: Tensor) -> Tensor:
-        weights = torch.roll(weights[:, 0], oldest).to(vector.dtype)
-        return torch.addmv(vector, vectors.T, weights, alpha=-1)
+        by_row = torch.empty_like(weights[:, 0]).index_copy_(0, rows, weights[:, 0])
+        return torch.addmv(vector, vectors.T, by_row.to(vector.dtype), alpha=-1)
 
     diagonal = products.diagonal()
     a = torch.linalg.solve_triangular(products, along(steps, gradient), upper=True)
     q = less(gradient, changes, a)
-    newest = changes[(pairs["seen"] - 1) % PAIRS]
-    scale = diagonal[-1] / torch.dot(newest, metric(newest))
+    newest = changes.index_select(0, rows[-1:])[0]
+    scale = diagonal[-1] / (squares(newest) if squares else torch.dot(newest, metric(newest)))
     r = metric(q).mul_(scale)
     d = diagonal[:, None] * a - along(changes, r)
     d = torch.linalg.solve_triangular(products.T, d, upper=False)

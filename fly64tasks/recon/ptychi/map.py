@@ -19,15 +19,16 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from fly64tasks.recon.ptychi import lbfgs
+from fly64tasks.recon.ptychi.capture import Captured, cuda_graph
 from fly64tasks.recon.ptychi.likelihood import PoissonLikelihood
-from fly64tasks.recon.ptychi.posterior import Posterior
+from fly64tasks.recon.ptychi.posterior import Posterior, squared
 from fly64tasks.recon.ptychi.scan import Scan, followed
 
 STOP_EPOCHS = 5
 """Epochs over which the fall of the objective is judged: single ones vary."""
 LONGEST_STEP = 0.5
 """Of any pixel of an object of about 1, in an epoch: a longer one leaps into wrapped phase."""
-_CHUNK_PIXELS = {"cpu": 2**18, "cuda": 2**25}
+_CHUNK_PIXELS = {"cpu": 2**17, "cuda": 2**25}
 """Pixels of frames at a time: on a CPU what its cache holds, elsewhere what keeps it busy."""
 
 
@@ -39,6 +40,8 @@ class MAPReconstructorOptions(base.ReconstructorOptions):
     ----------
     tolerance_nats : float
         Converged once `STOP_EPOCHS` together bring less than this per lit pixel of the object.
+    cuda_graph : bool
+        On a GPU, an epoch is launched as two graphs rather than call by call.
     """
 
     prior: float = Field(default=70.0, ge=0)
@@ -46,20 +49,24 @@ class MAPReconstructorOptions(base.ReconstructorOptions):
     probe_trust: float = Field(default=0.1, gt=0)
     low_frequency: float = Field(default=0.04, ge=0)
     tolerance_nats: float = Field(default=5e-3, ge=0)
+    cuda_graph: bool = True
 
 
 class MAPReconstructor(IterativePtychographyReconstructor):
     """L-BFGS on a `Posterior`.
 
-    Its loss of an epoch is the objective at its end in nats per valid pixel, less what a perfect
-    fit of the counts would have; it never rises but where windows follow positions.
-
     Attributes
     ----------
+    loss : float
+        Of the latest epoch: the objective at its end in nats per valid pixel, less what a perfect
+        fit of the counts would have. It never rises but where windows follow positions. pty-chi's
+        table of losses, in which a row takes a millisecond, stays empty.
     chunk : int
         Frames at a time.
     converged : bool
         Whether another epoch would bring nothing that counts.
+    evaluate, descend : Captured
+        The objective at a point, and the way to go from it: nearly all that an epoch launches.
     """
 
     dataset: PtychographyDataset
@@ -136,6 +143,22 @@ class MAPReconstructor(IterativePtychographyReconstructor):
             )
             self.pairs = lbfgs.no_pairs(self._point())
         self._likelihood, self._n_valid = likelihood, likelihood.n_valid
+        record = cuda_graph if device.type == "cuda" and options.cuda_graph else None
+        self.evaluate = Captured(self.posterior, record)
+        self.descend = Captured(self._descent, record)
+
+    @property
+    def doubts(self) -> list[str]:
+        """Return what is to be said of how it ran."""
+        refusals = {each.refusal for each in (self.evaluate, self.descend) if each.refusal}
+        return [
+            f"no CUDA graph of the epochs, which take longer so, to the same end: {refusal}"
+            for refusal in sorted(refusals)
+        ]
+
+    @property
+    def loss(self) -> float:
+        return self.nats[-1] / self._n_valid
 
     @property
     def converged(self) -> bool:
@@ -151,9 +174,6 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         for _ in range(self.n_epochs if n_epochs is None else n_epochs):
             with torch.no_grad():
                 self._iterate()
-            self.loss_tracker.update_batch_loss(loss=self.nats[-1] / self._n_valid)
-            self.loss_tracker.conclude_epoch(epoch=self.current_epoch)
-            self.loss_tracker.print_latest()
             self.current_epoch += 1
             self.pbar.update(1)
 
@@ -161,17 +181,11 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         self._follow()
         point = self._point()
         if self.gradient is None:
-            nats, self.gradient = self.posterior(point)
+            nats, self.gradient = self.evaluate(point)
             self.nats.append(float(nats))
-        direction = lbfgs.descent(self.gradient, self.pairs, self.posterior.metric_at(point))
-        obj, _, moves = self.posterior.split(direction)
-        longest = obj.abs().max()
-        direction *= (LONGEST_STEP / longest).clamp(max=1)
-        if moves is not None:
-            positions = self.parameter_group.probe_positions.data.detach()
-            moves.copy_(self._scan.bounded(moves, positions))
+        (direction,) = self.descend(point, self.gradient, lbfgs.latest(self.pairs))
         found = lbfgs.step(
-            self.posterior, point, self.nats[-1], self.gradient, direction, self.pairs
+            self.evaluate, point, self.nats[-1], self.gradient, direction, self.pairs
         )
         if found is None:
             self.is_stuck = not self.pairs["seen"]
@@ -181,6 +195,18 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         new, lower, self.gradient = found
         self.nats.append(lower)
         self._move_to(new)
+
+    def _descent(self, point: Tensor, gradient: Tensor, rows: Tensor) -> tuple[Tensor]:
+        """Return where to go from a point, a (k,) vector as the posterior's, at most so far."""
+        metric = self.posterior.metric_at(point)
+        direction = lbfgs.descent(gradient, self.pairs, *metric, rows)
+        obj, _, moves = self.posterior.split(direction)
+        longest = squared(obj).max().sqrt()
+        direction *= (LONGEST_STEP / longest).clamp(max=1)
+        if moves is not None:
+            _, _, positions = self.posterior.split(point)
+            moves.copy_(self._scan.bounded(moves, positions))
+        return (direction,)
 
     def _follow(self) -> None:
         """Have the windows follow positions that change, from where a checkpoint has them."""
@@ -194,8 +220,10 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         if elsewhere:
             self._scan.nearest_px = nearest.clone()
             self._likelihood.windows = self._scan.windows()
+            self.evaluate.forget()
+            self.descend.forget()
         if moved and self.gradient is not None:
-            nats, self.gradient = self.posterior(self._point())
+            nats, self.gradient = self.evaluate(self._point())
             self.nats[-1] = float(nats)
 
     def _point(self) -> Tensor:

@@ -109,6 +109,7 @@ def ptychi_options(start: Start, spec: ReconSpec, device: str) -> Any:
         reconstructor.probe_trust = spec.probe_trust
         reconstructor.low_frequency = spec.low_frequency
         reconstructor.tolerance_nats = spec.tolerance_nats
+        reconstructor.cuda_graph = spec.cuda_graph
     if spec.ptychi:
         _load(options, spec.ptychi, "ptychi")
         _refused_as("ptychi", options.check, options)

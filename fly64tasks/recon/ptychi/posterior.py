@@ -16,21 +16,17 @@ axis. All frames together may move with the object, so that their mean stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from fly64tasks.recon.ptychi.likelihood import PoissonLikelihood
+from fly64tasks.recon.ptychi.metric import Metric, ObjectMetric
 from fly64tasks.recon.ptychi.scan import TRUST_PX, Scan, without_mean
 
 LIT_SHARE = 0.1
 """Pixels count as lit above this share of the largest illumination."""
 OWN_MODES_TRUST = 10.0
 """Times ``probe_trust``: how far modes may be off that nobody gave, being ours."""
-LEAST_ILLUMINATION = 1e-3
-"""What the metric takes for the least illumination, as a share of the largest: only maximum
-likelihood, which has no prior to hold unlit pixels, comes near it."""
 
 
 class Posterior:
@@ -76,21 +72,11 @@ class Posterior:
     ) -> None:
         self._likelihood, self._probe, self._scan = likelihood, probe, scan
         self._prior, self._edge = prior, edge
-        self._shape = height, width = likelihood.windows.shape
+        self._shape = likelihood.windows.shape
         illumination = likelihood.illumination(probe)
-        peak = float(illumination.max())
-        self.n_lit = int((illumination > LIT_SHARE * peak).sum())
-        root = torch.rsqrt(0.5 * illumination + max(4 * prior, LEAST_ILLUMINATION * peak))
-        self._root = root.to(probe.dtype)  # by a real one, torch makes it complex at each product
-        counts = 0.5 * illumination[illumination > LIT_SHARE * peak].mean()
-        k_y = torch.fft.fftfreq(height, dtype=counts.dtype, device=probe.device)[:, None]
-        k_x = torch.fft.rfftfreq(width, dtype=counts.dtype, device=probe.device)
-        squared = k_y**2 + k_x**2
-        seen = squared / (squared + low_frequency**2)
-        seen[0, 0] = 1  # the phase of the whole, which nothing says anything of
-        tied = prior * 4 * (torch.sin(torch.pi * k_y) ** 2 + torch.sin(torch.pi * k_x) ** 2)
-        self._amplitude_filter = (counts + 4 * prior) / (counts + tied)
-        self._phase_filter = (counts + 4 * prior) / (counts * seen + tied)
+        lit = illumination > LIT_SHARE * float(illumination.max())
+        self.n_lit = int(lit.sum())
+        self._metric = ObjectMetric(illumination, lit, prior=prior, low_frequency=low_frequency)
         self._holds_probe = probe_trust is None
         if probe_trust is not None:
             held = float(1 / (probe_trust**2 * (probe * probe.conj()).real.mean()))
@@ -152,42 +138,39 @@ class Posterior:
         # A real function's gradient is twice that with respect to the conjugate.
         return nats, self.join(obj_gradient, probe_gradient, pull).mul_(2)
 
-    def metric_at(self, vector: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return what applies an estimate of the inverse Hessian at ``vector`` to a gradient.
-
-        It is symmetric and positive. Of a pixel, the Hessian is half its photons (a count fixes
-        one of the two parts of a far field) and 4 prior for its neighbours: the inverse root of
-        that on both sides. Between them are filters, for the Hessian depends on the frequency:
-        the prior's part is prior (4 sin^2 pi k_y + 4 sin^2 pi k_x), that of the counts falls for
-        the phase as k^2 / (k^2 + k0^2), since a phase that varies slowly is seen by its gradient
-        alone. A probe pixel sees an object of about 1 in every frame. A position's is its own
-        curvature, and the mean one: what a frame says of it while the object is rough is doubtful.
-        """
+    def metric_at(self, vector: Tensor) -> Metric:
+        """Return the metric at ``vector``: symmetric and positive."""
         obj, probe, positions = self.split(vector)
-        unit = torch.sgn(obj).mul_(self._root)
-        unit_conj = unit.conj_physical()
+        unit, metric = self._metric.unit_at(obj), self._metric
+        curvature: Tensor | None = None
         if positions is not None:
             curvature = self._likelihood.curvature(obj, probe)
             curvature += curvature.mean() + 1 / TRUST_PX**2
         sees = self._likelihood.n_frames * self._likelihood.frame_size_px**2
 
+        def others(probe_gradient: Tensor, pull: Tensor | None) -> tuple[Tensor, Tensor | None]:
+            if pull is not None and curvature is not None:
+                pull = without_mean(without_mean(pull) / curvature)
+            if not self._holds_probe:
+                probe_gradient = probe_gradient / (sees + self._stiffness)
+            return probe_gradient, pull
+
         def apply(gradient: Tensor) -> Tensor:
             obj_gradient, probe_gradient, pull = self.split(gradient)
-            if pull is not None:
-                pull = without_mean(without_mean(pull) / curvature)
-            turned = obj_gradient * unit_conj
-            amplitude = self._filtered(turned.real, self._amplitude_filter)
-            phase = self._filtered(turned.imag, self._phase_filter)
-            obj_step = torch.complex(amplitude, phase).mul_(unit)
-            if self._holds_probe:
-                return self.join(obj_step, self._probe, pull)
-            return self.join(obj_step, probe_gradient / (sees + self._stiffness), pull)
+            return self.join(metric(obj_gradient, unit), *others(probe_gradient, pull))
 
-        return apply
+        def squares(gradient: Tensor) -> Tensor:
+            obj_gradient, probe_gradient, pull = self.split(gradient)
+            probe_step, move = others(probe_gradient, pull)
+            found = metric.squares(obj_gradient, unit)
+            if pull is not None and move is not None:
+                found += (pull * move).sum()
+            if not self._holds_probe:
+                both = map(torch.view_as_real, (probe_gradient, probe_step))
+                found += torch.mul(*both).sum()
+            return found
 
-    def _filtered(self, image: Tensor, by: Tensor) -> Tensor:
-        filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * by, s=self._shape)
-        return filtered
+        return Metric(apply, squares)
 
 
 def roughness(obj: Tensor, edge: float) -> tuple[Tensor, Tensor]:
@@ -198,7 +181,7 @@ def roughness(obj: Tensor, edge: float) -> tuple[Tensor, Tensor]:
     down, right = torch.zeros_like(obj), torch.zeros_like(obj)
     torch.sub(obj[1:], obj[:-1], out=down[:-1])
     torch.sub(obj[:, 1:], obj[:, :-1], out=right[:, :-1])
-    squares = _squared(down) + _squared(right)
+    squares = squared(down) + squared(right)
     root = torch.sqrt(1 + squares / edge**2)
     cost = 2 * (squares / (1 + root)).sum(dtype=torch.float64)  # h, where root - 1 would cancel
     weight = root.reciprocal_().to(obj.dtype)
@@ -209,7 +192,8 @@ def roughness(obj: Tensor, edge: float) -> tuple[Tensor, Tensor]:
     return cost, gradient
 
 
-def _squared(values: Tensor) -> Tensor:
+def squared(values: Tensor) -> Tensor:
+    """Return |values|^2: the modulus would cost more than a transform."""
     parts = torch.view_as_real(values).square()
     return parts[..., 0] + parts[..., 1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -24,6 +25,8 @@ from fly64tasks.recon.ptychi.options import LEAST_INTENSITY
 from fly64tasks.recon.start import Start
 
 logger = logging.getLogger(__name__)
+
+_OF_ITS_OWN = "Converting a tensor with requires_grad=True to a scalar"
 
 
 def new_task(
@@ -70,7 +73,8 @@ def new_task(
     valid = None
     if start.mask is not None and not by_frame:
         valid = np.fft.ifftshift(start.mask, axes=(-2, -1))
-    with _named_failures("before epoch 1"):
+    with _named_failures("before epoch 1"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", _OF_ITS_OWN)  # of a line inside pty-chi
         task = kind(
             options,
             diffraction_data=intensity,
@@ -112,6 +116,8 @@ def run_epoch(task: Any, epoch: int) -> float:
     """
     with _named_failures(f"in epoch {epoch}"), complex_data.installed():
         task.run(1)
+    if isinstance(task, MAPTask):
+        return task.reconstructor.loss
     return float(task.reconstructor.loss_tracker.table["loss"].iloc[-1])
 
 
@@ -169,6 +175,12 @@ def positions_of(task: Any) -> NDArray[np.float64]:
     """Return the positions, (n, 2), in pixels of the object, y first, as they are."""
     positions: NDArray[np.float64] = task.get_data("probe_positions").cpu().numpy().astype(float)
     return positions
+
+
+def doubts_of(task: Any) -> list[str]:
+    """Return what a reconstructor says of how it ran."""
+    doubts: list[str] = getattr(task.reconstructor, "doubts", [])
+    return doubts
 
 
 def has_converged(task: Any) -> bool | None:

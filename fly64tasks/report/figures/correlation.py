@@ -40,7 +40,8 @@ def frc_curves(axes: Axes, jobs: Sequence[Job], looks: dict[str, dict[str, Any]]
             axes.plot(curves.frequency, threshold, color=colour, linewidth=0.8, linestyle=style)
         axes.plot(curves.frequency, curves.frc, color=colour, linewidth=1.2)
     axes.set_xlim(0, 0.5)
-    axes.set_ylim(0, 1.02)
+    lowest = min((min(job.frc.frc, default=0.0) for job in jobs if job.frc), default=0.0)
+    axes.set_ylim(min(0.0, lowest), 1.02)
     axes.set_xlabel("spatial frequency (cycles/px)")
     axes.set_ylabel("FRC")
 

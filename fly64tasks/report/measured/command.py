@@ -16,6 +16,7 @@ from fly64tasks.report.files import (
 )
 from fly64tasks.report.measured import figure, page, summary
 from fly64tasks.report.measured.scans import read_scans
+from fly64tasks.report.times import Times
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
 
 
@@ -24,6 +25,7 @@ def write_report(
     layout: MeasuredLayout,
     available: Collection[Path] | None = None,
     without: Mapping[str, str] | None = None,
+    took: Times | None = None,
 ) -> None:
     """Write `MEASURED_MARKS` under the artifact root: always all of them, the page last.
 
@@ -38,7 +40,7 @@ def write_report(
     texts = {
         SUMMARY_CSV: summary.csv_text(study, jobs),
         SUMMARY_MD: summary.markdown_text(study, jobs),
-        REPORT: page.render(study, layout, jobs, figure.panels(jobs)),
+        REPORT: page.render(study, layout, jobs, figure.panels(jobs), took),
     }
     figure.write_figures(jobs, root / FIGURES)
     for name, text in texts.items():

@@ -15,26 +15,34 @@ from fly64tasks.report.files import FIGURES, FRC_OF_HALVES
 from fly64tasks.report.measured.findings import headline
 from fly64tasks.report.measured.scans import ScanJob, metrics_of
 from fly64tasks.report.page import EMBED_LIMIT, assumed_geometry, unit_of, versions
-from fly64tasks.report.page_job import (
-    COMPARISON_PX,
-    THUMBNAIL_PX,
+from fly64tasks.report.page_facts import (
     Facts,
-    cells_of,
     facts_of,
     frames_text,
     pair_text,
-    picture,
     setting_text,
+    with_times,
+)
+from fly64tasks.report.page_job import (
+    COMPARISON_PX,
+    THUMBNAIL_PX,
+    cells_of,
+    picture,
     spark_points,
     verdicts,
 )
 from fly64tasks.report.template import filled_in
-from fly64tasks.report.wording import duration_text, listed
+from fly64tasks.report.times import Times
+from fly64tasks.report.wording import duration_text, listed, signed_text
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
 
 
 def render(
-    study: MeasuredStudy, layout: MeasuredLayout, jobs: Sequence[ScanJob], panels: Sequence[str]
+    study: MeasuredStudy,
+    layout: MeasuredLayout,
+    jobs: Sequence[ScanJob],
+    panels: Sequence[str],
+    took: Times | None = None,
 ) -> str:
     """Return the page; ``panels`` are SVG elements as `figure.panels` draws them."""
     metrics = metrics_of(study)
@@ -46,7 +54,7 @@ def render(
         key_numbers=_key_numbers(jobs),
         metrics=metrics,
         units={each.key: unit_of(each, jobs) for each in metrics},
-        jobs=[_job(job, study, layout, embeds) for job in jobs],
+        jobs=[_job(job, study, layout, embeds, took or {}) for job in jobs],
         panels=[Markup(svg) for svg in panels],
         fewest=MIN_RING_PIXELS,
         embeds=embeds,
@@ -59,12 +67,13 @@ def render(
 
 
 def _job(
-    job: ScanJob, study: MeasuredStudy, layout: MeasuredLayout, embeds: bool
+    job: ScanJob, study: MeasuredStudy, layout: MeasuredLayout, embeds: bool, took: Times
 ) -> dict[str, Any]:
     """Return what the template shows of a scan."""
     root = layout.artifact_root
     losses = [loss for loss in job.losses if loss == loss]
     size = job.scores.picture if job.scores else None
+    halves = [("Halves", found)] if (found := _halves(job)) else []
     return {
         "scan": job.scan,
         "anchor": f"job-{job.scan}",
@@ -77,7 +86,7 @@ def _job(
         "overlap": exposure_of(job).scan_text.split("\n")[1:],
         "words": job.fit.words if job.fit else "",
         "cells": cells_of(job, {}, metrics_of(study)),
-        "facts": [("Halves", _halves(job)), *facts_of(job)] if _halves(job) else facts_of(job),
+        "facts": with_times([*halves, *facts_of(job)], _times(job, study, took)),
         "thumbnail": picture(job.thumbnail, THUMBNAIL_PX, root, embeds),
         "aspect": f"{size.width_px / size.height_px:.3f}" if size else "1",
         "comparison": picture(job.comparison, COMPARISON_PX, root, embeds),
@@ -85,7 +94,18 @@ def _job(
         "losses": (f"{losses[0]:.4g}", f"{losses[-1]:.4g}", len(job.losses)) if losses else None,
         "log_tail": job.log_tail,
         "files": [(name, pictures.linked(job.folder / name, root)) for name in job.files],
+        "trained": [],
     }
+
+
+def _times(job: ScanJob, study: MeasuredStudy, took: Times) -> Facts:
+    """Return how long each reconstruction of a scan took, and its scoring."""
+    tasks = {
+        f"reconstructing{f', {part.half}' if part.half else ''}": f"recon:{part.name}"
+        for part in study.parts_of(job.scan)
+    }
+    tasks["scoring"] = f"score:{job.scan}"
+    return [(kind, duration_text(took[task])) for kind, task in tasks.items() if task in took]
 
 
 def _halves(job: ScanJob) -> Facts:
@@ -96,7 +116,7 @@ def _halves(job: ScanJob) -> Facts:
     return [
         ("Shift removed (y, x)", pair_text(found.shift_px, "px", 4)),
         ("Phase ramp removed (y, x)", pair_text(found.ramp_rad_per_px, "rad/px", 5)),
-        ("Scale", f"{found.scale:.4f}, {found.phase_rad:.4f} rad"),
+        ("Scale", f"{signed_text(found.scale, 4)}, {signed_text(found.phase_rad, 4)} rad"),
         ("Pixels compared", f"{found.pixels:,}"),
     ]
 

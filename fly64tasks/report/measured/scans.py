@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fly64tasks.report.results import Outcome, read_outcome
+from fly64tasks.report.outcome import Outcome
+from fly64tasks.report.results import read_outcome
 from fly64tasks.score.files import MEASURED_MARKS
 from fly64tasks.score.measured import FIT_METRICS, MEASURED_METRICS
 from fly64tasks.score.scorecard import Metric

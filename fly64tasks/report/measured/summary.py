@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from fly64tasks.report.files import MARKDOWN_MARK, MEASURED_CSV_COLUMNS
 from fly64tasks.report.measured.findings import headline
 from fly64tasks.report.measured.scans import ScanJob, metrics_of
-from fly64tasks.report.page_job import frames_text
-from fly64tasks.report.summary import as_text, note_of, plain, side_of
+from fly64tasks.report.page_facts import frames_text
+from fly64tasks.report.summary import as_text, light_of, note_of, number, plain, side_of
 from fly64tasks.report.wording import with_unit
 from fly64tasks.study.measured import MeasuredStudy
 
@@ -24,12 +24,14 @@ def csv_text(study: MeasuredStudy, jobs: Sequence[ScanJob]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(MEASURED_CSV_COLUMNS)
     for job in jobs:
+        of_scan = [number(job.run.seconds if job.run else None), *light_of(job)]
         for metric in metrics_of(study):
             value = job.limit(metric) if job.is_unresolved(metric) else job.value(metric)
             shown = "" if value is None else repr(float(value))
             bound = "true" if job.is_bound(metric) else "false"
             notes = (as_text(note_of(job, metric)), side_of(job, metric))
-            writer.writerow([as_text(job.scan), metric.key, shown, metric.unit, bound, *notes])
+            head = [as_text(job.scan), metric.key, shown, metric.unit, bound, *notes]
+            writer.writerow([*head, *of_scan])
     return buffer.getvalue()
 
 

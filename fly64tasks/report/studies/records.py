@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.recon.files import RUN_RECORD
-from fly64tasks.report.records import Number, read_json
+from fly64tasks.report.reading import read_json
+from fly64tasks.report.records import Number
 from fly64tasks.score.files import SCORES
 from fly64tasks.study.measured import read_measured_study
 from fly64tasks.study.study import read_study

@@ -89,7 +89,7 @@ document.addEventListener("click", (event) => {
 addEventListener("hashchange", openTarget);
 addEventListener("beforeprint", () => {
   if (document.body.className === "many") return; // those that were opened are printed
-  closed = jobs.filter((job) => !job.open && !job.hidden);
+  closed = jobs.filter((job) => !job.open && !job.hidden && (job.dataset.repeat ?? "1") === "1");
   for (const job of closed) job.open = true;
 });
 addEventListener("afterprint", () => {

@@ -207,10 +207,11 @@ def test_metric_is_symmetric_and_positive(settings: dict[str, float], moves: boo
     posterior = problem.posterior(**settings, scan=problem.scan() if moves else None)
     point = problem.point(posterior)
     a, b = problem.point(posterior, 1) - point, problem.point(posterior, 2) - point
-    metric = posterior.metric_at(point)
+    metric, squares = posterior.metric_at(point)
     forth = float(a @ metric(b))
     assert forth == pytest.approx(float(b @ metric(a)), rel=1e-10)
-    assert float(a @ metric(a)) > 0
+    assert float(a @ metric(a)) == pytest.approx(float(squares(a)), rel=1e-10)
+    assert float(squares(a)) > 0
 
 
 def test_roughness_is_the_slope_squared_and_at_an_edge_its_height():
