@@ -31,7 +31,7 @@ from fly64tasks.physics.thinning import thin
 from fly64tasks.recon.command import run
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import read_reconstruction
-from fly64tasks.score.command import assess
+from fly64tasks.score.record import assess
 from fly64tasks.simulation.simulate import make_base, simulate, simulate_amplitude
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import BaseSpec, Geometry, ScoreSpec, SimulationSpec

@@ -1,14 +1,19 @@
-"""What a GPU brings, and whether what holds on a CPU holds on it: ten minutes on a bare machine.
+"""What a GPU brings, and whether what holds on a CPU holds on it, on a bare machine.
 
-    python benchmarks/gpu.py [--device cuda] [--only study] [--quick]
+    python benchmarks/gpu.py [--device cuda] [--only PART] [--minutes 5] [--quick]
 
-*study*: the 18 reconstructions of the default study: one process per job, then one `doit` with 1 to
-8 workers that share the GPU, and the CPU beside it. *same*: two runs, and one that is cut off and
-goes on, end in the same bytes; how far the GPU's errors are from the CPU's. *memory*: what a run
-says when the device's memory is taken. *map* and *epoch*: time of an iteration, by
-`benchmarks/map_inner.py` and `benchmarks/epoch_time.py`, the latter with the 16,384 frames of
-128 x 128 that other packages publish figures for. Wall seconds. Prints Markdown; a step that fails
-says so, and the others go on.
+*graph*: epochs of MAP launched call by call and as CUDA graphs. *refused*: a graph that can not be
+recorded. *doctor*: `fly64tasks doctor --gpu`. *pinned*: what the workers of a node with two GPUs
+see. *kernels*: what the device does in an epoch. *map*: an iteration beside its transforms.
+*same*: two runs, and one that is cut off and goes on, end in the same bytes, and how far the
+GPU's errors are from the CPU's. *study*: the 18 reconstructions of the default study: one `doit`
+with 1 to 8 workers that share the GPU, one process per job, and the CPU beside them. *memory*:
+what a run says when the device's memory is taken. *epoch*: LSQML, EPIE and DM at three sizes.
+*large*: `others.py` with as many frames as other packages publish figures for.
+
+Each part has a process of its own and so many minutes at most; what it has printed until then
+stays. On an H200 study took three minutes and large four or more, the others half a minute each.
+Wall seconds. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -329,9 +334,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             code = running.wait(60 * options.minutes)
             ended = "" if code == 0 else f"; **exit code {code}**"
         except subprocess.TimeoutExpired:
-            os.killpg(running.pid, signal.SIGKILL)
-            running.wait()
             ended = "; **cut off here**"
+        finally:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGKILL)
+                running.wait()
         print(f"\n({time.perf_counter() - began:.0f} s{ended})", flush=True)
 
 

@@ -17,7 +17,7 @@ the batch. The others live in environments of their own, for Python 3.12 where P
 and are run by the scripts in ``benchmarks/peers/``, which say how each is used. Cells are the least
 seconds of an epoch, one thread's of the CPU on the CPU and the wall's on a GPU, and of ours in
 brackets the most memory in GB that torch had of the device. A row is printed as soon as it is
-there; no row is begun once ``--minutes`` are over. Prints Markdown.
+there, its cells on stderr before; no row is begun once ``--minutes`` are over. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ def epoch_of(start: Start, algorithm: str, batch: int, device: str, *, shipped: 
         while len(seconds) < 3 and sum(seconds) < ENOUGH_S:
             seconds.append(seconds_of(run, device))
     peak = memory.peak_device_bytes(device)
-    return f"{min(seconds):.3f}" + (f" ({peak / 1e9:.1f})" if peak else "")
+    cell = f"{min(seconds):.3f}" + (f" ({peak / 1e9:.1f})" if peak else "")
+    print(algorithm, batch, "as shipped" if shipped else "ours", cell, file=sys.stderr, flush=True)
+    return cell
 
 
 def peer_of(name: str, python: Path, npz: Path, batch: int, device: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ COMMANDS = {
         "fly64tasks.report.studies.command",
     ),
     "tune": ("search settings for jobs of a study", "fly64tasks.tune.command"),
-    "crate": ("describe a study that was run as an RO-Crate", "fly64tasks.crate"),
+    "crate": ("describe a study that was run as an RO-Crate", "fly64tasks.crate.command"),
     "doctor": ("say what is installed, what is missing, how fast it is", "fly64tasks.setup.doctor"),
 }
 """What each command does, and the module that does it."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import doctest
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from ptychopinn_stand_in import installed
 from small_study import PROJECT
 
 from fly64tasks.recon.programs import command as program
@@ -78,3 +80,32 @@ def test_network_is_trained_and_applied_within_a_minute_and_beats_a_flat_object(
 
 def test_adapter_places_what_was_stitched():
     assert doctest.testmod(module("ptychopinn")).failed == 0
+
+
+@pytest.mark.parametrize("n", [None, 18], ids=["all frames", "fewer frames than pixels"])
+def test_adapter_runs_on_functions_as_ptychopinn_publishes_them(
+    n: int | None, small_sets: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source = small_sets["train"]
+    if n is not None:
+        with np.load(source) as file:
+            arrays = dict(file)
+        kept = np.linspace(0, len(arrays["xcoords"]) - 1, n).astype(int)
+        arrays |= {key: arrays[key][kept] for key in ("diffraction", "xcoords", "ycoords")}
+        source = tmp_path / "few.npz"
+        np.savez(source, **{key: array for key, array in arrays.items() if key != "_metadata"})
+    installed(tmp_path / "site", source)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'site'}:{os.environ.get('PYTHONPATH', '')}")
+    (tmp_path / "wts.h5.zip").write_text("weights")
+    spec = ProgramSpec(
+        command=("python", "ptychopinn.py", "wts.h5.zip", "{input_npz}", "{output}"),
+        files=("wts.h5.zip",),
+    )
+    files = {
+        "ptychopinn.py": EXAMPLES / "ptychopinn.py",
+        "wts.h5.zip": tmp_path / "wts.h5.zip",
+    }
+    program.reconstruct(source, tmp_path / "out", "pinn", spec, program_files=files)
+    if n is None:
+        scores = command.score(source, tmp_path / "out", ScoreSpec())
+        assert scores["metrics"]["complex_nrmse"] < 0.05

@@ -454,7 +454,7 @@ STUDIES = {
     "a long number": (f"doses = [{'9' * 5000}]", "not valid TOML: Exceeds the limit"),
     "a long number in hex": (f"[recon]\nseed = 0x{'f' * 5000}", "a int too large to show|seed"),
     "a long text": (f'[recon]\nseed = "{"x" * 10_000}"', r"recon.seed is 'x{99}\.\.\., expected"),
-    "a date": ("name = 1979-05-27", "name is .*, expected `str`"),
+    "a date": ("name = 1979-05-27", "name is .*, expected text"),
     "a dose past whole numbers": ("doses = [1e17]", "expected whole numbers of photons"),
     "many doses": (f"doses = [{', '.join(map(str, range(1, 1200)))}]", "of length <= 1000"),
     "a long view": (f"[views]\noverlap = {{ {'v' * 200} = 0.5 }}", "view name 'v{60}' can not"),

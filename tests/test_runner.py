@@ -184,7 +184,10 @@ def test_failure_is_an_error_that_names_the_input(small_sets: dict[str, Path], t
         (["--n-images", "1"], "command line: n_images is '1', expected `int` >= 2"),
         (["--algorithm", "MAGIC"], "algorithm is 'MAGIC', expected one of AD, BH, DM, EPIE, LSQML"),
         (["--device", "tpu"], "device 'tpu' is unknown, expected auto, cpu, cuda or cuda:0"),
-        (["--num-epochs", "many"], "num_epochs is 'many', expected `int | null`"),
+        (["--correct-positions", "maybe"], "is 'maybe', expected true or false"),
+        (["--update-probe", "2"], "update_probe is '2', expected true or false"),
+        (["--slice-spacing-m", "thin"], "slice_spacing_m is 'thin', expected a number"),
+        (["--num-epochs", "many"], "num_epochs is 'many', expected a whole number"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )

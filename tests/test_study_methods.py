@@ -108,6 +108,34 @@ def test_setting_of_a_method_makes_its_own_jobs_stale_alone(run: tuple[Path, str
     assert "did you mean --method epie?" in said
 
 
+def test_more_draws_leave_those_that_are_done_and_fewer_leave_orphans(
+    run: tuple[Path, str], tmp_path: Path
+):
+    project = Path(shutil.copytree(run[0], tmp_path / "copy"))
+    (project / "study.toml").write_text(ASKED.replace("repeats = 2", "repeats = 5"))
+    one = ("--view", "dense", "--split", "train")
+    new = [f"@{draw}" for draw in (3, 4, 5)]
+    asked = verdicts(project, *one)
+    assert len(asked) == 3 * 6  # simulate, views, and recon and score of two methods
+    assert all(name.endswith(tuple(new)) for name in asked)
+
+    (project / "study.toml").write_text(ASKED.replace("repeats = 2", "repeats = 1"))
+    assert verdicts(project, *one) == {}
+    listed = doit(project, "clean", "--orphans", "-n").splitlines()
+    makers = {line.rpartition("(made by ")[2].rstrip(")") for line in listed[:-1]}
+    assert makers >= {f"{kind}:{JOB}@{of}" for kind in ("recon", "score") for of in ("2", "epie@2")}
+    assert makers >= {"simulate:dose_1000@2", "views:dose_1000_dense@2"}
+    assert all(name.endswith("@2") for name in makers)
+
+
+def test_fifty_values_are_fifty_methods(tmp_path: Path):
+    listed = f"\n[methods.seeds]\nseed = {list(range(50))}\n"
+    project = new_project(tmp_path / "project", ONE_DOSE + VIEWS + listed)
+    names = doit(project, "list", "-q", "recon:*dense_test@*").split()
+    assert names == [f"recon:dose_1000_dense_test@seeds_{index}" for index in range(50)]
+    assert doit(project, "list", "-q", "recon:*", "--method", "seeds_49").count("@seeds_49") == 4
+
+
 def test_manifest_has_the_method_and_draw_of_each_job(run: tuple[Path, str]):
     doit(run[0], "manifest", "--view", "dense", "--split", "train")
     manifest = json.loads((run[0] / "reports/reconstruction_manifest.json").read_text())

@@ -106,6 +106,24 @@ def test_program_that_changed_makes_its_own_jobs_stale_alone(project: Path):
     assert planned(project, *DENSE)[of_net[0]] == "seed 0 -> 3"
 
 
+def test_program_sees_the_gpu_of_its_worker_alone(project: Path):
+    says = PROGRAM.replace(
+        "import sys", "import os, sys\nprint(os.environ['CUDA_VISIBLE_DEVICES'])"
+    )
+    (project / "net.py").write_text(says)
+    subprocess.run(
+        [sys.executable, "-m", "doit", "-j", "2", "--method", "net", *DENSE],
+        cwd=project,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "2,GPU-5"},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    results = project / "reports/dose_1000/dense"
+    records = ("model@net/train.json", "train@net/run.json", "test@net/run.json")
+    seen = [json.loads((results / name).read_text())["program"]["tail"][0] for name in records]
+    assert set(seen) <= {"2", "GPU-5"}, seen
+
+
 def test_time_limit_makes_nothing_stale(project: Path):
     (project / "study.toml").write_text(f"{STUDY}timeout_s = 500\n")
     assert planned(project, *DENSE) == {}
@@ -136,6 +154,37 @@ def test_program_that_fails_fails_its_own_jobs_in_one_line(project: Path):
     assert not list(project.glob("reports/*/*/*@net"))
 
 
+def test_training_that_fails_fails_its_method_in_one_line_and_the_others_run(project: Path):
+    text = STUDY + "\n[methods.epie]\nalgorithm = 'EPIE'\nnum_epochs = 2\n"
+    (project / "study.toml").write_text(text)
+    failing = PROGRAM.replace('if step == "train":', 'if step == "train":\n    sys.exit("no loss")')
+    (project / "net.py").write_text(failing)
+    said = doit(project, "-c", "-j", "2", *DENSE, code=1)
+    [line] = re.findall(r"^\[.*FAILED.*$", said, re.MULTILINE)
+    assert "train:dose_1000_dense@net" in line
+    assert "method net: train ended with exit code 1: no loss" in line
+    for split in ("train", "test"):
+        assert (project / f"reports/dose_1000/dense/{split}@epie/scores.json").exists()
+        assert f"recon:dose_1000_dense_{split}@net" not in re.sub(r"(?m)^skipped.*$", "", line)
+    left = planned(project, *DENSE)
+    assert left["train:dose_1000_dense@net"].startswith("failed last time")
+    assert all(name.endswith("@net") or name == "report" for name in left)
+
+
+def test_set_of_the_study_is_no_file_of_a_program(project: Path):
+    """It would be given the truth with its own files."""
+    for named in ("data/phase_c/dose_1000/patched_train.npz", "./data/../data/base.npz"):
+        text = STUDY.replace("[methods.net]", f"[methods.net]\nfiles = [{named!r}]")
+        (project / "study.toml").write_text(text)
+        said = doit(project, "list", code=3)
+        assert "methods.net" in said
+        assert "is among the study's sets, which hold the truth" in said
+    (project / "study.toml").write_text(
+        text.replace("[methods.net]", "[methods.net]\nsees_truth = true")
+    )
+    doit(project, "list", "-q")
+
+
 def test_missing_file_of_a_program_is_named_before_anything_runs(project: Path):
     (project / "net.py").unlink()
     said = doit(project, *DENSE, code=3)
@@ -144,16 +193,24 @@ def test_missing_file_of_a_program_is_named_before_anything_runs(project: Path):
 
 
 @pytest.mark.parametrize(
-    ("signum", "jobs"),
-    [(signal.SIGINT, 0), (signal.SIGINT, 2), (signal.SIGKILL, 0), (signal.SIGKILL, 2)],
-    ids=lambda value: str(int(value)),
+    ("signum", "jobs", "step"),
+    [
+        (signal.SIGINT, 0, "train"),
+        (signal.SIGINT, 2, "train"),
+        (signal.SIGKILL, 0, "train"),
+        (signal.SIGKILL, 2, "train"),
+        (signal.SIGKILL, 0, "apply"),
+        (signal.SIGKILL, 2, "apply"),
+    ],
+    ids=lambda value: str(value).removeprefix("Signals."),
 )
 def test_program_ends_with_the_run_that_is_killed_and_the_next_run_finishes(
-    signum: int, jobs: int, project: Path
+    signum: int, jobs: int, step: str, project: Path
 ):
-    waits = f"open({str(project / 'pid')!r}, 'w').write(str(__import__('os').getpid()))\n"
-    waits += "import time; time.sleep(600)\n"
-    (project / "net.py").write_text(waits)
+    waits = f"    open({str(project / 'pid')!r}, 'w').write(str(__import__('os').getpid()))\n"
+    waits += "    import time; time.sleep(600)\n"
+    begin, _, end = PROGRAM.partition("given = ")
+    (project / "net.py").write_text(f"{begin}if step == {step!r}:\n{waits}given = {end}")
     command = [sys.executable, "-m", "doit", "-j", str(jobs), *DENSE]
     process = subprocess.Popen(command, cwd=project, start_new_session=True)
     pid = pid_in(project / "pid")
@@ -163,9 +220,14 @@ def test_program_ends_with_the_run_that_is_killed_and_the_next_run_finishes(
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not alive(pid)
-    assert not (project / "reports/dose_1000/dense/model@net/model").exists()
+    trained = (project / "reports/dose_1000/dense/model@net/model").exists()
+    assert trained == (step == "apply")
 
     (project / "net.py").write_text(PROGRAM)
-    assert "interrupted" in planned(project, *DENSE)["train:dose_1000_dense@net"]
+    left = planned(project, *DENSE)
+    cut_off = [name for name, why in left.items() if "interrupted" in why]
+    assert cut_off
+    kind = "train" if step == "train" else "recon"
+    assert all(name.startswith(f"{kind}:") and name.endswith("@net") for name in cut_off)
     doit(project, *DENSE)
     assert planned(project, *DENSE) == {}

@@ -11,10 +11,12 @@ import pytest
 from doit.task import Task
 
 from fly64tasks import tasks
+from fly64tasks.doitext.graph.selection import Control
 from fly64tasks.doitext.spec import SpecUnchanged
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.study import Study
+from fly64tasks.tasks.actions import _through_the_engine as through_the_engine
 
 STUDY = Study()
 LAYOUT = Layout.of(STUDY, study_folder=Path(), project=Path())
@@ -96,6 +98,21 @@ def dependence(study: Study) -> dict[str, str]:
 def test_stage_depends_on_its_own_spec_alone(table: dict[str, Any], stale: set[str]):
     before, after = dependence(STUDY), dependence(msgspec.convert(table, Study))
     assert {kind for kind in before if before[kind] != after[kind]} == stale
+
+
+def test_score_waits_for_its_own_reconstruction_alone_and_runs_on_a_worker():
+    """So that under ``-j`` one job is scored while the next is reconstructed."""
+    study, layout = Study(), Layout.of(Study(), study_folder=Path(), project=Path())
+    cases = list(study.cases())
+    made = [Task(**tasks.recon(study, layout, case)) for case in cases]
+    for task in made:
+        task.name = f"recon:{task.name}"
+    scores = [Task(**tasks.score(study, layout, case)) for case in cases]
+    control = Control([*made, *scores])
+    for recon, score in zip(made, scores, strict=True):
+        assert control.tasks[score.name].task_dep == [recon.name]
+        [(action, *_)] = score._actions
+        assert action is through_the_engine
 
 
 def test_device_is_no_part_of_what_makes_a_result_stale():

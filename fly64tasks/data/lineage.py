@@ -14,9 +14,10 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from fly64tasks.data.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
 from fly64tasks.doitext.spec import ITEM_SIGNATURE, differences
@@ -81,8 +82,7 @@ def refuse_other_base(metadata: Mapping[str, Any], asked: dict[str, Any], name: 
     _refuse_other(metadata.get(KEY), asked, name)
 
 
-@dataclass(frozen=True)
-class AskedSet:
+class AskedSet(msgspec.Struct, frozen=True):
     """What a set is to be made from, to hold it against what is read from its file.
 
     Attributes

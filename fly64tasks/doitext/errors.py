@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 _OF_THE_MACHINE = {
@@ -54,8 +55,36 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
     names: dict[str, str] = {}
     for name in known:
         names.setdefault(name.lower(), name)
-    near = difflib.get_close_matches(word[:100].lower(), names, n=1, cutoff=cutoff)
-    return names[near[0]] if near else None
+    near = _closest(word[:100].lower(), names, cutoff)
+    return None if near is None else names[near]
+
+
+def _closest(word: str, names: Iterable[str], cutoff: float) -> str | None:
+    """What ``difflib.get_close_matches`` puts first.
+
+    That compares the word with each of a hundred thousand names. Their letters alone say how alike
+    they can be at most; the promising ones come first, and those that can not win are left out.
+    """
+    letters = Counter(word).items()
+    promising = []
+    for name in names:
+        length = len(word) + len(name)
+        if 2.0 * min(len(word), len(name)) < cutoff * length:
+            continue
+        common = sum([min(times, name.count(letter)) for letter, times in letters])
+        at_most = 2.0 * common / length if length else 1.0
+        if at_most >= cutoff:
+            promising.append((at_most, name))
+    matcher = difflib.SequenceMatcher(b=word)
+    best: tuple[float, str | None] = cutoff, None
+    for at_most, name in sorted(promising, reverse=True):
+        if at_most < best[0]:
+            break
+        matcher.set_seq1(name)
+        alike = matcher.ratio()
+        if alike >= cutoff and (best[1] is None or (alike, name) > best):
+            best = alike, name
+    return best[1]
 
 
 def in_short(reasons: Sequence[str], most: int = 120) -> str:

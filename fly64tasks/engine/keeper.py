@@ -57,14 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _stop)
     adopt_orphans()
+    if options.folder is not None:
+        os.chdir(options.folder)  # a child sees its parent's folder, and is to see its own alone
+    given = dict(item.split("=", 1) for item in options.env)
+    kept = {name: value for name, value in os.environ.items() if name != "OLDPWD"}
     try:
         # Sockets of multiprocessing lie in TMPDIR, and those of a killed process stay there.
         with OwnFolder(Path(tempfile.gettempdir()), "fly64-") as folder:
-            given = dict(item.split("=", 1) for item in options.env)
             child = subprocess.Popen(
-                tethered(options.command),
-                cwd=options.folder,
-                env={**os.environ, "TMPDIR": str(folder), **given},
+                tethered(options.command), env={**kept, "TMPDIR": str(folder), **given}
             )
             try:
                 workers: set[int] = set()

@@ -9,7 +9,7 @@ from typing import Literal
 from fly64tasks.report.results import Job
 from fly64tasks.report.spread import Difference, Spread, paired, spread_of
 from fly64tasks.report.wording import score_text
-from fly64tasks.score.scorecard import Metric
+from fly64tasks.score.metric import Metric
 from fly64tasks.study.cases import MAIN, Case
 
 Verdict = Literal["better", "worse", "same", "within the spread", "one draw", "not known"]

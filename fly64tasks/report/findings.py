@@ -20,7 +20,7 @@ from fly64tasks.report.wording import (
     with_unit,
 )
 from fly64tasks.score import scorecard
-from fly64tasks.score.scorecard import Metric
+from fly64tasks.score.metric import Metric
 from fly64tasks.study.cases import MAIN, SPLITS
 
 RESOLUTION = scorecard.metric("frc_halfbit_period_nm")

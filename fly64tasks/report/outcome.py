@@ -10,7 +10,7 @@ from fly64tasks.report.records import Fit, Frc, Run, Scores
 from fly64tasks.report.wording import UNRESOLVED, score_text, unit_text
 from fly64tasks.score import scorecard
 from fly64tasks.score.files import SCORES
-from fly64tasks.score.scorecard import Metric
+from fly64tasks.score.metric import Metric
 
 NRMSE = scorecard.metric("complex_nrmse")
 

@@ -48,7 +48,8 @@ from fly64tasks.report.wording import (
     unit_text,
     with_unit,
 )
-from fly64tasks.score.scorecard import METRICS, Metric
+from fly64tasks.score.metric import Metric
+from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study.cases import BASELINE, MAIN, SPLITS
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import PLACES, Study

@@ -12,7 +12,8 @@ from fly64tasks import plotstyle
 from fly64tasks.report import pictures
 from fly64tasks.report.outcome import Outcome
 from fly64tasks.report.wording import ASSUMED, counted, in_sentence, listed, signed_text
-from fly64tasks.score.scorecard import METRICS, Metric
+from fly64tasks.score.metric import Metric
+from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study.cases import Case
 
 THUMBNAIL_PX = 240

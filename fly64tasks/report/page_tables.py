@@ -19,7 +19,7 @@ from fly64tasks.report.wording import (
     score_text,
     signed_text,
 )
-from fly64tasks.score.scorecard import Metric
+from fly64tasks.score.metric import Metric
 from fly64tasks.study.paths import Layout
 
 FILTERS = {"dose": "Dose", "view": "View", "split": "Split", "method": "Method", "repeat": "Draw"}

@@ -20,7 +20,8 @@ from fly64tasks.score.files import (
     THUMBNAIL,
     TRUTH_THUMBNAIL,
 )
-from fly64tasks.score.scorecard import METRICS, Metric
+from fly64tasks.score.metric import Metric
+from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study.cases import Case
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import Study

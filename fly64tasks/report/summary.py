@@ -14,7 +14,8 @@ from fly64tasks.report.findings import RESOLUTION, headline
 from fly64tasks.report.outcome import Outcome
 from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.wording import ASSUMED, dose_text
-from fly64tasks.score.scorecard import METRICS, Metric
+from fly64tasks.score.metric import Metric
+from fly64tasks.score.scorecard import METRICS
 from fly64tasks.study.cases import SPLITS
 from fly64tasks.study.study import Study
 

@@ -15,7 +15,7 @@ from typing import Literal
 from fly64tasks.report.draws import Draws, Verdict, compared_with_main, difference_of
 from fly64tasks.report.results import Job
 from fly64tasks.report.wording import counted, dose_text, first_of, listed
-from fly64tasks.score.scorecard import Metric
+from fly64tasks.score.metric import Metric
 from fly64tasks.study.cases import SPLITS, Case
 
 RULES = ("share", "every")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from fly64tasks.score.scorecard import Metric
+from fly64tasks.score.metric import Metric
 
 ASSUMED = "(assumed)"
 """Beside a length that rests on a pixel size that nobody measured."""

@@ -1,6 +1,6 @@
 """Score an object of any program against the truth of a set: no probe, no loss, no settings.
 
-The scores that need the truth are those of `fly64tasks.score.command`, on the same region, as far
+The scores that need the truth are those of `fly64tasks.score.record`, on the same region, as far
 as the object reaches, with the same alignment. What needs the data stays empty: an object alone
 predicts none.
 """
@@ -22,15 +22,6 @@ from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.readers.objects import FoundObject, read_object
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics.alignment import illuminated_region
-from fly64tasks.score.command import (
-    SCHEMA,
-    SET_KEYS,
-    Truth,
-    alignment_of,
-    region_of,
-    write_frc,
-    write_scores,
-)
 from fly64tasks.score.compare import Overlay, overlay, why_set_has_no_truth
 from fly64tasks.score.files import (
     COMPARISON,
@@ -43,6 +34,15 @@ from fly64tasks.score.files import (
 )
 from fly64tasks.score.picture import draw_comparison
 from fly64tasks.score.placement import Placement, place
+from fly64tasks.score.record import (
+    SCHEMA,
+    SET_KEYS,
+    Truth,
+    alignment_of,
+    region_of,
+    write_frc,
+    write_scores,
+)
 from fly64tasks.score.scorecard import METRICS, scores_of
 from fly64tasks.score.thumbnails import draw_panels, draw_thumbnails
 from fly64tasks.study.stages import ASSUMED, ScoreSpec

@@ -15,7 +15,8 @@ from fly64tasks.physics.frc import RingCorrelation, ring_correlation, soft_windo
 from fly64tasks.physics.image_quality import Undefined
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.score.compare import Fitted, refuse_another
-from fly64tasks.score.scorecard import Metric, crossing, period_nm
+from fly64tasks.score.metric import Metric
+from fly64tasks.score.resolution import crossing, period_nm
 from fly64tasks.study.stages import Geometry, ScoreSpec
 
 _FEWEST_PX = 256

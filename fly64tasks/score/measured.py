@@ -16,18 +16,18 @@ from fly64tasks.physics.alignment import illuminated_region
 from fly64tasks.physics.image_quality import Undefined
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import Reconstructed, read_reconstruction
-from fly64tasks.score.command import (
+from fly64tasks.score.compare import Fitted, refuse_another
+from fly64tasks.score.exposure import exposure_of
+from fly64tasks.score.files import COMPARISON, FRC, MEASURED_MARKS, SCORES, THUMBNAIL
+from fly64tasks.score.halves import HALVES_METRICS, Halves, compare_halves
+from fly64tasks.score.picture import draw_comparison
+from fly64tasks.score.record import (
     SCHEMA,
     refuse_another_content,
     refuse_other_settings,
     write_frc,
     write_scores,
 )
-from fly64tasks.score.compare import Fitted, refuse_another
-from fly64tasks.score.exposure import exposure_of
-from fly64tasks.score.files import COMPARISON, FRC, MEASURED_MARKS, SCORES, THUMBNAIL
-from fly64tasks.score.halves import HALVES_METRICS, Halves, compare_halves
-from fly64tasks.score.picture import draw_comparison
 from fly64tasks.score.scorecard import metric, scores_of
 from fly64tasks.score.thumbnails import draw_thumbnails
 from fly64tasks.study.recon_settings import ReconSpec

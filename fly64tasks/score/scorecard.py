@@ -7,15 +7,10 @@ row. Formulas are in `fly64tasks.physics.image_quality`, `fly64tasks.physics.frc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol, cast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fly64tasks.physics.alignment import bounding_box
-from fly64tasks.physics.frc import NYQUIST_CYCLES_PER_PX, RingCorrelation
 from fly64tasks.physics.image_quality import (
     Undefined,
     complex_nrmse,
@@ -25,81 +20,8 @@ from fly64tasks.physics.image_quality import (
     ssim,
 )
 from fly64tasks.score.compare import Comparison, Fitted, Overlay
-from fly64tasks.study.stages import Geometry
-
-
-@dataclass(frozen=True)
-class Noted:
-    """A score and what is to be known of it."""
-
-    value: float
-    note: str
-
-
-@dataclass(frozen=True)
-class Bound(Noted):
-    """A score of which only a bound is known, and why.
-
-    Attributes
-    ----------
-    side : str
-        Where the true score lies: ``better`` than the value, or ``worse``: then there is none, and
-        the value is the limit of what could have been seen.
-    """
-
-    side: Literal["better", "worse"] = "better"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One score.
-
-    Attributes
-    ----------
-    key : str
-        Its name in ``scores.json`` and ``summary.csv``; units end it.
-    label : str
-        Its name in tables and on axes.
-    unit : str
-        Empty for a pure number.
-    better : str
-        ``lower``, ``higher`` or ``near 1``.
-    meaning : str
-        One sentence, for a reader of the report.
-    of : callable
-        Returns its value for an `Overlay` (for a `Fitted` where it needs no truth), or `Noted`;
-        raises `Undefined` where a number would say nothing.
-    decimals : int
-        Shown in tables.
-    needs_truth : bool
-        Whether it compares with the truth; the others are of the data alone.
-    """
-
-    key: str
-    label: str
-    unit: str
-    better: Literal["lower", "higher", "near 1"]
-    meaning: str
-    of: Callable[[Comparison], float | Noted]
-    decimals: int = 4
-    needs_truth: bool = True
-
-    @property
-    def is_length(self) -> bool:
-        """Return whether it rests on the pixel size."""
-        return self.unit == "nm"
-
-    def badness(self, value: float) -> float:
-        """Return a number that is the lower the better: what scores are compared by.
-
-        Where 1 is best a half is as far from it as two, because both are ratios of powers.
-
-        >>> metric("chi2").badness(0.5) == metric("chi2").badness(2.0) > metric("chi2").badness(1.1)
-        True
-        """
-        if self.better == "near 1":
-            return abs(float(np.log(max(value, np.finfo(float).tiny))))
-        return value if self.better == "lower" else -value
+from fly64tasks.score.metric import Bound, Metric, Noted
+from fly64tasks.score.resolution import crossing, period_nm
 
 
 @dataclass(frozen=True)
@@ -155,51 +77,6 @@ def metric(key: str) -> Metric:
     'Phase MAE'
     """
     return next(metric for metric in METRICS if metric.key == key)
-
-
-class Correlated(Protocol):
-    """An object's sizes, where it was looked at, and a ring correlation there."""
-
-    @property
-    def geometry(self) -> Geometry:
-        """Return the physical sizes."""
-
-    @property
-    def region(self) -> NDArray[np.bool_]:
-        """Return the region, (H, W)."""
-
-    @property
-    def rings(self) -> RingCorrelation:
-        """Return the correlation."""
-
-
-def crossing(c: Correlated, threshold: float | NDArray[np.float64]) -> float | Bound:
-    """Return the spatial frequency, in cycles/px, at which the ring correlation falls below."""
-    found = c.rings.crossing(threshold)
-    if found is None:
-        return Bound(NYQUIST_CYCLES_PER_PX, "the curve stays above the threshold up to Nyquist")
-    if found == 0:
-        rows, columns = bounding_box(c.region)
-        width_px = max(rows.stop - rows.start, columns.stop - columns.start)
-        geometry = c.geometry
-        width_um = (
-            "" if geometry.assumed else f" or {width_px * geometry.pixel_size_m * 1e6:.3g} µm"
-        )
-        note = (
-            "no resolution: the curve never rises above the threshold (limit: the field's width, "
-            f"{width_px} px{width_um})"
-        )
-        return Bound(1 / width_px, note, side="worse")
-    return found
-
-
-def period_nm(c: Correlated, threshold: float | NDArray[np.float64]) -> float | Bound:
-    """Return the full period at that frequency."""
-    pixel_nm = c.geometry.pixel_size_m * 1e9
-    found = crossing(c, threshold)
-    if isinstance(found, Bound):
-        return replace(found, value=pixel_nm / found.value)
-    return pixel_nm / found
 
 
 def _complex_nrmse(c: Overlay) -> Noted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 TRANSFORM_TOLERANCE = 1e-5
@@ -68,5 +69,5 @@ def device_problems(found: dict[str, Any]) -> list[str]:
 
 def _loss_difference(run: dict[str, Any], cpu: dict[str, Any]) -> float:
     pairs = zip(run["losses"], cpu["losses"], strict=True)
-    differences = [abs(there - here) / abs(here) for there, here in pairs]
-    return sum(differences) if any(each != each for each in differences) else max(differences)
+    differences: list[float] = [abs(there - here) / abs(here) for there, here in pairs]
+    return math.nan if any(map(math.isnan, differences)) else max(differences)

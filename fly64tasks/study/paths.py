@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fly64tasks.errors import StudyError
+from fly64tasks.errors import StudyError, shortened
 from fly64tasks.study.cases import BASELINE, Case, dose_name
+from fly64tasks.study.methods import ProgramSpec
 from fly64tasks.study.patterns import PHASE_C, PHASE_D, filled
 from fly64tasks.study.study import Study
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # known by itself: what it answers is kept, ten thousand times
 class Layout:
     """The paths of one study.
 
@@ -60,8 +62,8 @@ class Layout:
         Raises
         ------
         StudyError
-            A pattern gives two cases one file, or the noise is to be drawn again of sets that are
-            the user's.
+            A pattern gives two cases one file, the noise is to be drawn again of sets that are
+            the user's, or a program is given a set with its own files.
         """
 
         def beside_study(path: str | None) -> Path | None:
@@ -91,6 +93,7 @@ class Layout:
         )
         if (paths.phase_c_pattern, paths.phase_d_pattern) != (PHASE_C, PHASE_D):
             layout.refuse_shared_files(study)
+        layout.refuse_sets_as_files(study, study_folder)
         return layout
 
     def refuse_shared_files(self, study: Study) -> None:
@@ -118,22 +121,46 @@ class Layout:
                     f"have it tell {' and '.join(f'{{{field}}}' for field in differ)} apart"
                 )
 
+    def refuse_sets_as_files(self, study: Study, study_folder: Path) -> None:
+        """Refuse a set or the base among the files of a program that is not to see the truth.
+
+        Raises
+        ------
+        StudyError
+            With the method and the file.
+        """
+        for name, method in study.all_methods.items():
+            if not isinstance(method, ProgramSpec) or method.sees_truth:
+                continue
+            hold_truth = {_plain(path) for path in (self.base, *self._datasets(study))}
+            for file in method.files_used:
+                if _plain(study_folder / file) in hold_truth:
+                    raise StudyError(
+                        f"methods.{name}: {shortened(file)} is among the study's sets, which hold "
+                        "the truth; expected files of the program, or sees_truth = true"
+                    )
+
+    def _datasets(self, study: Study) -> Iterator[Path]:
+        for repeat in study.draws:
+            yield from map(self.dataset, study.cases_of(repeat=repeat))
+
     @property
     def state(self) -> Path:
         """Return doit's record of what was done, kept with the artifacts that it speaks of."""
         return self.artifact_root / ".doit.db"
 
+    @functools.lru_cache(maxsize=2**16)  # noqa: B019 - a process has few layouts
     def phase_c(self, dose: float, split: str, repeat: int = 1) -> Path:
         """Return the simulated set of a dose and split."""
         name = filled(self.phase_c_pattern, dose=dose, split=split)
-        return self.phase_c_root / _of_draw(repeat) / name
+        return self.phase_c_root.joinpath(_of_draw(repeat), name)
 
+    @functools.lru_cache(maxsize=2**16)  # noqa: B019
     def phase_d(self, dose: float, view: str, split: str, repeat: int = 1) -> Path:
         """Return the thinned set of a dose, view and split."""
         name = filled(self.phase_d_pattern, dose=dose, view=view, split=split)
-        return self.phase_d_root / _of_draw(repeat) / name
+        return self.phase_d_root.joinpath(_of_draw(repeat), name)
 
-    @functools.lru_cache(maxsize=2**16)  # noqa: B019 - a process has few layouts
     def dataset(self, case: Case) -> Path:
         """Return the set that a case reconstructs: Phase C for the baseline, else Phase D."""
         if case.view == BASELINE:
@@ -149,6 +176,11 @@ class Layout:
     def model_dir(self, case: Case) -> Path:
         """Return the folder of the model that a case's method was trained to."""
         return self.artifact_root / f"{dose_name(case.dose)}/{case.view}/model{case.variant}"
+
+
+def _plain(path: Path) -> str:
+    """Return a path as it is compared: absolute, and nothing looked up on the disk."""
+    return os.path.normpath(path.absolute())
 
 
 def _of_draw(repeat: int) -> str:

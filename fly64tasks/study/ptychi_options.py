@@ -132,13 +132,8 @@ def refuse_wrong(table: dict[str, Any], algorithms: Collection[str]) -> None:
         Names it, with the nearest name or what its value is to be.
     """
     for name, value in flattened(table):
-        quoted = f"ptychi.{shortened(name)}"
-        if name in _groups():
-            raise ValueError(f"{quoted} is a group of options, expected one of {_options_in(name)}")
-        if name not in _known():
-            raise ValueError(f"{quoted} is no option of pty-chi; {_hint(name)}")
-        if name in _OURS or _known()[name]["kind"] == "array":
-            raise ValueError(f"{quoted} is set by us; it follows from {_OURS.get(name, 'the set')}")
+        kind_of(name)
+        quoted = _quoted(name)
         having = _algorithms(name)
         if not set(algorithms) & set(having):
             raise ValueError(
@@ -149,6 +144,32 @@ def refuse_wrong(table: dict[str, Any], algorithms: Collection[str]) -> None:
         if problem:
             found = shortened(repr(value))
             raise ValueError(f"{quoted} is {found}, expected {problem}")
+
+
+def kind_of(name: str) -> str:
+    """Return what the values of an option are: ``int``, ``float``, ``text``, ``true or false`` ...
+
+    Raises
+    ------
+    ValueError
+        There is no such option, with the nearest name, or it is set by us.
+    """
+    if name in _groups():
+        raise ValueError(
+            f"{_quoted(name)} is a group of options, expected one of {_options_in(name)}"
+        )
+    if name not in _known():
+        raise ValueError(f"{_quoted(name)} is no option of pty-chi; {_hint(name)}")
+    kind: str = _known()[name]["kind"]
+    if name in _OURS or kind == "array":
+        raise ValueError(
+            f"{_quoted(name)} is set by us; it follows from {_OURS.get(name, 'the set')}"
+        )
+    return kind
+
+
+def _quoted(name: str) -> str:
+    return f"ptychi.{shortened(name)}"
 
 
 def _options_in(group: str) -> str:

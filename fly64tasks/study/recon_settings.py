@@ -199,7 +199,7 @@ class ReconSpec(Spec, frozen=True):
         """
         suited = {"num_epochs": _MAP_EPOCHS if self.ends_in_map else 50, **_SUITED[self.algorithm]}
         chosen = {key: value for key, value in suited.items() if getattr(self, key) is None}
-        return msgspec.structs.replace(self, **chosen)
+        return msgspec.structs.replace(self, **chosen) if chosen else self
 
     def settings(self) -> dict[str, Any]:
         """Return what a result depends on besides its files, as JSON-ready values."""

@@ -197,7 +197,8 @@ def _explain(message: str, table: dict[str, Any], spec_type: type[Spec]) -> str:
     """Return msgspec's message with the key first, the offending value and what may stand there.
 
     ``Expected `int` >= 1 - at `$.recon.num_epochs``` becomes
-    ``recon.num_epochs is 0, expected `int` >= 1``.
+    ``recon.num_epochs is 0, expected `int` >= 1``, and of another type it says in words what is
+    taken: ``recon.update_probe is 'maybe', expected true or false``.
     """
     match = re.fullmatch(r"(.*) - at `(key in )?\$\.?(.*)`", message)
     if match is None:
@@ -219,7 +220,20 @@ def _explain(message: str, table: dict[str, Any], spec_type: type[Spec]) -> str:
             return f"{where} is {_short(value)}, expected one of {', '.join(choices)}{hint}"
     if not reason.startswith("Expected"):
         return f"{where + ': ' if where else ''}{reason}"
+    if other_type := re.fullmatch(r"Expected `([\w| ]+)`, got `.*`", reason):
+        kinds = [kind for kind in other_type[1].split(" | ") if kind != "null"]
+        reason = f"expected {' or '.join(_IN_WORDS.get(kind, kind) for kind in kinds)}"
     return f"{where or 'the study'} is {_short(value)}, {reason[0].lower()}{reason[1:]}"
+
+
+_IN_WORDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "array": "a list",
+    "object": "a table",
+}
 
 
 def _choices(kind: msgspec.inspect.Type, where: str) -> Iterator[Any]:

@@ -215,18 +215,31 @@ class Study(Spec, frozen=True, dict=True):
 
     def method_of(self, case: Case) -> Method:
         """Return how a case is reconstructed, every choice made, with the seed of its draw."""
-        method = self.all_methods[case.method].resolved()
+        method = self._resolved[case.method]
         if case.repeat == 1:
             return method
         return msgspec.structs.replace(method, seed=seed_of(method.seed, case.repeat))
 
+    @cached_property
+    def _resolved(self) -> dict[str, Method]:
+        return {name: method.resolved() for name, method in self.all_methods.items()}
+
     def simulation_of(self, repeat: int) -> SimulationSpec:
         """Return how a draw is simulated: with noise of its own."""
+        if repeat == 1:
+            return self.simulation
         seed = seed_of(self.simulation.seed, repeat)
         return msgspec.structs.replace(self.simulation, seed=seed)
 
     def view_spec(self, view: str) -> ViewSpec:
         """Return the spec of one thinned view."""
+        return self._view_specs[view]
+
+    @cached_property
+    def _view_specs(self) -> dict[str, ViewSpec]:
+        return {view: self._view_spec(view) for view in self.thinned_views}
+
+    def _view_spec(self, view: str) -> ViewSpec:
         views = self.views
         return ViewSpec(
             view=view,

@@ -1,35 +1,25 @@
-"""What a search for settings tries: `[tune]` of a study, and ranges of the command line.
+"""What a search for settings tries: `[tune]` of a study, and what a command line says of it.
 
-Its keys are those of `TuneSpec` and, for each setting of `[recon]` that is searched, its range:
-``prior = {low = 1, high = 1000, log = true}``, ``momentum = [0, 0.5]``, ``noise_model =
-["GAUSSIAN", "POISSON"]``.
+Its keys are those of `TuneSpec` and, for each setting that is searched, its range (`ranges`).
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from fly64tasks.doitext.errors import nearest
-from fly64tasks.errors import StudyError, shortened
+from fly64tasks.errors import StudyError
+from fly64tasks.study import ptychi_options
+from fly64tasks.study.ranges import PTYCHI, Range, by_key, range_of
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.spec import Count, Seed, Spec, parse_spec
 
 Score = Literal["likelihood", "complex_nrmse"]
 
-_NOT_SEARCHED = {
-    "seed": "the best of several draws is luck",
-    "subsampling_seed": "the best of several draws is luck",
-    "n_images": "other frames are another task",
-    "half": "other frames are another task",
-    "ptychi": "ranges are taken of the other keys",
-}
 _OF_EACH_FRAME = {
     "opr_modes": (0, "the probe's weights"),
     "correct_positions": (False, "the positions"),
@@ -64,61 +54,10 @@ class TuneSpec(Spec, frozen=True):
     seed: Seed = 0
 
 
-class Numbers(Spec, frozen=True):
-    """A range of numbers, its ends included.
-
-    ``log`` draws evenly in the logarithm; ``whole`` is what the setting takes.
-    """
-
-    low: int | float
-    high: int | float
-    log: bool = False
-    whole: bool = False
-
-    def __post_init__(self) -> None:
-        if not -math.inf < self.low < self.high < math.inf:
-            raise ValueError(
-                f"low is {shortened(self.low)} and high {shortened(self.high)}, expected low below "
-                "high"
-            )
-        if self.log and self.low <= 0:
-            raise ValueError(f"low is {self.low}, expected more than 0 where log is true")
-
-    @property
-    def tried(self) -> tuple[Any, ...]:
-        """Return what has to be possible: the ends."""
-        return self.low, self.high
-
-    def rounded(self, value: float) -> float:
-        """Return a number of the range to four digits, as it is tried and said.
-
-        >>> of_trust = Numbers(low=0.12344, high=1)
-        >>> of_trust.rounded(0.123456), of_trust.rounded(0.12341)
-        (0.1235, 0.12344)
-        """
-        return min(max(float(f"{value:.4g}"), self.low), self.high)
-
-
-class Choices(Spec, frozen=True):
-    """Some values, of which one is taken."""
-
-    choices: Annotated[tuple[str | int | float | bool, ...], Meta(min_length=1, max_length=100)]
-
-    def __post_init__(self) -> None:
-        if len({(type(value), value) for value in self.choices}) < len(self.choices):
-            raise ValueError(f"choices are {shortened(list(self.choices))}, expected each once")
-
-    @property
-    def tried(self) -> tuple[Any, ...]:
-        """Return what has to be possible: all of them."""
-        return self.choices
-
-
-Range = Numbers | Choices
-
-
 def tuning_of(table: Mapping[str, Any], source: str) -> tuple[TuneSpec, dict[str, Range]]:
     """Return how settings are searched and the range of each, by its key in `[recon]`.
+
+    Those of `[recon.ptychi]` have ``ptychi.`` before their names.
 
     Raises
     ------
@@ -131,7 +70,8 @@ def tuning_of(table: Mapping[str, Any], source: str) -> tuple[TuneSpec, dict[str
     {'momentum': Numbers(low=0, high=0.5, log=False, whole=False)}
     """
     own = {key: value for key, value in table.items() if key in _OWN}
-    ranges = {key: _range(key, value, source) for key, value in table.items() if key not in _OWN}
+    searched = by_key({key: value for key, value in table.items() if key not in _OWN})
+    ranges = {key: range_of(key, value, source, _OWN) for key, value in searched.items()}
     return parse_spec(TuneSpec, own, source), ranges
 
 
@@ -182,61 +122,25 @@ def refuse_unpredictable(recon: ReconSpec, ranges: Mapping[str, Range], source: 
 
 
 def with_values(recon: ReconSpec, values: Mapping[str, Any], source: str) -> ReconSpec:
-    """Return settings with the values of a trial; raises as `parse_spec`."""
-    return parse_spec(ReconSpec, {**recon.to_dict(), **values}, source)
+    """Return settings with the values of a trial; raises as `parse_spec`.
+
+    >>> tried = {"algorithm": "LSQML", "ptychi.object_options.step_size": 0.5}
+    >>> with_values(ReconSpec(), tried, "trial").ptychi
+    {'object_options': {'step_size': 0.5}}
+    """
+    table = recon.to_dict() | {
+        key: value for key, value in values.items() if not key.startswith(PTYCHI)
+    }
+    return parse_spec(ReconSpec, table | _options_of(recon, values), source)
 
 
-def _range(key: str, value: Any, source: str) -> Range:
-    where = f"{source}.{key}"
-    kind = _kinds().get(key)
-    if kind is None:
-        near = nearest(key, [*_kinds(), *_OWN])
-        hint = f"did you mean {near!r}?" if near else f"known: {', '.join([*_OWN, *_kinds()])}"
-        raise StudyError(f"{source}: unknown key {shortened(key)!r}; {hint}")
-    if key in _NOT_SEARCHED:
-        raise StudyError(f"{where}: {key} is not searched: {_NOT_SEARCHED[key]}; leave it out")
-    found: Range
-    whole = {"whole": kind == "int"}
-    if isinstance(value, dict) and "choices" in value:
-        found = parse_spec(Choices, value, where)
-    elif kind == "words" and isinstance(value, list):
-        found = parse_spec(Choices, {"choices": value}, where)
-    elif kind == "words" or not isinstance(value, (dict, list)):
-        form = "a list of values" if kind == "words" else "[low, high], or {low = ..., high = ...}"
-        raise StudyError(f"{where} is no range, expected {form}")
-    elif isinstance(value, dict):
-        found = parse_spec(Numbers, {**value, **whole}, where)
-    elif len(value) != 2:
-        raise StudyError(
-            f"{where} has {len(value)} values, expected [low, high]; or {{choices = [...]}} for "
-            "these alone"
-        )
-    else:
-        found = parse_spec(Numbers, {"low": value[0], "high": value[1], **whole}, where)
-    if key == "object_init" and "guess" in found.tried:
-        raise StudyError(f"{where} has guess, expected none: it would start from the truth")
-    if kind == "int" and not all(isinstance(end, int) for end in found.tried):
-        said = shortened(list(found.tried))
-        raise StudyError(f"{where} is {said}, expected whole numbers")
-    return found
-
-
-@cache
-def _kinds() -> dict[str, Literal["int", "float", "words"]]:
-    """Return what the values of each setting are."""
-    found: dict[str, Literal["int", "float", "words"]] = {}
-    info = msgspec.inspect.type_info(ReconSpec)
-    assert isinstance(info, msgspec.inspect.StructType)
-    for field in info.fields:
-        kinds = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else ()
-        kinds = tuple(kinds) or (field.type,)
-        if any(isinstance(kind, msgspec.inspect.FloatType) for kind in kinds):
-            found[field.name] = "float"
-        elif any(isinstance(kind, msgspec.inspect.IntType) for kind in kinds):
-            found[field.name] = "int"
-        else:
-            found[field.name] = "words"
-    return found
+def _options_of(recon: ReconSpec, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `[recon.ptychi]` with the values of a trial, where there is one."""
+    options = dict(ptychi_options.flattened(recon.ptychi or {}))
+    options |= {
+        key.removeprefix(PTYCHI): value for key, value in values.items() if key.startswith(PTYCHI)
+    }
+    return {"ptychi": ptychi_options.nested(options)} if options else {}
 
 
 _OWN = tuple(field.name for field in msgspec.structs.fields(TuneSpec))

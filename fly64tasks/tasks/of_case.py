@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from fly64tasks.data.lineage import AskedSet, lineage_of_base
@@ -31,7 +32,10 @@ def read_with(study: Study, layout: Layout, case: Case) -> tuple[Geometry, DataS
 
 def base_lineage(study: Study, layout: Layout) -> dict[str, Any] | None:
     """Return what the base is made from, None for one of the user's."""
-    return lineage_of_base(study.base, study.geometry) if layout.makes_base else None
+    return _lineage(study.base, study.geometry) if layout.makes_base else None
+
+
+_lineage = functools.lru_cache(maxsize=8)(lineage_of_base)
 
 
 def asked_of(study: Study, layout: Layout, dose: float, view: str, repeat: int) -> AskedSet | None:

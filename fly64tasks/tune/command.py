@@ -24,8 +24,8 @@ from fly64tasks.doitext.running import signals
 from fly64tasks.engine.spec import read_engine
 from fly64tasks.errors import ReconstructionError, StudyError
 from fly64tasks.study.device import refuse_unknown_device
+from fly64tasks.study.ranges import Range, by_key
 from fly64tasks.study.tuning import (
-    Range,
     TuneSpec,
     refuse_impossible,
     refuse_unpredictable,
@@ -57,8 +57,8 @@ def make_parser(prog: str = PROG) -> Parser:
         "ranges",
         nargs="*",
         metavar="KEY=RANGE",
-        help="a setting of [recon], and [low, high], {low=..., high=..., log=true} or a list of "
-        "words, as TOML has them",
+        help="a setting of [recon], or ptychi.GROUP.NAME, and [low, high], {low=..., high=..., "
+        "log=true} or a list of words, as TOML has them",
     )
     add = parser.add_argument
     add("--case", action="append", metavar="NAME", help="a job, or a pattern; may be repeated")
@@ -89,7 +89,7 @@ def _tune(options: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as doit has it, before numpy comes
     project = Project.read(options.study, options.data_root, options.artifact_root)
     source = f"{options.study}: tune"
-    spec, ranges = tuning_of({**project.study.tune, **_said(options)}, source)
+    spec, ranges = tuning_of({**by_key(project.study.tune), **_said(options)}, source)
     if not ranges:
         raise StudyError(
             f"{options.study}: nothing to search, expected KEY=RANGE here or ranges in [tune]"
@@ -118,7 +118,7 @@ def _said(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for text in options.ranges:
         try:
-            [(key, value)] = tomllib.loads(text).items()
+            [(key, value)] = by_key(tomllib.loads(text)).items()
         except (ValueError, RecursionError):
             raise StudyError(
                 f"command line: {text[:100]!r} is no range, expected KEY=RANGE as TOML has it, "
@@ -176,5 +176,6 @@ def _search(
     best = best_of(trials)
     if best is None:
         raise ReconstructionError(f"no trial came to a score; the first: {trials[0].failed}")
-    print(f"{tables.verdict(present, best)}\n\n{tables.lines_to_paste(table, best)}")
+    lines = tables.lines_to_paste(table, best, targets[0].recon)
+    print(f"{tables.verdict(present, best)}\n\n{lines}")
     return 0

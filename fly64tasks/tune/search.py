@@ -23,7 +23,8 @@ from fly64tasks.doitext.spec import differences
 from fly64tasks.doitext.state.lock import Lock
 from fly64tasks.errors import StudyError
 from fly64tasks.study.cases import seed_of
-from fly64tasks.study.tuning import Choices, Numbers, Range, TuneSpec
+from fly64tasks.study.ranges import Choices, Numbers, Range
+from fly64tasks.study.tuning import TuneSpec
 
 PRESENT = -1
 """The number of the trial with the settings that the study has now."""

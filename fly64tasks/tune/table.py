@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from fly64tasks.doitext.errors import printable
-from fly64tasks.study.tuning import Score
+from fly64tasks.study import ptychi_options
+from fly64tasks.study.ranges import PTYCHI
+from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.tuning import Score, with_values
 from fly64tasks.tune.search import PRESENT, Trial
 
 CSV_HEAD = ("trial", "score")
@@ -76,15 +79,28 @@ def text_of(present: Trial, trials: Sequence[Trial], keys: Sequence[str], score:
     return "\n".join(lines)
 
 
-def lines_to_paste(table: str, best: Trial) -> str:
-    """Return what to say in the study file.
+def lines_to_paste(table: str, best: Trial, recon: ReconSpec) -> str:
+    """Return what to say in the study file, of jobs that have these settings now.
 
-    >>> print(lines_to_paste("[recon]", Trial(3, {"prior": 43.2, "refine": "MAP"})))
+    Options of pty-chi's have a table of their own, and all of it is said: a method's stands in
+    place of `[recon.ptychi]`.
+
+    >>> print(lines_to_paste("[recon]", Trial(3, {"prior": 43.2, "refine": "MAP"}), ReconSpec()))
     [recon]
     prior = 43.2
     refine = "MAP"
     """
-    return "\n".join([table, *(f"{key} = {_value(value)}" for key, value in best.values.items())])
+    own = {key: value for key, value in best.values.items() if not key.startswith(PTYCHI)}
+    parts = {table: own}
+    if len(own) < len(best.values):
+        options = with_values(recon, best.values, "settings").ptychi or {}
+        parts[f"{table[:-1]}.ptychi]"] = dict(ptychi_options.flattened(options))
+    return "\n".join(
+        line
+        for name, values in parts.items()
+        if values
+        for line in (name, *(f"{key} = {_value(value)}" for key, value in values.items()))
+    )
 
 
 def verdict(present: Trial, best: Trial) -> str:
@@ -130,4 +146,7 @@ def paired(present: Trial, best: Trial) -> tuple[float, float, int]:
 
 def _value(value: Any) -> str:
     """Return a value as TOML has it."""
+    if isinstance(value, dict):
+        items = (f"{json.dumps(key)} = {_value(item)}" for key, item in value.items())
+        return f"{{ {', '.join(items)} }}"
     return json.dumps(value)

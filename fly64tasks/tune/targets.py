@@ -113,7 +113,7 @@ class Project:
             return table, [_of_case(self.study, self.layout, case) for case in cases]
         assert isinstance(self.layout, MeasuredLayout)
         scans = _named({scan: scan for scan in self.study.scans}, names)
-        table = _table_of_scans(self.study, scans, set(keys))
+        table = _table_of_scans(self.study, scans, {key.partition(".")[0] for key in keys})
         return table, [_of_scan(self.study, self.layout, scan) for scan in scans]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import random
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from doit.exceptions import InvalidTask
 from doit.task import Task
 from doitext_project import MAIN
 
+from fly64tasks.doitext.errors import nearest
 from fly64tasks.doitext.graph import inputs
 from fly64tasks.doitext.graph.selection import Control
 
@@ -59,6 +62,26 @@ def test_many_are_skipped_in_linear_time():
     found = {task.name: ["input missing"] for task in tasks[:-1]}
     assert cpu_s(lambda: inputs.skip(control, found)) < 1.5
     assert (tasks[-1].task_dep, tasks[-1].file_dep) == ([], set())
+
+
+def test_mistyped_name_is_compared_with_few_of_many():
+    views = [f"view{i}_{split}" for i in range(50) for split in ("train", "test")]
+    names = [f"recon:dose_{1000 * (i + 1)}_{view}" for i in range(1000) for view in views]
+    assert cpu_s(lambda: nearest("recno:dose_5000_view4_test", names, 0.6)) < 2  # else 5 and more
+    assert nearest("recno:dose_5000_view4_test", names, 0.6) == "recon:dose_5000_view4_test"
+
+
+def test_nearest_name_is_that_of_difflib():
+    draw = random.Random(0)
+
+    def word() -> str:
+        return "".join(draw.choice("abcd_") for _ in range(draw.randrange(9)))
+
+    for _ in range(2000):
+        asked, cutoff = word(), draw.choice([0.5, 0.6, 0.9])
+        names = list(dict.fromkeys(word() for _ in range(draw.randrange(12))))
+        [theirs] = difflib.get_close_matches(asked, names, n=1, cutoff=cutoff) or [None]
+        assert nearest(asked, names, cutoff) == theirs, (asked, names)
 
 
 FILES_OF_A_RUN = """

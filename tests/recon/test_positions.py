@@ -19,7 +19,7 @@ from fly64tasks.recon.ptychi.scan import LONGEST_MOVE_PX
 from fly64tasks.recon.ptychi.task import new_task, positions_of
 from fly64tasks.recon.result import read_reconstruction
 from fly64tasks.recon.start import start_of
-from fly64tasks.score.command import assess
+from fly64tasks.score.record import assess
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import ScoreSpec
 

@@ -9,12 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 from pids import pid_in
+from programs import APPLY, ONES, reconstruct, record_of
 
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.writers.product import write_product
@@ -25,28 +25,6 @@ from fly64tasks.recon.result import read_reconstruction
 from fly64tasks.score import command as score_command
 from fly64tasks.study.methods import ProgramSpec
 from fly64tasks.study.stages import Geometry, ScoreSpec
-
-BEGIN = """
-import os, sys, time
-import numpy as np
-given = np.load("input.npz")
-shape = given["objectGuess"].shape
-"""
-APPLY = ("python", "it.py", "{input_npz}", "{output}")
-
-
-def reconstruct(
-    source: Path, folder: Path, script: str, spec: ProgramSpec | None = None, **more: Any
-) -> dict[str, Any]:
-    path = folder.with_name("it.py")
-    path.write_text(BEGIN + script, "utf-8")
-    spec = spec or ProgramSpec(command=APPLY)
-    return program.reconstruct(source, folder, "it", spec, program_files={"it.py": path}, **more)
-
-
-def record_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "run.json").read_text())
-    return found
 
 
 @pytest.fixture
@@ -163,7 +141,6 @@ def test_record_says_what_the_program_took(source: Path, folder: Path):
     assert ended["command"][1:] == ["it.py", "input.npz", "output.npz"]
 
 
-ONES = "np.ones(shape, complex)"
 WRONG = {
     "sys.exit(3)": "command ended with exit code 3",
     "raise ValueError('no such layer')": "exit code 1: ValueError: no such layer",
@@ -304,7 +281,7 @@ def test_training_sees_its_set_alone_and_leaves_a_model(
     assert json.loads((folder / "train.json").read_text())["stage"] == "train"
 
     script.write_text("print('trained')")
-    with pytest.raises(ReconstructionError, match="train wrote no file model, expected it at"):
+    with pytest.raises(ReconstructionError, match="train: wrote no model, expected it at"):
         program.train(small_sets["train"], folder, "net", spec, program_files={"net.py": script})
     assert not (folder / "model").exists()
 

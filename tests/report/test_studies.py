@@ -122,3 +122,53 @@ def test_what_is_no_study_is_refused_in_one_line(tmp_path: Path):
 @pytest.mark.parametrize("key", command.MAIN_METRICS[:3])
 def test_scores_that_are_printed_exist(key: str):
     assert key in {metric.key for metric in METRICS}
+
+
+def test_one_study_by_two_ways_is_refused(tmp_path: Path):
+    """A link to it, or the folder of its reports."""
+    first = study_in(tmp_path / "first")
+    (tmp_path / "link").symlink_to(first)
+    for other in (tmp_path / "link", layout_in(first).artifact_root):
+        done = compared(first, other)
+        assert done.returncode == 3
+        assert f"{other}: holds what {first} holds" in done.stderr
+
+
+def test_setting_that_only_one_says_is_held_against_its_default(tmp_path: Path):
+    extra = '\nrepeats = 3\n[methods.net]\ncommand = ["p", "{input_npz}", "{output}"]\n'
+    done = compared(study_in(tmp_path / "a"), study_in(tmp_path / "b", extra=extra))
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "repeats 1 -> 3" in lines
+    assert 'methods.net.command nothing -> ["p", "{input_npz}", "{output}"]' in lines
+    assert "scores are equal in every job." in done.stdout
+
+
+def test_jobs_come_by_dose_view_and_split_and_those_of_one_alone_are_counted(tmp_path: Path):
+    first, second = study_in(tmp_path / "first"), study_in(tmp_path / "second", worse_by=1.1)
+    said = json.loads(compared(first, second, "--json").stdout)["compared"][0]["scores"]
+    assert list(dict.fromkeys(score["case"] for score in said)) == [case.name for case in CASES]
+    for case in CASES[1:]:
+        shutil.rmtree(layout_in(second).recon_dir(case))
+    done = compared(first, second)
+    assert f"and {len(CASES) - 4} more jobs (only in first)" in done.stdout
+    assert len(done.stdout.splitlines()) < 20
+
+
+def test_last_bits_are_no_difference_and_units_are_said(tmp_path: Path):
+    first = study_in(tmp_path / "first")
+    done = compared(first, study_in(tmp_path / "bits", worse_by=1 + 1e-7))
+    assert "worse" not in done.stdout
+    assert "equal in every job" in done.stdout
+    changed = layout_in(study_in(tmp_path / "nm")).recon_dir(CASES[0]) / SCORES
+    scores = json.loads(changed.read_text("utf-8"))
+    scores["metrics"]["frc_halfbit_period_nm"] = 12.5
+    changed.write_text(json.dumps(scores), "utf-8")
+    assert "Resolution, FRC ½-bit nm" in compared(first, tmp_path / "nm").stdout
+
+
+def test_what_a_program_that_failed_left_is_no_job(tmp_path: Path):
+    first, second = study_in(tmp_path / "first"), study_in(tmp_path / "second")
+    left = layout_in(second).recon_dir(CASES[0]) / "scratch/run"
+    left.mkdir(parents=True)
+    (left / "run.json").write_text("not ours")
+    assert compared(first, second).returncode == 0

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from fly64tasks.engine.machine import Machine
 from fly64tasks.setup import doctor
+from fly64tasks.setup.devices import device_lines, device_problems
 from fly64tasks.setup.installed import Installed, held_against
 
 
@@ -95,3 +99,59 @@ def test_lacking_extra_says_how_to_get_it():
 def test_seconds_out_of_range_are_refused(seconds: str, capsys: pytest.CaptureFixture[str]):
     assert doctor.main(["--seconds", seconds]) == 2
     assert re.fullmatch(r"error: --seconds is \S+, expected 0 to 100\n", capsys.readouterr().err)
+
+
+def found_of_one_gpu() -> dict[str, Any]:
+    """Return what is found where all is well."""
+    run = {"epoch_ms": 3.0, "losses": [2.0, 1.0], "digest": "a", "peak_bytes": 4e8, "doubts": []}
+    gpu = {"device": "cuda:0", "name": "NVIDIA H200", "capability": "9.0", "transform": 2e-7}
+    gpu |= {"total_bytes": 150e9, "free_bytes": 100e9, "runs": [run, copy.deepcopy(run)]}
+    cpu = {**run, "epoch_ms": 60.0, "losses": [2.0, 1.0001]}
+    versions = {"torch": "2.11.0+cu130", "cuda": "13.0", "accepted": "cuda:0"}
+    return {**versions, "frames": 450, "cpu": cpu, "devices": [gpu]}
+
+
+def test_gpu_that_does_what_the_cpu_does_is_no_problem():
+    said = "\n".join(device_lines(found_of_one_gpu()))
+    for words in (
+        "torch 2.11.0+cu130, for CUDA 13.0",
+        'device = "cuda" is accepted, and is cuda:0',
+        "NVIDIA H200, capability 9.0, 100.0 of 150.0 GB free",
+        "losses of 2 epochs differ by 1.0e-04 (at most 0.001 is right)",
+        "3.0 ms an epoch, 20.0 times the CPU's speed; two runs end in the same bytes",
+        "memory for 100 workers of 1.0 GB",
+    ):
+        assert words in said
+    assert device_problems(found_of_one_gpu()) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("transform", 0.1, "cuda:0: transforms are not those of the CPU"),
+        ("transform", float("nan"), "cuda:0: transforms are not those of the CPU"),
+        ("losses", [2.0, 1.5], "cuda:0: losses are not those of the CPU"),
+        ("losses", [2.0, float("nan")], "cuda:0: losses are not those of the CPU"),
+        ("digest", "b", "cuda:0: two runs of the same end in other bytes"),
+        ("doubts", ["no CUDA graph"], "cuda:0: no CUDA graph"),
+    ],
+)
+def test_gpu_that_does_anything_else_is_a_problem(key: str, value: Any, problem: str):
+    found = found_of_one_gpu()
+    [gpu] = found["devices"]
+    (gpu["runs"][0] if key in gpu["runs"][0] else gpu)[key] = value
+    [said] = device_problems(found)
+    assert said.startswith(problem)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what there is where there is none")
+def test_lack_of_a_gpu_is_said_in_one_line():
+    done = run_doctor("--gpu", OMP_NUM_THREADS="1")
+    assert done.returncode == 1
+    assert done.stderr == ""
+    problems = [line for line in done.stdout.splitlines() if line.startswith("PROBLEM")]
+    assert len(problems) == 1
+    assert re.match(
+        r"PROBLEM      torch \S+ is built (without CUDA: install|for CUDA )", problems[0]
+    )
+    assert "frames a second" not in done.stdout

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 from fly64tasks.data.dataset import PtychoDataset
@@ -86,16 +86,18 @@ def _sorting(windows: Callable[[], Windows]) -> Windows:
 
 
 @contextmanager
-def running(dataset: PtychoDataset, **settings: Any) -> Iterator[Any]:
-    """Yield a task of MAP whose sums go as on a device, with all its pairs."""
+def running(
+    dataset: PtychoDataset, epochs: int = lbfgs.PAIRS + 2, **settings: Any
+) -> Iterator[Any]:
+    """Yield a task of MAP whose sums go as on a device, by default with all its pairs."""
     spec = ReconSpec(algorithm="MAP", tolerance_nats=0.0, **settings).resolved()
     start = start_of(dataset, spec, "set")
     options = ptychi_options(start, spec, "cpu")
     with new_task(options, start, start.obj, start.scale.to_ptychi(start.probe)) as task:
         task.reconstructor._likelihood.windows.sorts = True
         task.reconstructor._scan.windows = partial(_sorting, task.reconstructor._scan.windows)
-        task.run(lbfgs.PAIRS + 2)
-        assert task.reconstructor.pairs["seen"] > lbfgs.PAIRS
+        task.run(epochs)
+        assert task.reconstructor.pairs["seen"] > lbfgs.PAIRS or not epochs
         yield task
 
 
@@ -129,11 +131,12 @@ class Tape(TorchDispatchMode):
 
     def replay(self) -> None:
         """Do the same again, into the same memory."""
-        for func, args, kwargs, results in self.operations:
-            pairs = zip(tree_leaves(results), tree_leaves(func(*args, **kwargs)), strict=True)
-            for there, again in pairs:
-                if there.data_ptr() != again.data_ptr():  # neither a view nor in place
-                    there.copy_(again)
+        with _disable_current_modes():  # the host launches none of it
+            for func, args, kwargs, results in self.operations:
+                pairs = zip(tree_leaves(results), tree_leaves(func(*args, **kwargs)), strict=True)
+                for there, again in pairs:
+                    if there.data_ptr() != again.data_ptr():  # neither a view nor in place
+                        there.copy_(again)
 
     @classmethod
     def of(cls, function: Function, inputs: Sequence[Tensor]) -> Function:

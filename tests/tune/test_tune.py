@@ -98,6 +98,44 @@ def test_search_ends_with_lines_to_paste_and_touches_nothing_of_the_study(projec
 
 
 @needs_optuna
+def test_options_of_ptychi_are_searched_and_their_lines_parse(project: Path):
+    """Beside one that is set already, on the command line and in the study, and resumed."""
+    of_lsqml = 'algorithm = "LSQML"\nwarmup_epochs = 1\n'  # ONE_DOSE ends with its [recon]
+    options = "[recon.ptychi]\nobject_options.step_size = 0.9\n"
+    searched = "object_options.l1_norm_constraint"
+    study = project / "study.toml"
+    study.write_text(
+        f"{ONE_DOSE}{of_lsqml}{options}{SPARSE}[tune]\nptychi.{searched}.enabled = [true]\n"
+    )
+    weight = f"ptychi.{searched}.weight={{low=1e-3, high=1, log=true}}"
+    stride = f"ptychi.{searched}.optimization_plan.stride=[1, 2]"
+    said = tune(project, weight, stride, "momentum=[0, 0.5]", "--case", CASE, "--trials", "2")
+    said = tune(project, weight, stride, "momentum=[0, 0.5]", "--case", CASE, "--trials", "3")
+    assert "trial 1 of 3" not in said
+    assert "trial 2 of 3" in said
+    present, *trials = rows(project)
+    assert {row["failed"] for row in (present, *trials)} == {""}
+    assert len({row["score"] for row in (present, *trials)}) > 2
+    best = min(trials, key=lambda row: float(row["score"]))
+    lines = said.rpartition("\n\n")[2]
+    assert lines.startswith("[recon]\nmomentum = ")
+    before = read_study(study).recon
+    pasted = lines.partition("\n")[2]
+    study.write_text(f"{ONE_DOSE}{of_lsqml}{pasted}{SPARSE}")
+    found = read_study(study).recon
+    assert found.momentum == float(best["momentum"])
+    assert found.ptychi is not None
+    l1 = found.ptychi["object_options"]["l1_norm_constraint"]
+    assert l1 == {
+        "enabled": True,
+        "weight": float(best[f"ptychi.{searched}.weight"]),
+        "optimization_plan": {"stride": int(best[f"ptychi.{searched}.optimization_plan.stride"])},
+    }
+    assert found.ptychi["object_options"]["step_size"] == 0.9
+    assert (before.algorithm, before.num_epochs) == (found.algorithm, found.num_epochs)
+
+
+@needs_optuna
 def test_score_with_the_truth_is_that_of_the_study(project: Path):
     said = tune(project, PRIOR, "--case", CASE, "--trials", "1", "--score", "complex_nrmse")
     scores = json.loads((project / "reports/dose_1000/baseline/train/scores.json").read_text())
@@ -236,6 +274,14 @@ def test_set_that_is_not_made_or_made_otherwise_is_said_with_what_makes_it(proje
     ("arguments", "problem"),
     [
         (("priro=[1, 2]", "--case", CASE), "unknown key 'priro'; did you mean 'prior'?"),
+        (
+            ("ptychi.object_options.step_sise=[1, 2]", "--case", CASE),
+            "ptychi.object_options.step_sise is no option of pty-chi; did you mean 'object_options",
+        ),
+        (
+            ("ptychi.object_options.step_size=[1, 2]", "--case", CASE),
+            "ptychi.object_options.step_size is not used by MAP, but by LSQML",
+        ),
         (("prior=[-1, 2]", "--case", CASE), "prior is -1, expected `float` >= 0.0"),
         (("prior", "--case", CASE), "'prior' is no range, expected KEY=RANGE"),
         ((PRIOR, "--case", "dose_100_dense_train"), "did you mean dose_1000_dense_train?"),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import getopt
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +14,7 @@ from doit.cmdparse import CmdOption, CmdParse, CmdParseError
 from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 
 from ..errors import printable_lines, reader_gone
+from ..garbage import collected_later
 from ..graph import inputs
 from ..graph.manifest import FileNames, Manifest
 from ..graph.plan import create_known
@@ -155,7 +154,7 @@ class GraphCommand(StandsAside, DoitCmdBase):
         self.params = params
         late = [CmdOption(option) for option in self.cmd_options]
         self.loader = SortingLoader(self.loader, CmdParse(late), params)
-        with _collecting_later():
+        with collected_later():
             return int(super().execute(params, args) or 0)
 
     # ---- for the commands
@@ -238,32 +237,6 @@ class GraphCommand(StandsAside, DoitCmdBase):
         """The folder that DOIT_CONFIG names for the manifest."""
         folder = self.params["manifest_dir"]
         return Path(folder) if folder else None
-
-
-_put_aside = False
-
-
-@contextlib.contextmanager
-def _collecting_later() -> Iterator[None]:
-    """Turn garbage collection off: a graph is many objects and no garbage.
-
-    Looking for garbage among them takes 40 % of a null build. What runs tasks turns it on again.
-    Nor is it looked for among them afterwards, as most processes end then; another command of the
-    same process takes up what was put aside. What tasks made is none of it: compiled modules
-    complain where their objects outlive the interpreter.
-    """
-    global _put_aside  # to ask gc would count all of it, 30 ms where torch is loaded
-    gc.unfreeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if _put_aside:
-            gc.unfreeze()
-        elif not gc.isenabled():
-            gc.freeze()
-        _put_aside = not _put_aside
-        gc.enable()
 
 
 def flag(name: str, long: str, help: str, short: str = "", section: str = "") -> CmdOption:

@@ -18,7 +18,8 @@ from doit.exceptions import BaseFail, InvalidCommand
 from ..errors import machine_fault, printable
 from ..graph.orphans import gone, orphans
 from ..graph.selection import Control
-from ..running.runner import MADE, failing_in_words, reason_of
+from ..running.failures import failing_in_words, reason_of
+from ..running.runner import MADE
 from ..state.claims import Claims
 from .base import GraphCommand, flag
 

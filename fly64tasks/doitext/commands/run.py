@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import gc
 import json
 import os
 import sys
@@ -30,8 +29,9 @@ from ..graph.plan import Planner, Verdict, merged
 from ..graph.selection import Control
 from ..processes import end_descendants
 from ..running.events import Both, EventLog
+from ..running.failures import why_failed
 from ..running.reporter import LineReporter
-from ..running.runner import ProcessRunner, SerialRunner, ThreadRunner, why_failed
+from ..running.runner import ProcessRunner, SerialRunner, ThreadRunner
 from ..running.signals import Stopped, stoppable
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
 from .base import GraphCommand, flag
@@ -205,8 +205,6 @@ class Run(GraphCommand, cmd_run.Run):
                 out.write(f"{printable(f'skipped {name}: ' + '; '.join(reasons))}\n")
             dispatcher = self.control.task_dispatcher()
             runner = make_runner(out)
-            gc.freeze()
-            gc.enable()
             try:
                 with _same_streams(), parallel.running(threads, self.params):
                     result = int(runner.run_all(dispatcher))
@@ -280,13 +278,12 @@ class Run(GraphCommand, cmd_run.Run):
             return found
 
         for name in self.control.closure():
-            row = self.state.row(name)
             status = nodes[name].run_status if name in nodes else None
             if status in ("successful", "up-to-date"):
                 yield Verdict(name, "up to date")
             elif status == "ignore":
                 yield Verdict(name, "ignored")
-            elif row.get(CHECKER) == FAILED:
+            elif (row := self.state.row(name)).get(CHECKER) == FAILED:
                 yield Verdict(name, "run", (row[ATTEMPT]["message"],))
             elif why := failed(name):
                 yield Verdict(

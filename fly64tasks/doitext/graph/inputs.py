@@ -63,9 +63,10 @@ def _needing(control: Control) -> dict[str, list[Any]]:
 
 def missing_inputs(control: Control, task: Any) -> list[str]:
     """The inputs of `task` that do not exist and that no task makes."""
-    return sorted(
-        path for path in task.file_dep if path not in control.targets and not Path(path).exists()
-    )
+    if task.name not in control.given:
+        return []
+    given = task.file_dep.difference(control.targets)
+    return sorted(path for path in given if not Path(path).exists())
 
 
 def _waits_for_others(control: Control, task: Any) -> bool:
@@ -133,6 +134,11 @@ def skip(control: Control, first: dict[str, list[str]]) -> dict[str, list[str]]:
 def for_want_of(origin: str, reasons: Collection[str]) -> str:
     """Why a task is skipped that needs another, which is skipped itself for some reasons."""
     return f"needs {origin}, which is skipped: {'; '.join(reasons)}"
+
+
+def does_something(task: Any) -> bool:
+    """Whether the task has actions, which doit makes of what was given when they are asked for."""
+    return bool(task._actions)
 
 
 def is_partial(task: Any) -> bool:

@@ -15,7 +15,8 @@ from ..spec import SpecUnchanged
 from ..state.journal import Journal
 from ..state.notes import used
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
-from .inputs import drop_missing, is_partial
+from .current import is_current
+from .inputs import does_something, drop_missing, is_partial
 from .selection import Control
 from .targets import TargetsChanged, watch
 
@@ -72,7 +73,7 @@ class Planner:
         self._targets = control.targets
         self._dispatcher = control.task_dispatcher()
         self._selected = set(control.selected_tasks)
-        self._firm = self._needed(self._selected)
+        self._firm: set[str] | None = None
         self._dependencies = dependencies
         self._state: Journal = dependencies.backend
         self._always = always
@@ -81,9 +82,10 @@ class Planner:
         self._running: set[str] = set()  # tasks that run or may run
         self._stirred: set[str] = set()  # tasks behind which something runs or may run
         self._unknown: dict[str, str] = {}  # delayed tasks, by what they wait for
+        feeding = control.closure() if control.delayed else ()
         loaders = {
             task.loader.basename or task.name: task.loader
-            for task in (control.tasks[name] for name in control.closure())
+            for task in (control.tasks[name] for name in feeding)
             if task.loader
         }
         for name, loader in loaders.items():
@@ -110,13 +112,13 @@ class Planner:
                     if task.setup_tasks:
                         if verdict.word == "run" and self._is_firm(task.name):
                             self._selected |= set(task.setup_tasks)
-                            self._firm = self._needed(self._selected)
+                            self._firm = None
                         node.run_status = "run"  # doit sends the task again, after its setup tasks
                         continue
             if verdict.word == "up to date":
                 task.values = self._dependencies.get_values(task.name)
             node.run_status = _RUN_STATUS.get(verdict.word, "successful")
-            if task.actions or self._is_unknown(task.name):
+            if does_something(task) or self._is_unknown(task.name):
                 order.append(verdict)
         return order
 
@@ -151,7 +153,7 @@ class Planner:
 
     def _is_firm(self, name: str) -> bool:
         """Whether the task is asked for, and not only where one before it runs."""
-        if name not in self._firm and len(self._tasks) != self._counted:  # some are created now
+        if self._firm is None or len(self._tasks) != self._counted:  # some are created now
             self._counted, self._firm = len(self._tasks), self._needed(self._selected)
         return name in self._firm
 
@@ -183,26 +185,40 @@ class Planner:
         if self._is_unknown(task.name):
             cause = self._unknown[task.name.partition(":")[0]]
             return Verdict(task.name, "may run", (f"what it is, is known after {cause}",))
-        if is_partial(task):
-            drop_missing(task, self._comes, self._state.statuses.exists)
-        behind = [*task.task_dep, *task.setup_tasks, *task.calc_dep]
-        if any(self._active(dep) or dep in self._stirred for dep in behind):
+        if self._comes_after(task, self._running) or self._comes_after(task, self._stirred):
             self._stirred.add(task.name)
-        if not task.actions:
+        if not does_something(task):
             return Verdict(task.name, "up to date")
-        row = self._state.row(task.name).copy()
         try:
-            verdict = self._judge_status(task)
+            verdict = self._judge_files(task)
         except OSError as error:
             said = machine_fault(error)
             if said is None:
                 raise
             return Verdict(task.name, "error", (said,))
-        finally:
-            self._state.put_back(task.name, row)
         if verdict.word == "run" and not self._is_firm(task.name):
             return Verdict(task.name, "may run", (*verdict.reasons, "if a task asks for its setup"))
         return verdict
+
+    @staticmethod
+    def _comes_after(task: Any, names: set[str]) -> bool:
+        """Whether the task names one of these among those that it waits for."""
+        return bool(names) and not names.isdisjoint(
+            (*task.task_dep, *task.setup_tasks, *task.calc_dep)
+        )
+
+    def _judge_files(self, task: Any) -> Verdict:
+        """The verdict on a task by what it read, made and depends on."""
+        doubtful = self._always or task.name in self._stirred or self._remade(task.file_dep)
+        if not doubtful and is_current(task, self._dependencies):
+            return Verdict(task.name, "up to date")
+        if is_partial(task):
+            drop_missing(task, self._comes, self._state.statuses.exists)
+        row = self._state.row(task.name).copy()
+        try:
+            return self._judge_status(task)
+        finally:
+            self._state.put_back(task.name, row)
 
     def _judge_status(self, task: Any) -> Verdict:
         """The verdict on a task, from doit's own reasons and from what runs before it."""

@@ -136,12 +136,18 @@ class Control(TaskControl):
     doit's own order among independent tasks changes from call to call (it comes from sets); here
     it is the order of definition, so that a dry run can tell it. A pattern that selects nothing
     is an error.
+
+    Attributes
+    ----------
+    given : set of str
+        The names of the tasks that have an input which no task makes.
     """
 
     selected_tasks: list[str]
 
     def __init__(self, task_list: Sequence[Any], **kwargs: Any) -> None:
         self._selecting = False
+        self.given: set[str] = set()
         super().__init__(task_list, **kwargs)
         self._selecting = True
 
@@ -153,6 +159,10 @@ class Control(TaskControl):
         """
         position = {name: index for index, name in enumerate(self.tasks)}
         for task in task_list:
+            own = dict.fromkeys(task.targets, task.name)
+            if targets.keys().isdisjoint(own):
+                targets.update(own)
+                continue
             for path in task.targets:
                 if (other := targets.setdefault(path, task.name)) != task.name:
                     raise InvalidTask(
@@ -160,8 +170,10 @@ class Control(TaskControl):
                         f"{task.name} and {other}."
                     )
         for task in task_list:
-            makers = {targets[path] for path in task.file_dep if path in targets}
-            makers.difference_update(task.task_dep)
+            makers = set(map(targets.get, task.file_dep))
+            if None in makers:
+                self.given.add(task.name)
+            makers.difference_update(task.task_dep, [None])
             task.task_dep.extend(sorted(makers, key=position.__getitem__))
 
     @property
@@ -264,6 +276,8 @@ class Control(TaskControl):
 
 class _Dispatcher(TaskDispatcher):
     def _gen_node(self, parent: Any, task_name: str) -> Any:
+        if task_name in self.nodes and not (parent and task_name in parent.ancestors):
+            return None
         node = super()._gen_node(parent, task_name)
         if node is not None:
             node.waiting_me = _Ordered()

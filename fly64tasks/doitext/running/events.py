@@ -22,8 +22,8 @@ from doit.exceptions import BaseFail, InvalidCommand, UnmetDependency
 
 from .. import progress
 from ..errors import printable
+from .failures import reason_of
 from .reporter import ToCome
-from .runner import reason_of
 
 _EVERY_S = 1.0
 _FULL_S = 5.0

@@ -14,8 +14,8 @@ from .. import progress
 from ..errors import printable, printable_lines
 from ..progress import Progress
 from .ahead import Ahead
+from .failures import reason_of
 from .quiet import Quiet
-from .runner import reason_of
 from .words import duration, left_of, running_row, still
 
 _NAME_WIDTH = 40

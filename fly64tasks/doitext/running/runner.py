@@ -3,59 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import heapq
-import itertools
 import multiprocessing
 import os
-import re
 import signal
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Collection
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from doit.action import CmdAction, PythonAction
+from doit.action import PythonAction
 from doit.exceptions import BaseFail, DependencyError, TaskError, TaskFailed, UnmetDependency
 from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 
 from ..atomic import sweep
-from ..errors import exited, in_one_line, is_task_error, machine_fault, printable
+from ..errors import machine_fault
+from ..garbage import collect_garbage
+from ..graph.current import is_current
 from ..graph.inputs import do_without, drop_missing, for_want_of, is_partial
 from ..graph.targets import watch
 from ..processes import die_with_parent
 from ..state.journal import Journal
 from ..state.notes import used
-from ..state.record import ATTEMPT
+from .failures import failing_in_words, reason_of, why_failed
+from .order import largest_first
 
 _FORK = multiprocessing.get_context("fork")
 MADE = "made"
 """Key of ``task.meta``: what the task has made before, whatever was done to these files since."""
 TOOK = "took"
 """Key of ``task.meta``, where that has ``times``: the seconds of each task that succeeded."""
-_RETURNED = re.compile(r"returned (-?\d+)$")
-
-
-def reason_of(task: Any, fail: BaseFail) -> str:
-    """Why a task failed, in one line that steers no terminal."""
-    return printable(_reason_of(task, fail))
-
-
-def _reason_of(task: Any, fail: BaseFail) -> str:
-    returned = _RETURNED.search(fail.message.strip())
-    if returned and task.actions and isinstance(task.actions[-1], CmdAction):
-        said = [line for action in task.actions for line in (action.err or "").splitlines()]
-        last = [line.strip() for line in said if line.strip()][-1:]
-        return ": ".join([f"exit code {returned[1]}", *last])
-    words = " ".join(fail.message.split())
-    if fail.traceback and not isinstance(fail, _Raised):  # doit's own, such as of a bad command
-        return f"{words}: {fail.traceback[-1].strip().splitlines()[0]}"
-    return words
-
-
-class _Raised(TaskError):
-    """What an action raised; its message is one line of it."""
 
 
 class _Journaled(Runner):
@@ -82,7 +59,6 @@ class _Journaled(Runner):
     def select_task(self, node: Any, tasks_dict: Any) -> bool:
         """Whether to execute the task now; then it is marked as running."""
         if node.run_status is None:
-            self._made[node.task.name] = self._state.made(node.task.name)  # doit may drop its row
             gone = [other for other in node.ignored_deps if other.task.name in self.skipped]
             if is_partial(node.task):
                 self._go_on_without(node, gone)
@@ -91,12 +67,19 @@ class _Journaled(Runner):
             elif gone:
                 self._skip(node, self._origin[gone[0].task.name])
                 return False
-            watch(node.task, self._state)
         try:
             with used(self._state.notes):
-                selected = super().select_task(node, tasks_dict)
-            if not selected:
-                return False
+                if node.run_status is None:
+                    if self._is_current(node):
+                        self._leave_as_it_is(node)
+                        return False
+                    if is_partial(node.task):
+                        drop_missing(node.task, exists=self._state.statuses.exists)
+                    name = node.task.name
+                    self._made[name] = self._state.made(name)  # doit may drop its row
+                    watch(node.task, self._state)
+                if not super().select_task(node, tasks_dict):
+                    return False
         except OSError as error:  # of an input that is there and can not be read
             said = machine_fault(error)
             if said is None:
@@ -116,7 +99,27 @@ class _Journaled(Runner):
             if task.meta.get("times"):
                 task.meta[TOOK] = self._state.took()
             self._state.begin(task.name, task.targets, made)
+            collect_garbage()
         return True
+
+    def _is_current(self, node: Any) -> bool:
+        """Whether nothing speaks for running the task, and doit need not be asked."""
+        return not (
+            self.always_execute
+            or node.ignored_deps
+            or node.bad_deps
+            or self.dep_manager.status_is_ignore(node.task)
+        ) and is_current(node.task, self.dep_manager)
+
+    def _leave_as_it_is(self, node: Any) -> None:
+        """What doit does with a task that is up to date."""
+        task = node.task
+        self.reporter.get_status(task)
+        task.overwrite_verbosity(self.stream)
+        task.dep_changed = []
+        node.run_status = "up-to-date"
+        self.reporter.skip_uptodate(task)
+        task.values = self.dep_manager.get_values(task.name)
 
     def _skip(self, node: Any, origin: str, reason: str | None = None) -> None:
         """Leave a task out: for a reason, or as it needs `origin`, which is."""
@@ -138,7 +141,6 @@ class _Journaled(Runner):
         if node.bad_deps:
             node.task.uptodate.append((False, (), {}))
         node.bad_deps = []
-        drop_missing(node.task, exists=self._state.statuses.exists)
 
     def execute_task(self, task: Any) -> BaseFail | None:
         """Run the actions."""
@@ -215,15 +217,6 @@ class _Journaled(Runner):
         else:
             self.final_result = ERROR
         self._stop_running = self._stop_running or not self.continue_
-
-
-def why_failed(node: Any, state: Journal) -> str:
-    """Why the task of a node failed, or what it needs did."""
-    if node.bad_deps:
-        first = node.bad_deps[0]
-        return f"{first.task.name}: {why_failed(first, state)}"
-    attempt = state.row(node.task.name).get(ATTEMPT) or {}
-    return attempt.get("message") or "an input is missing"
 
 
 class SerialRunner(_Journaled, Runner):
@@ -316,55 +309,6 @@ def _result(receiver: Connection, process: BaseProcess) -> dict[str, Any]:
     return {"failure": TaskFailed(f"its process {how}, and no result")}
 
 
-def largest_first(dispatched: Generator[Any, Any, None]) -> Generator[Any, Any, None]:
-    """Yield what doit's dispatcher has ready, the task with the most bytes to read first.
-
-    Tasks with as many bytes keep the order of their definition.
-    """
-    ready: list[tuple[int, int, Any]] = []
-    number = itertools.count()
-    completed, more = None, True
-    while True:
-        while more:
-            try:
-                node = dispatched.send(completed)
-            except StopIteration:
-                more = False
-                break
-            completed = None
-            if node == "hold on":
-                break
-            heapq.heappush(ready, (-_bytes_to_read(node.task), next(number), node))
-        if not (ready or more):
-            return
-        completed = yield heapq.heappop(ready)[-1] if ready else "hold on"
-
-
-def _bytes_to_read(task: Any) -> int:
-    paths = [Path(path) for path in task.file_dep]
-    return sum(path.stat().st_size for path in paths if path.exists())
-
-
 def _marks(path: str) -> object:
     stat = Path(path).stat()
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
-
-
-def failing_in_words(action: Callable[..., Any]) -> Callable[..., Any]:
-    """An action for which what it raises is a failure that one line says."""
-
-    @functools.wraps(action)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return action(*args, **kwargs)
-        except SystemExit as error:  # would end doit, with whatever is not yet run
-            return TaskFailed(exited(error))
-        except Exception as error:
-            said = str(error) if is_task_error(error) else machine_fault(error)
-            if said is None:
-                return _Raised(in_one_line(error), error)
-            failed = TaskFailed(" ".join(said.split()))
-            failed.optional = getattr(error, "optional", None)
-            return failed
-
-    return run

@@ -48,9 +48,13 @@ class DigestCache:
         """
         if not S_ISREG(stat.st_mode):
             return ""
-        marks = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
         digest = self.known.get(path)
-        if digest is not None and digest[:3] == marks:
+        if (
+            digest is not None
+            and digest[0] == stat.st_size
+            and digest[1] == stat.st_mtime_ns
+            and digest[2] == stat.st_ino
+        ):
             if store and path in self._unasked:
                 self._unasked.remove(path)
                 self.fresh.add(path)
@@ -62,7 +66,7 @@ class DigestCache:
             error.filename = path  # the system names a file that it opens, and none that it reads
             raise
         if settled:
-            self.known[path] = (*marks, md5)
+            self.known[path] = (stat.st_size, stat.st_mtime_ns, stat.st_ino, md5)
             (self.fresh if store else self._unasked).add(path)
         return md5
 

@@ -22,8 +22,6 @@ from .digests import RACY_NS
 LONGEST = 2**14
 """Characters of JSON that a note may have: all notes are loaded by whoever asks for one."""
 
-_DECODED = json.JSONDecoder().raw_decode
-
 Marks = tuple[int, int, int, int]
 """By which a file is known to be the same: size, mtime and ctime in ns, inode."""
 Note = tuple[Marks, str]
@@ -33,6 +31,11 @@ Note = tuple[Marks, str]
 class Notes:
     """What was read of files, by path and kind.
 
+    Parameters
+    ----------
+    decode : callable
+        Reads JSON; raises ValueError where there is none.
+
     Attributes
     ----------
     known : dict
@@ -41,7 +44,8 @@ class Notes:
         The keys of those that are not stored yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, decode: Callable[[str], Any] = json.loads) -> None:
+        self._decode = decode
         self.known: dict[tuple[str, str], Note] = {}
         self.fresh: set[tuple[str, str]] = set()
 
@@ -64,7 +68,7 @@ class Notes:
         note = self.known.get(key)
         if note is not None and note[0] == marks:
             with contextlib.suppress(ValueError, RecursionError, TypeError):  # none of ours
-                return _DECODED(note[1])[0]
+                return self._decode(note[1])
         began = time.time_ns()
         found = read(path)
         if marks is not None and began - max(marks[1:3]) > RACY_NS and _marks(path) == marks:

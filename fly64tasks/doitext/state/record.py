@@ -23,9 +23,8 @@ def flaw(row: object) -> str | None:
         if value is None:
             continue
         fits = _FITS.get(key)
-        if fits is None:
-            fits = _anything if key.endswith(":") else _is_file_state
-        if not fits(value):
+        sound = fits(value) if fits else _is_file_state(value) or key.endswith(":")
+        if not sound:
             return f"{key} {_short(value)}"
     attempt = row.get(ATTEMPT) or {}
     if row.get(CHECKER) == FAILED and "message" not in attempt:
@@ -35,10 +34,6 @@ def flaw(row: object) -> str | None:
 
 def _short(value: object) -> str:
     return f"{value!r:.40}"
-
-
-def _anything(value: object) -> bool:
-    return True
 
 
 def _is_number(value: object) -> bool:
@@ -54,14 +49,14 @@ def _is_object(value: object) -> bool:
 
 
 def _are_texts(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+    return isinstance(value, (list, tuple)) and {*map(type, value)} <= {str}
 
 
 def _is_file_state(value: object) -> bool:
     """``[mtime, size, md5]``, or the time stamp of doit's other checker."""
     if isinstance(value, list) and len(value) == 3:
         mtime, size, md5 = value
-        return _is_number(mtime) and isinstance(size, int) and isinstance(md5, str)
+        return isinstance(mtime, (int, float)) and isinstance(size, int) and isinstance(md5, str)
     return _is_number(value)
 
 

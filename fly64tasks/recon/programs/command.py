@@ -17,7 +17,6 @@ from fly64tasks.data import lineage
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.lineage import AskedSet
 from fly64tasks.data.readers import read_dataset
-from fly64tasks.errors import ReconstructionError
 from fly64tasks.recon import files, record, recording
 from fly64tasks.recon.programs import written
 from fly64tasks.recon.programs.job import SET, Job, remove_kept
@@ -62,14 +61,7 @@ def train(
     with recorded, job.scratch() as scratch:
         job.write_set(scratch, dataset, start)
         job.run(scratch, {"train_npz": SET["train"], "model": files.MODEL}, of_run)
-        made = scratch / files.MODEL
-        if not made.is_file():
-            beside = ", ".join(sorted(item.name for item in scratch.iterdir()))
-            raise ReconstructionError(
-                f"method {method}: train wrote no file {files.MODEL}, expected it at {{model}}; "
-                f"found {beside}"
-            )
-        shutil.move(made, model)
+        shutil.move(job.taken(written.own_file, scratch / files.MODEL, "{model}"), model)
     return of_run
 
 

@@ -13,8 +13,9 @@ from fly64tasks.data.blinded import blinded
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.ownership import is_ours
 from fly64tasks.data.writers.npz import write_dataset
+from fly64tasks.doitext.errors import printable
 from fly64tasks.engine.folder import OwnFolder
-from fly64tasks.errors import DatasetError, ReconstructionError
+from fly64tasks.errors import DatasetError, ReconstructionError, shortened
 from fly64tasks.recon import files
 from fly64tasks.recon.programs import process
 from fly64tasks.recon.start import Start
@@ -64,9 +65,12 @@ class Job:
             try:
                 yield folder
             except ReconstructionError as error:
+                if not folder.is_dir():
+                    raise
                 self._kept.mkdir()
                 (self._kept / _README).write_text(_WHY_KEPT, "utf-8")
-                shutil.move(folder, self._kept / "run")
+                with contextlib.suppress(OSError):  # a pipe or a socket in it can not be moved
+                    shutil.move(folder, self._kept / "run")
                 raise ReconstructionError(f"{error}; its folder is kept: {self._kept}") from None
 
     def write_set(self, folder: Path, dataset: PtychoDataset, start: Start) -> None:
@@ -95,7 +99,7 @@ class Job:
         if ended.exit_code:
             code = ended.exit_code
             how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-            last = f": {ended.tail[-1]}" if ended.tail else ""
+            last = f": {printable(shortened(ended.tail[-1]))}" if ended.tail else ""
             raise ReconstructionError(f"{what} {how}{last}")
 
     def taken(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -103,7 +107,8 @@ class Job:
         try:
             return fn(*args, **kwargs)
         except (ReconstructionError, DatasetError) as error:
-            raise ReconstructionError(f"method {self._method}: {error}") from None
+            step = "train: " if self._step == "train" else ""
+            raise ReconstructionError(f"method {self._method}: {step}{error}") from None
 
 
 def remove_kept(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from fly64tasks.recon.start import Start
 
 _SAME_FRAME_PX = 0.75
 """How far positions may lie from the set's, in the median: half a pixel is a matter of centres."""
+_OTHER_ORDER = 0.5
+"""Of the scan's own spread: corrected positions move by less, those of other frames by more."""
 
 
 def read_written(path: Path, key: str, start: Start) -> FoundObject:
@@ -35,11 +38,7 @@ def read_written(path: Path, key: str, start: Start) -> FoundObject:
         It is missing, can not be read, is not finite or no complex object, or lies in another frame
         than the set.
     """
-    if not path.exists():
-        beside = sorted(item.name for item in path.parent.iterdir())
-        raise ReconstructionError(
-            f"wrote no {path.name}, expected it at {{output}}; found {shortened(', '.join(beside))}"
-        )
+    own_file(path, "{output}")
     try:
         found = read_object(path, None if path.suffix == ".npy" else key)
     except DatasetError as error:
@@ -48,6 +47,29 @@ def read_written(path: Path, key: str, start: Start) -> FoundObject:
     if problem:
         raise ReconstructionError(f"wrote what can not be taken: {path.name}: {problem}")
     return found
+
+
+def own_file(path: Path, asked_as: str) -> Path:
+    """Return the file that a program wrote in its folder, behind any links of its own.
+
+    Raises
+    ------
+    ReconstructionError
+        There is none, or what is there is no file, or lies elsewhere: a link to the truth is none.
+    """
+    folder = path.parent
+    if not os.path.lexists(path):
+        names = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else ["nothing"]
+        raise ReconstructionError(
+            f"wrote no {path.name}, expected it at {asked_as}; found {shortened(', '.join(names))}"
+        )
+    real = Path(os.path.realpath(path))
+    if not real.is_file() or Path(os.path.realpath(folder)) not in real.parents:
+        raise ReconstructionError(
+            f"{path.name} is no file of its own, expected one in the folder that it runs in, or a "
+            "link to one"
+        )
+    return real
 
 
 def _problem(found: FoundObject, key: str, start: Start) -> str | None:
@@ -72,6 +94,13 @@ def _problem(found: FoundObject, key: str, start: Start) -> str | None:
             return (
                 f"positions lie {away[0]:.3g}, {away[1]:.3g} px (y, x) from those of the set: the "
                 "object is in another frame"
+            )
+        order = np.abs(positions - start.positions_px - away)
+        spread = np.abs(start.positions_px - np.median(start.positions_px, axis=0))
+        if np.median(order.sum(axis=1)) > _OTHER_ORDER * np.median(spread.sum(axis=1)):
+            return (
+                "positions are not those of the set, frame by frame: expected (n, 2), y first, in "
+                "the order of its frames"
             )
         if not patches_inside(positions, size, (shape[0], shape[1])).all():
             return "positions put patches off the object"

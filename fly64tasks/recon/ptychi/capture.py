@@ -82,7 +82,7 @@ def cuda_graph(function: Function, inputs: Sequence[Tensor]) -> Function:
         Some of it can not be recorded, or there is no memory for it.
     """
     held = [each.clone() for each in inputs]
-    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
     torch.cuda.empty_cache()  # a graph has memory of its own
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

@@ -110,7 +110,7 @@ def descent(
 
 
 def step(
-    objective: Callable[[Tensor], tuple[Tensor, Tensor]],
+    objective: Callable[[Tensor], tuple[Tensor, ...]],
     point: Tensor,
     value: float,
     gradient: Tensor,

@@ -197,13 +197,16 @@ class MAPReconstructor(IterativePtychographyReconstructor):
         self._move_to(new)
 
     def _descent(self, point: Tensor, gradient: Tensor, rows: Tensor) -> tuple[Tensor]:
-        """Return where to go from a point, a (k,) vector as the posterior's, at most so far."""
+        """Return the (k,) step to try from a point, of which no part is too long, in a tuple.
+
+        ``rows`` are the pairs' `lbfgs.latest`: all else that changes is an input.
+        """
         metric = self.posterior.metric_at(point)
         direction = lbfgs.descent(gradient, self.pairs, *metric, rows)
         obj, _, moves = self.posterior.split(direction)
         direction *= (LONGEST_STEP * squared(obj).max().rsqrt()).clamp(max=1)
-        if moves is not None:
-            _, _, positions = self.posterior.split(point)
+        _, _, positions = self.posterior.split(point)
+        if moves is not None and positions is not None:
             moves.copy_(self._scan.bounded(moves, positions))
         return (direction,)
 

@@ -18,7 +18,7 @@ from fly64tasks.plotstyle import LIGHT
 from fly64tasks.report.draws import Draws, draws_of
 from fly64tasks.report.results import Job
 from fly64tasks.report.wording import UNRESOLVED, dose_text
-from fly64tasks.score.scorecard import Metric
+from fly64tasks.score.metric import Metric
 from fly64tasks.study.cases import MAIN
 
 _DOSES_NAMED = 6

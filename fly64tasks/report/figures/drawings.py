@@ -30,7 +30,7 @@ from fly64tasks.report.figures.matrix import grid_of_reconstructions
 from fly64tasks.report.files import FIGURE_FORMATS, FIGURE_NAMES
 from fly64tasks.report.findings import RESOLUTION
 from fly64tasks.report.results import Job, main_metric
-from fly64tasks.score.scorecard import Metric
+from fly64tasks.score.metric import Metric
 from fly64tasks.study.cases import SPLITS
 
 _PANEL_IN = (4.6, 2.9)

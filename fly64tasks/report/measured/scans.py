@@ -10,7 +10,7 @@ from fly64tasks.report.outcome import Outcome
 from fly64tasks.report.results import read_outcome
 from fly64tasks.score.files import MEASURED_MARKS
 from fly64tasks.score.measured import FIT_METRICS, MEASURED_METRICS
-from fly64tasks.score.scorecard import Metric
+from fly64tasks.score.metric import Metric
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy
 
 

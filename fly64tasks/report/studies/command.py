@@ -89,17 +89,21 @@ def text_of(compared: Sequence[Any]) -> str:
         changed = [score for score in pair.changed if score.metric.key in MAIN_METRICS]
         if changed:
             width = max(len("job"), *(len(printable(score.job)) for score in changed))
-            label = max(len(score.metric.label) for score in changed)
+            labels = {
+                score.metric.key: f"{score.metric.label} {score.metric.unit}".rstrip()
+                for score in changed
+            }
+            label = max(map(len, labels.values()))
             lines.append(f"  {'job':<{width}}  {'':<{label}}  {'old':>10}  {'new':>10}  difference")
             for score in changed:
                 old, new = (_number(value) for value in (score.old, score.new))
                 lines.append(
-                    f"  {printable(score.job):<{width}}  {score.metric.label:<{label}}  {old:>10}  "
-                    f"{new:>10}  {_number(score.difference, '+'):>10}  {score.verdict}"
+                    f"  {printable(score.job):<{width}}  {labels[score.metric.key]:<{label}}  "
+                    f"{old:>10}  {new:>10}  {_number(score.difference, '+'):>10}  {score.verdict}"
                 )
             lines.append("")
         lines += [f"  {sentence}" for sentence in pair.words] or ["  No score stands in both."]
-        lines += [f"  {printable(job)}" for job in pair.only_in_one] + [""]
+        lines += [f"  {printable(job)}" for job in pair.alone_in_words] + [""]
     return "\n".join(lines)
 
 

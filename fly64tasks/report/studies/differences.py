@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from fly64tasks.report.studies.records import JobRecord, StudyRecord
 from fly64tasks.score.halves import HALVES_METRICS
-from fly64tasks.score.scorecard import METRICS, Metric
+from fly64tasks.score.metric import Metric
+from fly64tasks.score.scorecard import METRICS
 
 _NOTHING = object()
-_EQUAL = 1e-12
+_EQUAL = 1e-5
+"""Of a score: another number of threads or another machine makes of the same settings no more."""
+_NAMED = 6
 _HASHES = ("input.sha256",)
 
 Verdict = Literal["better", "worse", "equal", "only in one"]
@@ -79,10 +83,26 @@ class Differences:
     @property
     def only_in_one(self) -> list[str]:
         """Return the jobs that only one study has, each with the name of that study."""
-        found = []
-        for one, other in ((self.old, self.new), (self.new, self.old)):
-            found += [f"{job} (only in {one.name})" for job in one.jobs if job not in other.jobs]
-        return found
+        return [f"{job} (only in {name})" for name, jobs in self._alone for job in jobs]
+
+    @property
+    def alone_in_words(self) -> list[str]:
+        """Return the same in words: a few by their names, many by their number."""
+        if all(len(jobs) <= _NAMED for _, jobs in self._alone):
+            return self.only_in_one
+        return [
+            f"{', '.join(jobs[:3])}{f' and {len(jobs) - 3} more jobs' if len(jobs) > 3 else ''} "
+            f"(only in {name})"
+            for name, jobs in self._alone
+            if jobs
+        ]
+
+    @property
+    def _alone(self) -> list[tuple[str, list[str]]]:
+        return [
+            (one.name, [job for job in one.jobs if job not in other.jobs])
+            for one, other in ((self.old, self.new), (self.new, self.old))
+        ]
 
     @property
     def words(self) -> list[str]:
@@ -95,7 +115,7 @@ class Differences:
                 alike += bool(both)
                 continue
             counts = [
-                f"{verdict} in {count}"
+                f"{verdict}{' study' if verdict == 'only in one' else ''} in {count}"
                 for verdict in ("better", "worse", "equal", "only in one")
                 if (count := sum(score.verdict == verdict for score in scores))
             ]
@@ -151,8 +171,10 @@ def _shown(value: Any) -> str:
 
     >>> _shown(None), _shown(True), _shown(0.5), _shown("x" * 100)[-5:]
     ('nothing', 'true', '0.5', 'xx...')
+    >>> _shown(("python", "net.py"))
+    '["python", "net.py"]'
     """
     if value is None:
         return "nothing"
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -23,7 +23,7 @@ def render(compared: Sequence[Differences]) -> str:
                 "words": pair.words,
                 "rows": [_row(score) for score in pair.changed],
                 "equal": len(pair.scores) - len(pair.changed),
-                "only_in_one": pair.only_in_one,
+                "only_in_one": pair.alone_in_words,
             }
             for index, pair in enumerate(compared, 1)
         ],

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from fly64tasks.errors import DatasetError, StudyError
-from fly64tasks.recon.files import RUN_RECORD
+from fly64tasks.recon.files import KEPT, RUN_RECORD
 from fly64tasks.report.reading import read_json
 from fly64tasks.report.records import Number
 from fly64tasks.score.files import SCORES
+from fly64tasks.study.cases import BASELINE
 from fly64tasks.study.measured import read_measured_study
+from fly64tasks.study.spec import Spec
 from fly64tasks.study.study import read_study
 
 STUDY_FILE = "study.toml"
@@ -61,12 +65,16 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """What a study left: a name for it, its settings (keys dotted), and its jobs by name."""
+    """What a study left: a name for it, its settings (keys dotted), and its jobs by name.
+
+    ``places`` are the folders of the jobs.
+    """
 
     name: str
     folder: Path
     settings: dict[str, Any]
     jobs: dict[str, JobRecord]
+    places: tuple[Path, ...]
 
 
 def read_records(folders: Sequence[Path]) -> list[StudyRecord]:
@@ -75,9 +83,19 @@ def read_records(folders: Sequence[Path]) -> list[StudyRecord]:
     Raises
     ------
     DatasetError
-        A folder holds no job, or two of one name, or a record that is damaged.
+        A folder holds no job, or two of one name, or a record that is damaged; or two folders hold
+        the same jobs.
     """
-    return [_read(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
+    records = [_read(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
+    owners: dict[Path, Path] = {}
+    for record in records:
+        for place in record.places:
+            other = owners.setdefault(place.resolve(), record.folder)
+            if other is not record.folder:
+                raise DatasetError(
+                    f"{record.folder}: holds what {other} holds ({place}); expected two studies"
+                )
+    return records
 
 
 def _read(folder: Path, name: str) -> StudyRecord:
@@ -98,12 +116,29 @@ def _read(folder: Path, name: str) -> StudyRecord:
             f"{folder}: holds no {SCORES} and no {RUN_RECORD}; expected a study that was run, or "
             "the folder of its reports"
         )
-    return StudyRecord(name, folder, _settings_of(folder / STUDY_FILE), jobs)
+    settings = _settings_of(folder / STUDY_FILE)
+    in_order = {job: jobs[job] for job in sorted(jobs, key=_order)}
+    return StudyRecord(name, folder, settings, in_order, tuple(places.values()))
 
 
 def _records_in(folder: Path) -> Iterator[Path]:
     for name in (SCORES, RUN_RECORD):
-        yield from folder.rglob(name)
+        for path in folder.rglob(name):
+            if KEPT not in path.relative_to(folder).parts:  # of a program that failed
+                yield path
+
+
+def _order(job: str) -> tuple[Any, ...]:
+    """Return what jobs are sorted by: dose, view, split, then method and draw; else the name.
+
+    >>> sorted(["dose_1000_dense_test", "dose_1000_dense_train", "dose_900_a_test"], key=_order)
+    ['dose_900_a_test', 'dose_1000_dense_train', 'dose_1000_dense_test']
+    """
+    case = re.fullmatch(r"dose_(\d+)_(\w+)_(train|test)(@.*)?", job)
+    if case is None:
+        return (1, job)
+    dose, view, split, variant = case.groups()
+    return (0, int(dose), view != BASELINE, view, split != "train", variant or "")
 
 
 def _job(place: Path, folder: Path) -> tuple[str, JobRecord]:
@@ -142,9 +177,10 @@ def _settings_of(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        said = read_study(path).to_dict()
+        study: Spec = read_study(path)
     except StudyError:
-        said = read_measured_study(path).to_dict()
+        study = read_measured_study(path)
+    said = msgspec.to_builtins(study)  # with every default
     return {key: value for key, value in flat(said).items() if not key.startswith(_OF_JOBS)}
 
 

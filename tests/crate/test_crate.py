@@ -15,7 +15,9 @@ import pytest
 from scored_study import STUDY, layout_in, write_run, write_scores, write_study
 from small_study import PROJECT
 
-from fly64tasks.crate import METADATA, NO_LICENSE, main
+from fly64tasks.crate.command import main
+from fly64tasks.crate.entities import NO_LICENSE
+from fly64tasks.crate.graph import METADATA
 from fly64tasks.recon.files import RUN_RECORD
 
 FIRST = next(iter(STUDY.cases()))
@@ -58,6 +60,46 @@ def test_crate_has_every_file_with_its_size_and_digest(study: Path):
         assert entity["sha256"] == hashlib.sha256(content).hexdigest()
     assert found["./"]["name"] == "Ptychography study of two doses"
     assert found["./"]["license"] == NO_LICENSE
+
+
+def test_long_settings_that_begin_alike_are_two(study: Path):
+    """As the command lines of programs do."""
+    asked = [f"{'word ' * 40}{number}" for number in (1, 2)]
+    for case, command in zip(STUDY.cases(), asked, strict=False):
+        path = layout_in(study).recon_dir(case) / RUN_RECORD
+        run = json.loads(path.read_text("utf-8"))
+        run["spec"] = {"command": ["python", command]}
+        path.write_text(json.dumps(run), "utf-8")
+    found = crate_of(study)
+    said = [one["value"] for one in found.values() if one.get("name") == "recon.command"]
+    assert sorted(said) == [json.dumps(["python", command]) for command in asked]
+
+
+def test_program_its_training_and_its_model_are_in_the_crate(study: Path):
+    train = ["python", "net.py", "train", "{train_npz}", "{model}"]
+    apply = ["python", "net.py", "apply", "{input_npz}", "{model}", "{output}"]
+    with (study / "study.toml").open("a") as file:
+        file.write(f"[methods.net]\ntrain = {train}\ncommand = {apply}\n")
+    (study / "net.py").write_text("the network")
+    place = layout_in(study).recon_dir(FIRST)
+    run = json.loads((place / RUN_RECORD).read_text("utf-8"))
+    (place / RUN_RECORD).write_text(json.dumps(run | {"spec": {"command": apply}}), "utf-8")
+    model = place.with_name("model@net")
+    model.mkdir()
+    (model / "model").write_text("weights")
+    trained = run | {"spec": {"train": train}, "stage": "train"}
+    (model / "train.json").write_text(json.dumps(trained), "utf-8")
+
+    found = crate_of(study)
+    assert found["net.py"]["sha256"] == hashlib.sha256(b"the network").hexdigest()
+    said = model.relative_to(study).as_posix().replace("@", "%40")
+    training = found[f"#train-{said}"]
+    assert training["name"] == f"Train {model.relative_to(study).as_posix()}"
+    assert {"@id": f"{said}/model"} in training["result"]
+    applied = found[f"#reconstruct-{place.relative_to(study).as_posix()}"]
+    assert {"@id": "net.py"} in training["object"]
+    assert {"@id": "net.py"} in applied["object"]
+    assert f"{len(list(STUDY.cases()))} reconstructions" in found["./"]["description"]
 
 
 def test_each_reconstruction_is_an_action_with_settings_software_input_and_results(study: Path):

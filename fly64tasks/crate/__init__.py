@@ -1,0 +1,1 @@
+"""A study as an RO-Crate: what is in it, and how that is said."""
