@@ -64,6 +64,11 @@ def main() -> None:
     cases = [case for case in study.cases() if not options.quick or case.dose == 1e4]
     run = ["run", *(["--dose", "1e4"] if options.quick else []), f"device={options.device}"]
     runs: dict[str, Times] = {}
+
+    def done(said: str, took: Times) -> None:
+        runs[said] = took
+        print(f"{said}: wall {took[0]:.1f} s, CPU {took[1]:.1f} s", file=sys.stderr)
+
     print(f"{machine(options.device)}; load {os.getloadavg()[0]:.1f}\n", flush=True)
     with tempfile.TemporaryDirectory() as name:
         sets, ours = project(Path(name, "sets")), Path(name, "now")
@@ -79,15 +84,15 @@ def main() -> None:
         half = 0 if options.without_old else len(cases) // 2
         theirs = [old(case) for case in cases[:half]]
         if options.before:
-            runs["before"] = doit_of(options.before, Path(name, "before"), run)
-        runs["now"] = doit(project(ours), *run)
+            done("before", doit_of(options.before, Path(name, "before"), run))
+        done("now", doit(project(ours), *run))
         if options.jobs:
             jobs = ["run", "-j", str(options.jobs), *run[1:]]
-            runs[f"now, -j {options.jobs}"] = doit(project(Path(name, "parallel")), *jobs)
+            done(f"now, -j {options.jobs}", doit(project(Path(name, "parallel")), *jobs))
         if not options.without_old:
             theirs += [old(case) for case in cases[half:]]
             wall, cpu = (sum(column) for column in zip(*theirs, strict=True))
-            runs["old scripts, reconstructions alone"] = wall, cpu
+            done("old scripts, reconstructions alone", (wall, cpu))
             print("| job | old error | our error | of it |\n|---|---:|---:|---:|")
             shares = []
             for case in cases:
