@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -110,4 +111,5 @@ def _write_png(path: Path, image: Image.Image) -> None:
     made = PngInfo()
     made.add_text("Software", WRITER)
     with replaced(path) as temporary:
-        image.save(temporary, format="png", optimize=True, pnginfo=made)
+        # Noise does not deflate: runs alone take a fifteenth of the time, for 8 % more bytes.
+        image.save(temporary, format="png", compress_type=zlib.Z_RLE, pnginfo=made)
