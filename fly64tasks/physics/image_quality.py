@@ -140,7 +140,8 @@ def r_factor(measured: FloatArray, predicted: FloatArray) -> float:
 
     The crystallographers' residual, of diffraction amplitudes (n, N, N).
     """
-    return float(np.abs(measured - predicted).sum() / measured.sum())
+    difference = measured - predicted
+    return float(np.abs(difference, out=difference).sum() / measured.sum())
 
 
 def _range(truth: FloatArray, region: BoolArray) -> float:

@@ -37,7 +37,7 @@ def embedded(path: Path, max_width_px: int) -> str:
     shown = opened(path)
     shown.thumbnail((max_width_px, 4 * max_width_px))
     buffer = io.BytesIO()
-    shown.save(buffer, "WEBP", quality=QUALITY, method=4)
+    shown.save(buffer, "WEBP", quality=QUALITY, method=2)  # 4 takes twice the time for 0.5 %
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 

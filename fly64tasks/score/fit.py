@@ -27,7 +27,7 @@ class DataFit:
 def data_fit(dataset: PtychoDataset, found: Reconstructed) -> DataFit:
     """Return the fit of the diffraction that the reconstruction predicts, by one forward pass."""
     frames = choose_frames(len(dataset.positions_px), found.spec, found.left_out_frames)
-    chosen = dataset.select(frames)
+    chosen = dataset if len(frames) == len(dataset.positions_px) else dataset.select(frames)
     measured: NDArray[Any] = chosen.diffraction_amplitude
     predicted = np.empty_like(measured)
     waves = predicted_by(found, found.spec, found.geometry)
