@@ -12,6 +12,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,18 @@ EPOCHS_OF_A_JOB = 20
 
 def main(seconds: float) -> int:
     """Print what was found as one line of JSON; return 0 where pty-chi ran."""
+    return answer(lambda: measure(seconds), "the benchmark")
+
+
+def answer(find: Callable[[], dict[str, Any]], what: str, *others: type[Exception]) -> int:
+    """Print what a function finds, or what is ``broken`` and the reason, as one line of JSON.
+
+    Returns
+    -------
+    int
+        0, or 1 where torch or pty-chi does not load, an error of ours, of the system or of the
+        ``others`` is raised, or something is ``missing`` of what was found.
+    """
     for name in ("torch", "ptychi"):
         try:
             importlib.import_module(name)
@@ -37,12 +50,15 @@ def main(seconds: float) -> int:
             print(json.dumps({"broken": name, "reason": in_one_line(error)}))
             return 1
     try:
-        found = measure(seconds)
+        found = find()
     except (Fly64Error, OSError) as error:
-        print(json.dumps({"broken": "the benchmark", "reason": str(error)}))
+        print(json.dumps({"broken": what, "reason": str(error)}))
+        return 1
+    except others as error:
+        print(json.dumps({"broken": what, "reason": in_one_line(error)}))
         return 1
     print(json.dumps(found))
-    return 0
+    return 1 if "missing" in found else 0
 
 
 def measure(seconds: float) -> dict[str, Any]:

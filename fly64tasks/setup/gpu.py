@@ -5,15 +5,12 @@ A process of its own, for `fly64tasks doctor --gpu`, as `benchmark` is.
 
 from __future__ import annotations
 
-import importlib
-import json
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from fly64tasks.doitext.errors import in_one_line
-from fly64tasks.errors import Fly64Error
+from fly64tasks.setup.benchmark import answer
 from fly64tasks.study.cases import SPLITS
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import Geometry, SimulationSpec
@@ -25,19 +22,7 @@ DOSE = 1e4
 
 def main() -> int:
     """Print what was found as one line of JSON; return 0 where there is a device."""
-    for name in ("torch", "ptychi"):
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # whatever it is, it is what there is to say
-            print(json.dumps({"broken": name, "reason": in_one_line(error)}))
-            return 1
-    try:
-        found = examine()
-    except (Fly64Error, OSError, RuntimeError) as error:  # the last: whatever CUDA fails with
-        print(json.dumps({"broken": "the GPU", "reason": in_one_line(error)}))
-        return 1
-    print(json.dumps(found))
-    return 1 if "missing" in found else 0
+    return answer(examine, "the GPU", RuntimeError)  # what CUDA fails with
 
 
 def examine() -> dict[str, Any]:
