@@ -119,7 +119,7 @@ def cell(dataset: PtychoDataset, spec: ReconSpec) -> str:
     except ReconstructionError as failure:
         return str(failure).partition(":")[0].partition(";")[0]
     predicted = predicted_amplitude(result.probe, result.obj, start.positions_px)
-    fit = fit_to_counts(np.sqrt(start.intensity), predicted)
+    fit = fit_to_counts(map(np.sqrt, start.centred()), predicted)
     return f"{fit.chi2:.3g} ({fit.of_frames.max():.3g}, {fit.of_pixels.max():.3g})"
 
 

@@ -93,7 +93,7 @@ def _digests(files: Iterable[Path]) -> dict[str, str]:
 def fit_of(start: Start, result: Predicts, spec: ReconSpec) -> dict[str, Any]:
     """Return how well a reconstruction fits the counts that it started from."""
     return fit.said_of_fit(
-        (np.sqrt(frame) for frame in start.intensity),
+        map(np.sqrt, start.centred()),
         fit.predicted_by(result, spec, start.geometry),
         start.frames,
         counts=start.scale.counts,

@@ -6,7 +6,7 @@ alone, unless ``object_init`` asks for it by name.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,8 @@ class Start:
     Attributes
     ----------
     intensity : (n, N, N) float32
-        Diffraction intensity, zero frequency centred: the set's own times ``scale.intensity``.
+        Diffraction intensity, the set's own times ``scale.intensity``, zero frequency in the
+        corner: what pty-chi takes, which makes no copy of it.
     positions_px : (n, 2) float64
         Patch centres in pixels of the canvas, y first.
     probe : (modes, N, N) complex64
@@ -63,7 +64,7 @@ class Start:
     geometry : Geometry
         As the set's metadata has it, else as the study or the command line, else assumed.
     mask : (N, N) or (n, N, N) bool or None
-        Pixels that count, of every frame or of each; None where all do.
+        Pixels that count, of every frame or of each, zero frequency centred; None where all do.
     n_frames_in_set : int
     simulated : bool
         Whether the set's object is the truth that it was simulated from.
@@ -105,9 +106,15 @@ class Start:
     relaxation: Relaxation | None = None
     slices: int = 1
 
+    def centred(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the intensity of each frame, (N, N), zero frequency centred."""
+        return map(np.fft.fftshift, self.intensity)
+
     @property
     def layers(self) -> NDArray[np.complex64]:
         """Return the first object, layer by layer: (layers, H, W)."""
+        if self.slices == 1:
+            return self.obj[None]
         empty = np.ones((self.slices - 1, *self.obj.shape), self.obj.dtype)
         return np.concatenate([self.obj[None], empty])
 
@@ -171,7 +178,11 @@ def start_of(
     intensity = amplitude.mapped(lambda block: block.astype(np.float64) ** 2, dtype=np.float64)
     mask = dataset.mask_of(frames)
     scale = Scale.of(intensity, dataset.probe_guess, mask)
-    scaled = intensity.mapped(lambda block: block * scale.intensity, dtype=np.float32)
+    # pty-chi's own way to the corner is off by a pixel for odd N.
+    cornered = intensity.mapped(
+        lambda block: np.fft.ifftshift((block * scale.intensity).astype(np.float32), axes=(1, 2)),
+        dtype=np.float32,
+    )
     warnings = (
         *dataset.warnings,
         *of_scan(dataset, geometry),
@@ -180,7 +191,7 @@ def start_of(
         *of_truth(dataset),
     )
     return Start(
-        intensity=scaled.array(),
+        intensity=cornered.array(),
         positions_px=dataset.positions_px[frames] + np.array(canvas.origin_px),
         probe=scale.first_probe(with_modes(dataset.probe_guess, spec.probe_modes)),
         obj=_first_object(dataset, spec, canvas, name),
@@ -259,9 +270,9 @@ def _first_object(
                 "scan of its own frame; use object_init 'ones'"
             )
         return dataset.object_guess
-    first = np.ones(canvas.shape, np.complex64)
+    first = np.broadcast_to(np.complex64(1), canvas.shape)  # which takes no memory
     if spec.object_init == "noise":
         rng = np.random.default_rng([spec.seed, 2])
         noise = rng.standard_normal((2, *canvas.shape))
-        first += (0.01 * (noise[0] + 1j * noise[1])).astype(np.complex64)
+        first = first + (0.01 * (noise[0] + 1j * noise[1])).astype(np.complex64)
     return first

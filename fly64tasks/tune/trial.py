@@ -174,10 +174,10 @@ def _only(start: Start, frames: NDArray[np.integer]) -> Start:
 def _prediction(start: Start, found: Reconstruction, task: Task, spec: ReconSpec) -> Scored:
     held = _only(start, np.array(task.held_out))
     predicted = predicted_by(replace(found, positions_px=held.positions_px), spec, start.geometry)
-    measured = np.sqrt(held.intensity)
+    measured = [np.sqrt(frame) for frame in held.centred()]
     masks: Sequence[NDArray[np.bool_] | None] = [None] * len(measured)
     if held.mask is not None:
-        masks = list(np.broadcast_to(held.mask, measured.shape))
+        masks = list(np.broadcast_to(held.mask, held.intensity.shape))
     nats = [excess_nats(*frame) for frame in zip(measured, predicted, masks, strict=True)]
     return Scored(max(float(np.mean(nats)), _LEAST), tuple(max(one, _LEAST) for one in nats))
 

@@ -98,3 +98,14 @@ def test_halves_of_a_draw_are_those_of_the_frames_that_it_drew(small_set: Ptycho
         for half in (None, "even", "odd")
     )
     assert (even, odd) == (drawn[::2], drawn[1::2])
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_frames_are_cornered_for_pty_chi_and_come_centred(size: int):
+    amplitude = np.sqrt(np.random.default_rng(0).poisson(2.0, (9, size, size))).astype(np.float32)
+    amplitude[:, size // 2, size // 2] = 100
+    positions = np.stack(np.divmod(np.arange(9), 3), axis=1) + 0.0
+    dataset = PtychoDataset(amplitude, None, np.ones((1, size, size), np.complex64), positions)
+    start = start_of(dataset, ReconSpec(), "set")
+    assert (start.intensity[:, 0, 0] == 1e4).all()
+    assert np.allclose(list(start.centred()), amplitude**2)

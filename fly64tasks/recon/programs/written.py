@@ -123,7 +123,7 @@ def in_scale(
         positions = found.positions_px.astype(float)
     products = squares = 0.0
     predicted = fit.predicted_amplitude(probe, found.obj, positions)
-    for index, (intensity, amplitude) in enumerate(zip(start.intensity, predicted, strict=True)):
+    for index, (intensity, amplitude) in enumerate(zip(start.centred(), predicted, strict=True)):
         if start.mask is not None:
             amplitude = amplitude * (start.mask if start.mask.ndim == 2 else start.mask[index])
         measured = np.sqrt(intensity / start.scale.intensity)

@@ -61,24 +61,26 @@ def new_task(
     kind: Any = PtychographyTask
     if isinstance(options, MAPOptions):
         scale = start.scale
-        _, guess, _ = scale.to_known(start.obj, scale.to_ptychi(start.probe))
+        whatever = start.obj[:1, :1]  # the object is not asked for
+        _, guess, _ = scale.to_known(whatever, scale.to_ptychi(start.probe))
         kind = partial(
             MAPTask,
             probe_guess=guess,
             positions_guess=start.positions_px,
             given_modes=start.given_modes,
         )
-    # Corner-centred by us: pty-chi's own fft_shift is off by a pixel for odd N.
-    by_frame = start.mask is not None and start.mask.ndim == 3  # pty-chi's is of all frames alike
-    intensity = _corner_centred(start.intensity, start.mask if by_frame else None)
-    valid = None
-    if start.mask is not None and not by_frame:
-        valid = np.fft.ifftshift(start.mask, axes=(-2, -1))
+    intensity, valid = start.intensity, start.mask
+    if valid is not None:
+        valid = np.fft.ifftshift(valid, axes=(-2, -1))
+        if valid.ndim == 3:  # pty-chi's is of all frames alike
+            least = np.float32(LEAST_INTENSITY)
+            intensity = np.where(valid & (intensity < least), least, intensity)
+            valid = None
     with _named_failures("before epoch 1"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", _OF_ITS_OWN)  # of a line inside pty-chi
         task = kind(
             options,
-            diffraction_data=intensity,
+            diffraction_data=torch.from_numpy(intensity),  # arrays pty-chi would copy
             object_data=obj.reshape(-1, *obj.shape[-2:]),
             probe_data=probes,
             opr_mode_weights_data=weights,
@@ -91,20 +93,6 @@ def new_task(
     if start.mask is not None:
         _mask_losses(task.reconstructor)
     return task
-
-
-def _corner_centred(intensity: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> Tensor:
-    """Return frames, (n, N, N), with zero frequency in the corner: a tensor, which pty-chi keeps.
-
-    Arrays it copies. Where there are pixels (n, N, N) that count, these hold `LEAST_INTENSITY`.
-    """
-    found = torch.empty(intensity.shape, dtype=torch.float32, device="cpu")
-    for frame, (shifted, measured) in enumerate(zip(found.numpy(), intensity, strict=True)):
-        shifted[:] = np.fft.ifftshift(measured)
-        if valid is not None:
-            counts = np.fft.ifftshift(valid[frame])
-            np.maximum(shifted, LEAST_INTENSITY, out=shifted, where=counts)
-    return found
 
 
 def run_epoch(task: Any, epoch: int) -> float:

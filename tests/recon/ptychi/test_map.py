@@ -226,6 +226,20 @@ def test_run_says_its_settings(dataset: PtychoDataset):
     assert [told[key] for key in ("prior", "probe_trust", "low_frequency")] == [3.0, 0.2, 0.01]
 
 
+@pytest.mark.parametrize("algorithm", ["MAP", "LSQML"])
+def test_frames_are_held_once_and_stay_as_they_are(dataset: PtychoDataset, algorithm: str):
+    spec = ReconSpec(algorithm=algorithm).resolved()
+    start = start_of(dataset, spec, "set")
+    before = start.intensity.copy()
+    options = ptychi_options(start, spec, "cpu")
+    probe = start.scale.to_ptychi(start.probe)
+    with new_task(options, start, start.layers, probe) as task:
+        assert np.shares_memory(task.dataset.patterns.numpy(), start.intensity)
+        task.run(2)
+    assert np.array_equal(start.intensity, before)
+    assert start.layers.strides[1:] == (0, 0)  # ones, which take no memory
+
+
 def test_what_the_posterior_has_no_term_for_is_refused(dataset: PtychoDataset):
     spec = spec_of()
     start = start_of(dataset, spec, "set")
