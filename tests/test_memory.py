@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import json
 import math
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from resident import resident_bytes
 
 from fly64tasks.data.readers.npz import read_dataset
 from fly64tasks.physics import optics
@@ -25,11 +25,6 @@ from fly64tasks.study.stages import BaseSpec, Geometry, ScoreSpec
 
 SETTLED = 20
 """Jobs until allocators and thread pools have what they keep."""
-
-
-def resident_bytes() -> int:
-    """Return the memory of this process that is in RAM."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def after_each_job(sets: dict[str, Path], folder: Path, jobs: int) -> list[int]:

@@ -182,6 +182,7 @@ def _run_stages(
             positions_px = state.positions_of_stage(reached.task)
         parts = (obj, probe, positions_px, relaxation)
         with _within_memory(index, losses), new_task(options, start, *parts) as task:
+            del parts, obj  # pty-chi has its own
             if reached and index == reached.stage:
                 state.restore(task, reached.task)
                 before = reached.losses_before_stage

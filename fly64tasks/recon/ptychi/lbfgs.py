@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypedDict
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,11 +46,19 @@ class Pairs(TypedDict):
 def no_pairs(like: Tensor) -> Pairs:
     """Return the memory of a descent that begins, for vectors like one (k,)."""
     return {
-        "steps": like.new_zeros(PAIRS, len(like)),
-        "changes": like.new_zeros(PAIRS, len(like)),
+        "steps": _rows(like),
+        "changes": _rows(like),
         "products": like.new_zeros(PAIRS, PAIRS, dtype=torch.float64),
         "seen": 0,
     }
+
+
+def _rows(like: Tensor) -> Tensor:
+    """Return (PAIRS, k) zeros, which on a CPU take memory only as rows are written."""
+    shape = (PAIRS, len(like))
+    if like.device.type != "cpu":
+        return like.new_zeros(shape)
+    return torch.from_numpy(np.zeros(shape, like.numpy().dtype))
 
 
 def latest(pairs: Pairs) -> Tensor:
@@ -100,10 +109,10 @@ def descent(
 
     diagonal = products.diagonal()
     a = torch.linalg.solve_triangular(products, along(steps, gradient), upper=True)
-    q = less(gradient, changes, a)
     newest = changes.index_select(0, rows[-1:])[0]
     scale = diagonal[-1] / (squares(newest) if squares else torch.dot(newest, metric(newest)))
-    r = metric(q).mul_(scale)
+    del newest
+    r = metric(less(gradient, changes, a)).mul_(scale)
     d = diagonal[:, None] * a - along(changes, r)
     d = torch.linalg.solve_triangular(products.T, d, upper=False)
     return less(r.neg_(), steps, d)
@@ -126,7 +135,7 @@ def step(
     slope = torch.dot(gradient, direction)
     length = 1.0
     while length >= SMALLEST_STEP:
-        s = length * direction
+        s = direction if length == 1 else length * direction
         new = point + s
         new_value, new_gradient = objective(new)
         y = new_gradient - gradient

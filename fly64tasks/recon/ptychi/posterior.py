@@ -123,7 +123,7 @@ class Posterior:
         if self._prior:
             cost, rough = roughness(obj, self._edge)
             nats += self._prior * cost
-            obj_gradient += self._prior * rough
+            obj_gradient += rough.mul_(self._prior)
         if not self._holds_probe:
             off = probe - self._probe
             if isinstance(self._stiffness, Tensor):
@@ -180,12 +180,14 @@ def roughness(obj: Tensor, edge: float) -> tuple[Tensor, Tensor]:
     down, right = torch.zeros_like(obj), torch.zeros_like(obj)
     torch.sub(obj[1:], obj[:-1], out=down[:-1])
     torch.sub(obj[:, 1:], obj[:, :-1], out=right[:, :-1])
-    squares = squared(down) + squared(right)
-    root = torch.sqrt(1 + squares / edge**2)
-    cost = 2 * (squares / (1 + root)).sum(dtype=torch.float64)  # h, where root - 1 would cancel
+    squares = squared(down).add_(squared(right))
+    root = (squares / edge**2).add_(1).sqrt_()
+    cost = 2 * squares.div_(root + 1).sum(dtype=torch.float64)  # h, where root - 1 would cancel
     weight = root.reciprocal_().to(obj.dtype)
+    del squares, root  # objects may be large beside their frames
     down, right = down.mul_(weight), right.mul_(weight)
-    gradient = -down - right
+    del weight
+    gradient = torch.neg(down).sub_(right)
     gradient[1:] += down[:-1]
     gradient[:, 1:] += right[:, :-1]
     return cost, gradient

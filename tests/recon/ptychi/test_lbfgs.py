@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable
 
 import pytest
 import torch
+from resident import resident_bytes
 from torch import Tensor
 
 from fly64tasks.recon.ptychi import lbfgs
@@ -84,3 +86,15 @@ def test_direction_that_leads_nowhere_gives_no_step():
     value, gradient = quadratic(x)
     pairs = lbfgs.no_pairs(x)
     assert lbfgs.step(quadratic, x, float(value), gradient, gradient, pairs) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is asked of /proc")
+def test_pairs_take_memory_as_they_come():
+    k = 2_000_000
+    x = torch.ones(k)
+    before = resident_bytes()
+    pairs = lbfgs.no_pairs(x)
+    lbfgs.step(lambda new: (torch.tensor(-1.0), x), x, 0.0, -x, x, pairs)
+    assert pairs["seen"] == 1
+    rows = (resident_bytes() - before) / (4 * k)
+    assert rows < 15  # of twice PAIRS two, and some that the step itself takes
