@@ -18,7 +18,7 @@ from fly64tasks.doitext.atomic import replaced
 from fly64tasks.doitext.errors import machine_fault
 from fly64tasks.doitext.spec import differences
 from fly64tasks.errors import CheckpointError, StoppedEarly, machine_error
-from fly64tasks.recon.ptychi.state import from_bytes, to_bytes
+from fly64tasks.recon.ptychi.state import from_bytes, write
 from fly64tasks.study.run_settings import CheckpointSpec
 
 logger = logging.getLogger(__name__)
@@ -198,11 +198,8 @@ class Checkpoints:
             raise StoppedEarly(f"{why} after epoch {len(losses)}; run again to go on from there")
 
     def _write(self, content: dict[str, Any]) -> None:
-        encoded = to_bytes(
-            content
-        )  # torch's own words for a full disk name neither it nor the file
         with replaced(self.path) as temporary:
-            temporary.write_bytes(encoded)
+            write(content, temporary)
 
     def remove(self) -> None:
         """Remove the checkpoint: the run has ended, or starts anew."""

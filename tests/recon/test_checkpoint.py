@@ -420,6 +420,30 @@ def test_killed_run_with_modes_relaxation_positions_and_a_mask_goes_on_to_the_sa
     assert (found.positions_px != found.given_positions_px).any()
 
 
+WRITING = """
+import sys
+from pathlib import Path
+import torch
+from fly64tasks.recon.checkpoint import Checkpoints
+from fly64tasks.recon.ptychi.memory import peak_process_bytes
+from fly64tasks.study.run_settings import CheckpointSpec
+held = {"held": torch.ones(50_000_000)}
+checkpoints = Checkpoints(Path(sys.argv[1]), {}, CheckpointSpec(epochs=1))
+checkpoints.after_epoch(0, [], 0, lambda: {})
+before = peak_process_bytes()
+checkpoints.after_epoch(0, [1.0], 0, lambda: held)
+print(peak_process_bytes() - before)
+"""
+
+
+def test_checkpoint_is_written_without_a_copy_of_it(tmp_path: Path):
+    path = tmp_path / CHECKPOINT
+    command = [sys.executable, "-c", WRITING, str(path)]
+    took = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+    assert path.stat().st_size > 200e6
+    assert int(took) < 20e6
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_hundred_kills_end_in_the_bytes_of_the_undisturbed_run(

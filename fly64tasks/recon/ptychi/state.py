@@ -16,6 +16,7 @@ import io
 import pickle
 import random
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,11 @@ _PLAIN = (bool, int, float, complex, str, type(None))
 
 
 def capture(task: Any, positions_px: NDArray[np.float64]) -> dict[str, Any]:
-    """Return what the next epoch of a task depends on, and the positions that it was built with."""
+    """Return what the next epoch of a task depends on, and the positions that it was built with.
+
+    Its tensors are the task's own, to be written before that epoch: a copy would be as large as all
+    that a reconstruction has in memory beside its frames.
+    """
     return {
         "reconstructor": _Capture().encode(task.reconstructor),
         "random": _random_state(),
@@ -63,15 +68,25 @@ def restore(task: Any, state: dict[str, Any]) -> None:
     _set_random_state(state["random"])
 
 
-def to_bytes(content: dict[str, Any]) -> memoryview:
-    """Return plain values and tensors as the bytes of a file."""
-    encoded = io.BytesIO()
-    torch.save(content, encoded)
-    return encoded.getbuffer()
+def write(content: dict[str, Any], path: Path) -> None:
+    """Write plain values and tensors to a file, for which no copy of them is made.
+
+    Raises
+    ------
+    OSError
+        The disk does not take it.
+    """
+    with path.open("wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # torch's words name neither the disk nor the file
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def from_bytes(encoded: bytes) -> Any:
-    """Return what `to_bytes` was given, on the CPU; nothing that the bytes hold is executed.
+    """Return what `write` was given, on the CPU; nothing that the bytes hold is executed.
 
     Raises
     ------
@@ -109,7 +124,7 @@ class _Capture:
 
     def _encoded(self, value: Any) -> list[Any]:
         if isinstance(value, Tensor):
-            return ["tensor", value.detach().clone(), value.device.type]
+            return ["tensor", value.detach(), value.device.type]
         if isinstance(value, np.ndarray):
             return ["array", torch.from_numpy(value.copy())]
         if isinstance(value, torch.Generator):

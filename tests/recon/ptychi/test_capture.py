@@ -5,6 +5,7 @@ There need be no GPU: `Tape` stands for a CUDA graph.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import torch
 from launches import Launches, Tape, raster, running
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from fly64tasks.recon import command, files
 from fly64tasks.recon.ptychi import state
@@ -79,7 +81,7 @@ def test_recorded_run_that_is_cut_off_ends_in_the_same_bytes():
     with running(raster(8)) as task:
         recorded(task, Tape.of)
         task.run(7)
-        kept = state.capture(task, positions)
+        kept = copy.deepcopy(state.capture(task, positions))
         task.run(EPOCHS)
         whole = end_of(task)
     with running(raster(8), epochs=0) as task:
@@ -88,6 +90,14 @@ def test_recorded_run_that_is_cut_off_ends_in_the_same_bytes():
         task.run(EPOCHS)
         assert task.reconstructor.doubts == []
         assert end_of(task) == whole
+
+
+def test_captured_state_is_the_task_s_own_and_no_copy():
+    with running(raster(8)) as task:
+        kept = tree_leaves(state.capture(task, raster(8).positions_px)["reconstructor"])
+        pairs = task.reconstructor.pairs
+        there = {each.data_ptr() for each in kept if isinstance(each, Tensor)}
+        assert {pairs["steps"].data_ptr(), pairs["changes"].data_ptr()} <= there
 
 
 def test_recorded_epoch_launches_little_else_and_waits_once():
