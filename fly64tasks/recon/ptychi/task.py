@@ -61,8 +61,8 @@ def new_task(
     kind: Any = PtychographyTask
     if isinstance(options, MAPOptions):
         scale = start.scale
-        whatever = start.obj[:1, :1]  # the object is not asked for
-        _, guess, _ = scale.to_known(whatever, scale.to_ptychi(start.probe))
+        pixel = start.obj[:1, :1]  # only the probe is asked for
+        _, guess, _ = scale.to_known(pixel, scale.to_ptychi(start.probe))
         kind = partial(
             MAPTask,
             probe_guess=guess,
