@@ -193,26 +193,32 @@ def scale_bar(width_m: float) -> tuple[float, str]:
 def lay_out(figure: Figure) -> None:
     """Have a figure's layout engine place its axes for good, where it has one.
 
-    Once for all formats; `Figure.savefig` would do it again for each, and draw all twice for that.
+    Once for all formats; `Figure.savefig` would do it again for each, and draw all twice for any
+    engine, were it one that does nothing.
     """
     engine = figure.get_layout_engine()
     if engine is not None:
         figure.set_dpi(PRINT["savefig.dpi"])
         engine.execute(figure)
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)
 
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure that was drawn in `PRINT`, as SVG, PDF or PNG, whole or not at all."""
-    look = PRINT | {"savefig.facecolor": LIGHT["paper"]}
-    with applied(**look), replaced(path) as temporary:
+    with replaced(path) as temporary:
+        temporary.write_bytes(printed(figure, path.suffix))
+
+
+def printed(figure: Figure, suffix: str) -> bytes:
+    """Return the file of a figure that was drawn in `PRINT`: ``.svg``, ``.pdf`` or ``.png``."""
+    buffer = io.BytesIO()
+    # pictures of noise hardly deflate: by runs alone they are about as small, sooner written
+    by_runs = {"pil_kwargs": {"compress_type": zlib.Z_RLE}}
+    how: dict[str, Any] = by_runs if suffix == ".png" else {}
+    with applied(**PRINT, **{"savefig.facecolor": LIGHT["paper"]}):
         lay_out(figure)
-        # pictures of noise hardly deflate: by runs alone they are about as small, sooner written
-        by_runs = {"pil_kwargs": {"compress_type": zlib.Z_RLE}}
-        how: dict[str, Any] = by_runs if path.suffix == ".png" else {}
-        figure.savefig(temporary, metadata=_metadata(path.suffix), **how)
-        if path.suffix == ".pdf":
-            temporary.write_bytes(_marked(temporary.read_bytes()))
+        figure.savefig(buffer, format=suffix[1:], metadata=_metadata(suffix), **how)
+    return _marked(buffer.getvalue()) if suffix == ".pdf" else buffer.getvalue()
 
 
 def _marked(pdf: bytes) -> bytes:

@@ -11,6 +11,7 @@ from fly64tasks.report import page, summary
 from fly64tasks.report.baseline import with_overlap
 from fly64tasks.report.figures import drawings
 from fly64tasks.report.files import FIGURES, MARKS, REPORT, SUMMARY_CSV, SUMMARY_MD
+from fly64tasks.report.pictures import Album
 from fly64tasks.report.results import read_jobs
 from fly64tasks.report.times import Times
 from fly64tasks.study.paths import Layout
@@ -47,13 +48,14 @@ def write_report(
     for name, mark in MARKS.items():
         refuse_foreign(root / name, mark)
     jobs = [with_overlap(study, job) for job in read_jobs(study, layout, available, without)]
-    html = page.render(study, layout, jobs, drawings.panels(jobs), took)
-    drawings.write_figures(jobs, root / FIGURES)
-    _write(root / SUMMARY_CSV, summary.csv_text(jobs))
-    _write(root / SUMMARY_MD, summary.markdown_text(study, jobs))
-    _write(root / REPORT, html)
-
-
-def _write(path: Path, text: str) -> None:
-    with replaced(path) as temporary:
-        temporary.write_text(text, "utf-8")
+    with Album(root, len(jobs)) as album:
+        contents = page.contents(study, layout, jobs, album, took)
+        panels, figures = drawings.panels(jobs), drawings.figures(jobs)
+        html = page.render(contents, panels)
+    files = {f"{FIGURES}/{name}": content for name, content in figures.items()}
+    files[SUMMARY_CSV] = summary.csv_text(jobs).encode()
+    files[SUMMARY_MD] = summary.markdown_text(study, jobs).encode()
+    files[REPORT] = html.encode()
+    for name, content in files.items():
+        with replaced(root / name) as temporary:
+            temporary.write_bytes(content)

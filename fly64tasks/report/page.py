@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from fly64tasks.physics.frc import MIN_RING_PIXELS
 from fly64tasks.recon.files import PROGRAM_LOG, TRAINING_TARGETS
-from fly64tasks.report import exposure, page_tables, pictures, times
+from fly64tasks.report import exposure, page_tables, times
 from fly64tasks.report.draws import draws_of, plain_of
 from fly64tasks.report.files import FIGURE_NAMES, FIGURES
 from fly64tasks.report.findings import RESOLUTION, headline
@@ -29,13 +29,13 @@ from fly64tasks.report.page_job import (
     anchor,
     best_of,
     cells_of,
-    picture,
     sheet_of,
     spark_points,
     title_of,
     verdicts,
     words_of_absent,
 )
+from fly64tasks.report.pictures import EMBED_LIMIT, Album, linked
 from fly64tasks.report.results import Job, main_metric
 from fly64tasks.report.template import filled_in
 from fly64tasks.report.tiles import columns_of
@@ -54,76 +54,76 @@ from fly64tasks.study.cases import BASELINE, MAIN, SPLITS
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.study import PLACES, Study
 
-EMBED_LIMIT = 60
-"""Above so many jobs the page links to their pictures and does not hold them."""
+
+def render(contents: Mapping[str, Any], panels: Mapping[str, Sequence[str]]) -> str:
+    """Return the page: `contents`, and `drawings.panels` as SVG elements."""
+    svgs = {key: [Markup(svg) for svg in svgs] for key, svgs in panels.items()}
+    scripts = ("report.js", "compare.js", "values.js")
+    return filled_in("report.html.j2", scripts=scripts, panels=svgs, **contents)
 
 
-def render(
+def contents(
     study: Study,
     layout: Layout,
     jobs: Sequence[Job],
-    panels: Mapping[str, Sequence[str]],
+    album: Album,
     took: times.Times | None = None,
-) -> str:
-    """Return the page.
+) -> dict[str, Any]:
+    """Return what the page shows besides its figures.
 
     Parameters
     ----------
     jobs : sequence of Job
         Of every method and draw.
-    panels : mapping
-        SVG elements as `figures.panels` draws them.
+    album : Album
+        Of the page; what it makes may still be under way.
     took : mapping of str to float, optional
         The seconds that each task took, by its name.
     """
     metric, plain, took = main_metric(jobs), plain_of(jobs), took or {}
     first = [job for job in jobs if job.case.repeat == 1]
-    embeds = len(jobs) <= EMBED_LIMIT
     best, absent = best_of(jobs), absent_of(jobs, METRICS)
     views = list(dict.fromkeys(job.case.view for job in jobs))
-    return filled_in(
-        "report.html.j2",
-        scripts=("report.js", "compare.js", "values.js"),
-        study=study,
-        sentences=headline(jobs),
-        key_numbers=_key_numbers(jobs),
-        metric=metric,
-        metric_name=in_sentence(metric.label),
-        metrics=METRICS,
-        shown=[each for each in METRICS if each not in absent],
-        absent=words_of_absent(absent),
-        units={each.key: unit_of(each, jobs) for each in METRICS},
-        views=[(view, _overlap_of(view, study)) for view in views],
-        view_names=views,
-        splits=SPLITS,
-        methods=list(study.all_methods),
-        draws=study.repeats,
-        doses=len(study.doses),
-        filters=page_tables.filters(jobs),
-        jobs=[
-            _job(job, layout, metric, best, embeds, took, plain=study.is_plain)
+    return {
+        "study": study,
+        "sentences": headline(jobs),
+        "key_numbers": _key_numbers(jobs),
+        "metric": metric,
+        "metric_name": in_sentence(metric.label),
+        "metrics": METRICS,
+        "shown": [each for each in METRICS if each not in absent],
+        "absent": words_of_absent(absent),
+        "units": {each.key: unit_of(each, jobs) for each in METRICS},
+        "views": [(view, _overlap_of(view, study)) for view in views],
+        "view_names": views,
+        "splits": SPLITS,
+        "methods": list(study.all_methods),
+        "draws": study.repeats,
+        "doses": len(study.doses),
+        "filters": page_tables.filters(jobs),
+        "jobs": [
+            _job(job, layout, metric, best, album, took, plain=study.is_plain)
             | {"view_index": views.index(job.case.view)}
             for job in jobs
         ],
-        rows=page_tables.matrix(jobs, metric),
-        columns=[page_tables.column_of(each, layout, embeds) for each in columns_of(first)],
-        against_main=page_tables.against_main(jobs, (metric, RESOLUTION)),
-        remarks=exposure.remarks(study, plain),
-        panels={key: [Markup(svg) for svg in svgs] for key, svgs in panels.items()},
-        resolution=RESOLUTION,
-        exposures=page_tables.exposures(plain),
-        overlap_rows=exposure.overlap_rows(plain),
-        fewest=MIN_RING_PIXELS,
-        embeds=embeds,
-        embed_limit=EMBED_LIMIT,
-        assumed=assumed_geometry(jobs),
-        seeded=sum(job.truth_seeded for job in jobs),
-        settings=_sections(study, jobs),
-        times=times.of_study((job.case for job in jobs), took),
-        versions=versions(jobs),
-        figure_names=FIGURE_NAMES,
-        figures_folder=FIGURES,
-    )
+        "rows": page_tables.matrix(jobs, metric),
+        "columns": [page_tables.column_of(each, album) for each in columns_of(first)],
+        "against_main": page_tables.against_main(jobs, (metric, RESOLUTION)),
+        "remarks": exposure.remarks(study, plain),
+        "resolution": RESOLUTION,
+        "exposures": page_tables.exposures(plain),
+        "overlap_rows": exposure.overlap_rows(plain),
+        "fewest": MIN_RING_PIXELS,
+        "embeds": album.embeds,
+        "embed_limit": EMBED_LIMIT,
+        "assumed": assumed_geometry(jobs),
+        "seeded": sum(job.truth_seeded for job in jobs),
+        "settings": _sections(study, jobs),
+        "times": times.of_study((job.case for job in jobs), took),
+        "versions": versions(jobs),
+        "figure_names": FIGURE_NAMES,
+        "figures_folder": FIGURES,
+    }
 
 
 def _job(
@@ -131,7 +131,7 @@ def _job(
     layout: Layout,
     metric: Metric,
     best: Mapping[str, float],
-    embeds: bool,
+    album: Album,
     took: times.Times,
     *,
     plain: bool,
@@ -156,18 +156,18 @@ def _job(
         "cells": metric_cells,
         "main": main if main.sort is not None else next(known, main),
         "facts": with_times(facts_of(job), times.of_case(job.case, took)),
-        "thumbnail": picture(job.thumbnail, THUMBNAIL_PX, root, embeds),
-        "sheet": sheet_of(job, root, embeds),
-        "comparison": picture(job.comparison, COMPARISON_PX, root, embeds),
+        "thumbnail": album.on_screen(job.thumbnail, THUMBNAIL_PX),
+        "sheet": sheet_of(job, album),
+        "comparison": album.on_screen(job.comparison, COMPARISON_PX),
         "no_truth": job.scores.truth.reason or "no comparable truth"
         if job.scores and not job.scores.truth.comparable
         else None,
         "spark": spark_points(job.losses),
         "losses": (f"{losses[0]:.4g}", f"{losses[-1]:.4g}", len(job.losses)) if losses else None,
         "log_tail": job.log_tail,
-        "files": [(name, pictures.linked(job.folder / name, root)) for name in job.files],
+        "files": [(name, linked(job.folder / name, root)) for name in job.files],
         "trained": [
-            (path.name, pictures.linked(path, root))
+            (path.name, linked(path, root))
             for name in (*TRAINING_TARGETS, PROGRAM_LOG)
             if (path := layout.model_dir(job.case) / name).is_file()
         ],

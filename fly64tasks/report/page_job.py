@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fly64tasks import plotstyle
-from fly64tasks.report import pictures
 from fly64tasks.report.outcome import Outcome
+from fly64tasks.report.pictures import Album
 from fly64tasks.report.wording import ASSUMED, counted, in_sentence, listed, signed_text
 from fly64tasks.score.metric import Metric
 from fly64tasks.score.scorecard import METRICS
@@ -94,14 +93,7 @@ def verdicts(job: Outcome) -> list[str]:
     return [words for words, holds in found.items() if holds]
 
 
-def picture(path: Path | None, width: int, root: Path, embeds: bool) -> str | None:
-    """Return the address of a picture, which holds it where the page does."""
-    if path is None:
-        return None
-    return pictures.embedded(path, width) if embeds else pictures.linked(path, root)
-
-
-def sheet_of(job: Outcome, root: Path, embeds: bool) -> dict[str, Any] | None:
+def sheet_of(job: Outcome, album: Album) -> dict[str, Any] | None:
     """Return amplitudes and phases of a job as the page shows them, None where there are none."""
     panels = job.scores.panels if job.scores else None
     if job.panels is None or panels is None:
@@ -117,9 +109,10 @@ def sheet_of(job: Outcome, root: Path, embeds: bool) -> dict[str, Any] | None:
         amplitude, phase = panels.scales[0]
         named = [("Amplitude", amplitude, ""), ("Phase", phase, " rad")]
     region = job.scores.region if job.scores else None
+    source, on_paper = album.on_both(job.panels, PANELS_PX, PAPER_PX)
     return {
-        "source": picture(job.panels, PANELS_PX, root, embeds),
-        "on_paper": pictures.for_paper(job.panels, PAPER_PX) if embeds else None,
+        "source": source,
+        "on_paper": on_paper,
         "columns": panels.columns,
         "rows": panels.rows,
         "box": region.box_px if region else None,

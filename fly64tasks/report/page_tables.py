@@ -7,7 +7,8 @@ from typing import Any
 
 from fly64tasks.report import exposure
 from fly64tasks.report.draws import Compared, Draws, compared_with_main, draws_of
-from fly64tasks.report.page_job import THUMBNAIL_PX, anchor, picture
+from fly64tasks.report.page_job import THUMBNAIL_PX, anchor
+from fly64tasks.report.pictures import Album
 from fly64tasks.report.results import Job
 from fly64tasks.report.spread import Difference
 from fly64tasks.report.tiles import Column
@@ -20,20 +21,19 @@ from fly64tasks.report.wording import (
     signed_text,
 )
 from fly64tasks.score.metric import Metric
-from fly64tasks.study.paths import Layout
 
 FILTERS = {"dose": "Dose", "view": "View", "split": "Split", "method": "Method", "repeat": "Draw"}
 """The fields of a case that a reader can choose by, with their labels."""
 
 
-def column_of(column: Column, layout: Layout, embeds: bool) -> dict[str, Any]:
+def column_of(column: Column, album: Album) -> dict[str, Any]:
     """Return what the template shows of a view and split: truth, scan, colours, lengths."""
     scans = {exposure.exposure_of(job).scan_text for job in column.jobs if job.scores}
     scale = column.picture
     return {
         "view": column.view,
         "split": column.split,
-        "truth": picture(column.truth, THUMBNAIL_PX, layout.artifact_root, embeds),
+        "truth": album.on_screen(column.truth, THUMBNAIL_PX),
         "aspect": f"{1 / column.aspect:.3f}",
         "scan": scans.pop().split("\n") if len(scans) == 1 else [],
         "gradient": column.gradient,

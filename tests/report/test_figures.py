@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from scored_study import (
     NO_TRUTH,
     STUDY,
@@ -38,6 +40,11 @@ WIDTHS_MM = {
 HEADER = "spatial_frequency_cycles_per_px,frc,threshold_1bit,threshold_halfbit,n_pixels\n"
 
 
+def write_figures(jobs: Sequence[Job], folder: Path) -> None:
+    for name, content in drawings.figures(jobs).items():
+        (folder / name).write_bytes(content)
+
+
 def jobs_of(layout: Layout) -> tuple[Job, ...]:
     return read_jobs(STUDY, layout)
 
@@ -46,7 +53,7 @@ def jobs_of(layout: Layout) -> tuple[Job, ...]:
 def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder with the figures of 18 scored jobs."""
     folder = tmp_path_factory.mktemp("figures")
-    drawings.write_figures(jobs_of(write_study(folder)), folder)
+    write_figures(jobs_of(write_study(folder)), folder)
     return folder
 
 
@@ -71,7 +78,7 @@ def test_figure_has_the_width_of_a_column_or_a_page_and_type_of_7_to_8_points(
 def test_figures_of_no_and_of_many_jobs_are_as_wide(tmp_path: Path, doses: int):
     study = msgspec.structs.replace(STUDY, doses=tuple(1e3 * k for k in range(1, doses + 1)))
     layout = layout_in(tmp_path, study) if doses == 1 else write_study(tmp_path, study)
-    drawings.write_figures(read_jobs(study, layout), tmp_path)
+    write_figures(read_jobs(study, layout), tmp_path)
     for name, width_mm in WIDTHS_MM.items():
         svg = (tmp_path / f"{name}.svg").read_text("utf-8")
         assert f'width="{width_mm / 25.4 * 72:.6f}pt"' in svg
@@ -120,7 +127,7 @@ def test_no_dose_with_a_resolution_is_said(tmp_path: Path):
     axes = Figure().add_subplot()
     against_dose(axes, jobs, RESOLUTION, "train", None)
     assert [text.get_text() for text in axes.texts] == ["no Resolution, FRC ½-bit here"]
-    drawings.write_figures(jobs, tmp_path)
+    write_figures(jobs, tmp_path)
 
 
 def test_matrix_of_sets_without_truth_has_no_row_for_it(tmp_path: Path):
@@ -147,6 +154,35 @@ def test_figure_is_laid_out_once_for_all_formats(tmp_path: Path):
     plotstyle.save(figure, tmp_path / "figure.svg")
     placed = axes.get_position().bounds
     assert placed != Figure(figsize=(3, 2)).add_subplot().get_position().bounds
-    assert not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)
+    assert figure.get_layout_engine() is None
     plotstyle.save(figure, tmp_path / "figure.pdf")
     assert axes.get_position().bounds == placed
+
+
+@pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
+def test_figure_with_a_layout_is_drawn_once_for_a_format(tmp_path: Path, suffix: str):
+    drawn = []
+
+    class Counted(Line2D):
+        def draw(self, renderer: RendererBase) -> None:
+            drawn.append(renderer)
+            super().draw(renderer)
+
+    with plotstyle.applied(**plotstyle.PRINT):
+        figure = Figure(figsize=(3, 2), layout="constrained")
+        figure.add_subplot().add_line(Counted([0, 1], [0, 1]))
+    plotstyle.save(figure, tmp_path / f"figure.{suffix}")
+    assert len(drawn) == 1
+
+
+def test_bars_of_colours_go_from_the_lowest_to_the_highest_phase(tmp_path: Path):
+    with plotstyle.applied(**plotstyle.PRINT):
+        figure = drawings.grid_of_reconstructions(jobs_of(write_study(tmp_path)))
+    bars = [bar for axes in figure.axes for bar in axes.child_axes]
+    assert len(bars) == 6
+    for bar in bars:
+        assert bar.get_xlim() == (-0.5, 0.75)
+        ramp = bar.images[0].get_array()
+        assert (ramp.min(), ramp.max()) == (-0.5, 0.75)
+        assert bar.images[0].get_clim() == (-0.5, 0.75)
+        assert bar.images[0].get_cmap().name == "viridis"

@@ -12,6 +12,7 @@ from scored_study import (
     NO_TRUTH,
     STUDY,
     layout_in,
+    page_without_figures,
     scores_of,
     unresolved,
     write_run,
@@ -21,7 +22,7 @@ from scored_study import (
 
 from fly64tasks.errors import Fly64Error
 from fly64tasks.recon.files import LOG, LOSSES, RUN_RECORD
-from fly64tasks.report import page, summary
+from fly64tasks.report import pictures, summary
 from fly64tasks.report.command import write_report
 from fly64tasks.report.files import FIGURES, REPORT, REPORT_FILES, SUMMARY_MD
 from fly64tasks.report.results import read_jobs
@@ -38,8 +39,7 @@ EVIL = "<script>alert(1)</script>\"'&"
 
 def page_of(layout: Layout, study: Study = ONE_DOSE, **options: Any) -> str:
     """Return the page without its figures, which take longest."""
-    jobs = read_jobs(study, layout, **options)
-    return page.render(study, layout, jobs, {"error": [], "resolution": [], "frc": []})
+    return page_without_figures(study, layout, read_jobs(study, layout, **options))
 
 
 def rows_of(layout: Layout) -> list[dict[str, str]]:
@@ -155,6 +155,17 @@ def test_ids_are_unique_and_every_reference_has_one(written: Layout):
 def test_equal_inputs_give_equal_bytes(written: Layout):
     files = [written.artifact_root / name for name in REPORT_FILES]
     before = [path.read_bytes() for path in files]
+    write_report(STUDY, written)
+    assert [path.read_bytes() for path in files] == before
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+def test_bytes_do_not_depend_on_which_thread_makes_which_picture(
+    written: Layout, monkeypatch: pytest.MonkeyPatch, threads: int
+):
+    files = [written.artifact_root / name for name in REPORT_FILES]
+    before = [path.read_bytes() for path in files]
+    monkeypatch.setattr(pictures, "_THREADS", threads)
     write_report(STUDY, written)
     assert [path.read_bytes() for path in files] == before
 

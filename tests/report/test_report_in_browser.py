@@ -17,9 +17,16 @@ import pytest
 import screenshot
 from matplotlib import colormaps
 from PIL import Image
-from scored_study import STUDY, scores_of, write_run, write_scores, write_study
+from scored_study import (
+    STUDY,
+    page_without_figures,
+    scores_of,
+    write_run,
+    write_scores,
+    write_study,
+)
 
-from fly64tasks.report import page as report_page
+from fly64tasks.report import pictures
 from fly64tasks.report.command import write_report
 from fly64tasks.report.files import REPORT
 from fly64tasks.report.results import read_jobs
@@ -439,9 +446,8 @@ def test_linked_pictures_show_beside_the_page(
     browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     layout = write_study(tmp_path / "a b")
-    monkeypatch.setattr(report_page, "EMBED_LIMIT", 0)
-    no_panels: dict[str, list[str]] = {"error": [], "resolution": [], "frc": []}
-    html = report_page.render(STUDY, layout, read_jobs(STUDY, layout), no_panels)
+    monkeypatch.setattr(pictures, "EMBED_LIMIT", 0)
+    html = page_without_figures(STUDY, layout, read_jobs(STUDY, layout))
     path = layout.artifact_root / REPORT
     path.write_text(html, "utf-8")
     with Opened(browser, path) as report:

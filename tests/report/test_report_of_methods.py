@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from scored_study import (
     STUDY,
     error_of,
+    page_without_figures,
     scores_of,
     unresolved,
     write_run,
@@ -20,7 +21,7 @@ from scored_study import (
     write_study,
 )
 
-from fly64tasks.report import page, summary
+from fly64tasks.report import summary
 from fly64tasks.report.command import write_report
 from fly64tasks.report.draws import compared_with_main, draws_of
 from fly64tasks.report.figures import drawings
@@ -162,7 +163,6 @@ def test_light_stands_once_for_a_dose_and_the_best_number_is_a_mean(layout: Layo
 def test_methods_of_one_draw_have_no_spread(tmp_path: Path):
     study = msgspec.structs.replace(METHODS, repeats=1)
     layout = write_study(tmp_path, study)
-    no_panels: dict[str, list[str]] = {"error": [], "resolution": [], "frc": []}
-    html = page.render(study, layout, read_jobs(study, layout), no_panels)
+    html = page_without_figures(study, layout, read_jobs(study, layout))
     assert "there is one draw of the noise" in html
     assert "±" not in html[html.index('id="matrix"') : html.index('id="scores"')]

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from scored_study import STUDY, write_study
+from scored_study import STUDY, page_without_figures, write_study
 
 from fly64tasks.recon.files import PROGRAM_LOG, TRAINING_TARGETS
-from fly64tasks.report import page, times
+from fly64tasks.report import times
 from fly64tasks.report.results import read_jobs
 from fly64tasks.study.cases import Case
 
@@ -56,8 +56,7 @@ def test_page_says_the_times_that_are_known_and_links_to_the_model(tmp_path: Pat
     folder.mkdir(parents=True)
     for name in (*TRAINING_TARGETS, PROGRAM_LOG):
         (folder / name).touch()
-    no_panels: dict[str, list[str]] = {"error": [], "resolution": [], "frc": []}
-    html = page.render(WITH_CNN, layout, read_jobs(WITH_CNN, layout), no_panels, took)
+    html = page_without_figures(WITH_CNN, layout, read_jobs(WITH_CNN, layout), took)
     section = html[html.index(f'id="job-{JOB.name}"') :].partition("</details>\n<details")[0]
     assert ("<h3>Time of each task</h3>" in section) is bool(took)
     assert ("<dt>training</dt><dd>11 s</dd>" in section) is bool(took)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ import numpy as np
 from PIL import Image
 
 from fly64tasks.recon.files import LOG, LOSSES, RUN_RECORD
+from fly64tasks.report import page
+from fly64tasks.report.pictures import Album
+from fly64tasks.report.results import Job
+from fly64tasks.report.times import Times
 from fly64tasks.score.files import COMPARISON, FRC, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
 from fly64tasks.score.files import PANELS as PANELS_FILE
 from fly64tasks.score.scorecard import METRICS
@@ -56,6 +61,15 @@ NO_TRUTH = {
     "bounds": [],
     "notes": {},
 }
+
+
+def page_without_figures(
+    study: Study, layout: Layout, jobs: Sequence[Job], took: Times | None = None
+) -> str:
+    """Return the page without its figures, which take longest."""
+    with Album(layout.artifact_root, len(jobs)) as album:
+        contents = page.contents(study, layout, jobs, album, took)
+        return page.render(contents, {"error": [], "resolution": [], "frc": []})
 
 
 def layout_in(folder: Path, study: Study = STUDY) -> Layout:

@@ -1,6 +1,6 @@
 """The report's figures: scores against dose, the correlation curves, the reconstructions.
 
-`write_figures` saves the four of `layout.FIGURE_NAMES`; `panels` gives the page's own, one small
+`figures` gives the four of `layout.FIGURE_NAMES`; `panels` gives the page's own, one small
 figure each, so that they flow with its width. Those in files are 85 or 170 mm wide, as a column or
 a page of a paper is.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
@@ -38,8 +37,11 @@ _SMALL_PANEL_IN = (4.0, 2.7)
 _PRINTED_PANEL_IN = 1.7
 
 
-def write_figures(jobs: Sequence[Job], folder: Path) -> None:
-    """Write each figure as SVG and PDF; correlations and pictures are those of the plain jobs."""
+def figures(jobs: Sequence[Job]) -> dict[str, bytes]:
+    """Return each figure as SVG and PDF, by file name.
+
+    Correlations and pictures are those of the plain jobs.
+    """
     metric, plain = main_metric(jobs), plain_of(jobs)
     drawings: dict[str, Callable[[], Figure]] = {
         "error_versus_dose": lambda: _of_splits(jobs, metric),
@@ -47,11 +49,13 @@ def write_figures(jobs: Sequence[Job], folder: Path) -> None:
         "frc_curves": lambda: grid_of_frc(plain),
         "reconstructions": lambda: grid_of_reconstructions(plain),
     }
+    files = {}
     for name in FIGURE_NAMES:
         with plotstyle.applied(**plotstyle.PRINT):
             figure = drawings[name]()
         for suffix in FIGURE_FORMATS:
-            plotstyle.save(figure, folder / f"{name}.{suffix}")
+            files[f"{name}.{suffix}"] = plotstyle.printed(figure, f".{suffix}")
+    return files
 
 
 def panels(jobs: Sequence[Job]) -> dict[str, list[str]]:

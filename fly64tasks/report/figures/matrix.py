@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -58,21 +56,18 @@ def grid_of_reconstructions(jobs: Sequence[Job]) -> Figure:
         figure.text(*place, headings[index], fontsize=7, color=colour, va="top")
         if truth_in:
             axes = axes_at(index, above_in, tile_in)
-            _show(axes, column.truth, "no truth")
-            if not index:
-                axes.set_ylabel("truth", labelpad=2)
+            _show(axes, column.truth, "no truth", "" if index else "truth")
         for row, dose in enumerate(doses):
             job = by_key[dose, column.view, column.split]
             axes = axes_at(index, above_in + truth_in + row * row_in, tile_in)
-            _show(axes, job.thumbnail, "no picture" if job.scores else job.state)
+            otherwise = "no picture" if job.scores else job.state
+            _show(axes, job.thumbnail, otherwise, "" if index else f"{dose_text(dose)} photons")
             light = exposure_of(job).photons_per_px
             below = "" if light is None else f"\n{quantity_text(light)} photons/px"
             text = job.text(metric) + below
             bottom_in = height_in - above_in - truth_in - row * row_in - tile_in
             place = (left_in / plotstyle.PAGE_IN, (bottom_in - 0.02) / height_in)
             figure.text(*place, text, fontsize=7, va="top")
-            if not index:
-                axes.set_ylabel(f"{dose_text(dose)} photons", labelpad=2)
         if bars_in:
             _add_scales(axes_at(index, height_in - bars_in - _NOTE_IN, bars_in), column)
     note = f"Below each tile: {in_sentence(metric.label)}; photons per pixel of the region."
@@ -93,7 +88,8 @@ def _heading(column: Column, columns: int) -> str:
     return "\n".join([first, *(texts if len(texts) == 1 else ())])
 
 
-def _show(axes: Axes, picture: Path | None, otherwise: str) -> None:
+def _show(axes: Axes, picture: Path | None, otherwise: str, label: str) -> None:
+    """Show a picture, or words in its place, with a label to its left."""
     axes.grid(False)
     axes.spines[:].set_visible(False)
     if picture is None:
@@ -102,6 +98,9 @@ def _show(axes: Axes, picture: Path | None, otherwise: str) -> None:
         axes.imshow(np.asarray(pictures.opened(picture)))
         axes.set_anchor("NW")
     axes.set(xticks=[], yticks=[])
+    axes.set_ylabel(label, labelpad=2)
+    axes.xaxis.set_visible(False)  # what has nothing to show takes its time to draw too
+    axes.yaxis.set_visible(bool(label))
 
 
 def _add_scales(axes: Axes, column: Column) -> None:
@@ -115,8 +114,12 @@ def _add_scales(axes: Axes, column: Column) -> None:
         axes.text(share + 0.04, 0.9, text, transform=axes.transAxes, fontsize=7, va="center")
     if picture is not None:
         colours = axes.inset_axes((0.0, 0.58, 1.0, 0.14))
-        mappable = ScalarMappable(Normalize(picture.low, picture.high), picture.colour_map)
-        axes.figure.colorbar(mappable, cax=colours, orientation="horizontal")
+        ends = (picture.low, picture.high)
+        ramp = np.linspace(*ends, 256)[np.newaxis]
+        colours.imshow(ramp, cmap=picture.colour_map, extent=(*ends, 0, 1), aspect="auto")
+        colours.grid(False)
+        colours.spines[:].set_visible(True)
+        colours.set_yticks([])
         colours.xaxis.set_major_locator(MaxNLocator(3))
         colours.tick_params(labelsize=7, length=2, pad=1.5)
         colours.set_xlabel("phase (rad)", fontsize=7, labelpad=1)

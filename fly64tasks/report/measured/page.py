@@ -9,12 +9,11 @@ import msgspec
 from markupsafe import Markup
 
 from fly64tasks.physics.frc import MIN_RING_PIXELS
-from fly64tasks.report import pictures
 from fly64tasks.report.exposure import exposure_of
 from fly64tasks.report.files import FIGURES, FRC_OF_HALVES
 from fly64tasks.report.measured.findings import headline
 from fly64tasks.report.measured.scans import ScanJob, metrics_of
-from fly64tasks.report.page import EMBED_LIMIT, assumed_geometry, unit_of, versions
+from fly64tasks.report.page import assumed_geometry, unit_of, versions
 from fly64tasks.report.page_facts import (
     Facts,
     facts_of,
@@ -27,10 +26,10 @@ from fly64tasks.report.page_job import (
     COMPARISON_PX,
     THUMBNAIL_PX,
     cells_of,
-    picture,
     spark_points,
     verdicts,
 )
+from fly64tasks.report.pictures import EMBED_LIMIT, Album, linked
 from fly64tasks.report.template import filled_in
 from fly64tasks.report.times import Times
 from fly64tasks.report.wording import duration_text, listed, signed_text
@@ -46,28 +45,28 @@ def render(
 ) -> str:
     """Return the page; ``panels`` are SVG elements as `figure.panels` draws them."""
     metrics = metrics_of(study)
-    embeds = len(jobs) <= EMBED_LIMIT
-    return filled_in(
-        "measured.html.j2",
-        study=study,
-        sentences=headline(jobs),
-        key_numbers=_key_numbers(jobs),
-        metrics=metrics,
-        units={each.key: unit_of(each, jobs) for each in metrics},
-        jobs=[_job(job, study, layout, embeds, took or {}) for job in jobs],
-        panels=[Markup(svg) for svg in panels],
-        fewest=MIN_RING_PIXELS,
-        embeds=embeds,
-        embed_limit=EMBED_LIMIT,
-        assumed=assumed_geometry(jobs),
-        settings=_sections(study),
-        versions=versions(jobs),
-        figure=f"{FIGURES}/{FRC_OF_HALVES}",
-    )
+    with Album(layout.artifact_root, len(jobs)) as album:
+        return filled_in(
+            "measured.html.j2",
+            study=study,
+            sentences=headline(jobs),
+            key_numbers=_key_numbers(jobs),
+            metrics=metrics,
+            units={each.key: unit_of(each, jobs) for each in metrics},
+            jobs=[_job(job, study, layout, album, took or {}) for job in jobs],
+            panels=[Markup(svg) for svg in panels],
+            fewest=MIN_RING_PIXELS,
+            embeds=album.embeds,
+            embed_limit=EMBED_LIMIT,
+            assumed=assumed_geometry(jobs),
+            settings=_sections(study),
+            versions=versions(jobs),
+            figure=f"{FIGURES}/{FRC_OF_HALVES}",
+        )
 
 
 def _job(
-    job: ScanJob, study: MeasuredStudy, layout: MeasuredLayout, embeds: bool, took: Times
+    job: ScanJob, study: MeasuredStudy, layout: MeasuredLayout, album: Album, took: Times
 ) -> dict[str, Any]:
     """Return what the template shows of a scan."""
     root = layout.artifact_root
@@ -87,13 +86,13 @@ def _job(
         "words": job.fit.words if job.fit else "",
         "cells": cells_of(job, {}, metrics_of(study)),
         "facts": with_times([*halves, *facts_of(job)], _times(job, study, took)),
-        "thumbnail": picture(job.thumbnail, THUMBNAIL_PX, root, embeds),
+        "thumbnail": album.on_screen(job.thumbnail, THUMBNAIL_PX),
         "aspect": f"{size.width_px / size.height_px:.3f}" if size else "1",
-        "comparison": picture(job.comparison, COMPARISON_PX, root, embeds),
+        "comparison": album.on_screen(job.comparison, COMPARISON_PX),
         "spark": spark_points(job.losses),
         "losses": (f"{losses[0]:.4g}", f"{losses[-1]:.4g}", len(job.losses)) if losses else None,
         "log_tail": job.log_tail,
-        "files": [(name, pictures.linked(job.folder / name, root)) for name in job.files],
+        "files": [(name, linked(job.folder / name, root)) for name in job.files],
         "trained": [],
     }
 
