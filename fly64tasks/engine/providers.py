@@ -35,7 +35,8 @@ class ChildProvider(ExecutionProvider):
     status_polling_interval = 0.5  # type: ignore[assignment]
 
     def __init__(self, log: Path) -> None:
-        self.nodes_per_block = self.init_blocks = self.min_blocks = self.max_blocks = 1
+        self.nodes_per_block = self.min_blocks = self.max_blocks = 1
+        self.init_blocks = 0  # asked for by the switchboard
         self.parallelism = 1.0
         self.script_dir = None
         self.cores_per_node = self.mem_per_node = None

@@ -122,6 +122,8 @@ class Switchboard:
         executor.outgoing_q.zmq_socket.setsockopt(zmq.SNDTIMEO, int(_STOP_S * 1000))
         ask = executor.command_client.run
         executor.command_client.run = functools.partial(ask, timeout_s=_ANSWER_S)  # type: ignore[method-assign]
+        if isinstance(executor.provider, ChildProvider):  # the poller first looks half a second on
+            executor.scale_out_facade(1)
         self._poller = JobStatusPoller(strategy="simple", max_idletime=60, strategy_period=0.5)
         self._poller.add_executors([executor])
 

@@ -87,29 +87,28 @@ def align(
     wandered_px : (2,) float, optional
         About how far the object lies from the truth, y first; 0 unless given.
     """
-    y, x = np.indices(truth.shape, dtype=float)
-    y, x = y - y[region].mean(), x - x[region].mean()
+    at = np.nonzero(region)
+    r_y, r_x = (np.arange(size) - along.mean() for size, along in zip(truth.shape, at, strict=True))
+    f_y, f_x = (np.fft.fftfreq(size) for size in truth.shape)
     spectrum = fft2(np.where(region, obj * truth.conj(), 0), axes=(-1, -2))
-    peak = np.unravel_index(np.abs(spectrum).argmax(), spectrum.shape)
-    k_y, k_x = (np.fft.fftfreq(size)[i] for size, i in zip(truth.shape, peak, strict=True))
-    ramp = -2 * np.pi * np.array([k_y, k_x])
+    peak_y, peak_x = np.unravel_index(np.abs(spectrum).argmax(), spectrum.shape)
+    ramp = -2 * np.pi * np.array([f_y[peak_y], f_x[peak_x]])
     shift = np.zeros(2) if wandered_px is None else np.array(wandered_px)
-    f_y, f_x = np.fft.fftfreq(truth.shape[0])[:, None], np.fft.fftfreq(truth.shape[1])[None, :]
     obj_spectrum = fft2(obj, axes=(-1, -2))
-    target = truth[region]
+    target, box = truth[region], bounding_box(region)
+    reach = max(truth.shape)  # in which ramps are fitted, so that all unknowns are of one size
+    y, x = r_y[at[0]] / reach, r_x[at[1]] / reach
     for _ in range(iterations):
-        moved = obj_spectrum * np.exp(2j * np.pi * (f_y * shift[0] + f_x * shift[1]))
-        phase = np.exp(1j * (ramp[0] * y + ramp[1] * x))
-        now = (_ifft2(moved) * phase)[region]
-        scale = np.vdot(now, target) / np.vdot(now, now)
-        slopes = [scale * (_ifft2(2j * np.pi * f * moved) * phase)[region] for f in (f_y, f_x)]
-        columns = [now, 1j * now, *(1j * scale * r[region] * now for r in (y, x)), *slopes]
-        jacobian = np.column_stack([np.concatenate([c.real, c.imag]) for c in columns])
-        residual = target - scale * now
-        step = np.linalg.lstsq(jacobian, np.concatenate([residual.real, residual.imag]))[0]
-        ramp, shift = ramp + step[2:4], shift + step[4:6]
-    moved = obj_spectrum * np.exp(2j * np.pi * (f_y * shift[0] + f_x * shift[1]))
-    aligned = _ifft2(moved) * np.exp(1j * (ramp[0] * y + ramp[1] * x))
+        now, *slopes = (part[region[box]] for part in _shifted(obj_spectrum, shift, box))
+        level = target * _wave(-ramp[0] * r_y, -ramp[1] * r_x)[region]
+        scale = np.vdot(now, level) / np.vdot(now, now)
+        # of scale, ramp and shift, real and imaginary parts in turn; the normal equations are few
+        jacobian = np.stack([now, 1j * now, 1j * y * now, 1j * x * now, *slopes]).view(float)
+        residual = (level / scale - now).view(float)
+        step = np.linalg.lstsq(jacobian @ jacobian.T, jacobian @ residual)[0]
+        ramp, shift = ramp + step[2:4] / reach, shift + step[4:6]
+    moved = _ifft2(obj_spectrum * _wave(2 * np.pi * shift[0] * f_y, 2 * np.pi * shift[1] * f_x))
+    aligned = moved * _wave(ramp[0] * r_y, ramp[1] * r_x)
     scale = np.vdot(aligned[region], target) / np.vdot(aligned[region], aligned[region])
     return Alignment(
         obj=scale * aligned,
@@ -117,6 +116,27 @@ def align(
         ramp_rad_per_px=(float(-ramp[0]), float(-ramp[1])),
         scale=complex(scale),
     )
+
+
+def _wave(phase_y: FloatArray, phase_x: FloatArray) -> ComplexArray:
+    """Return exp(i (phase_y + phase_x)), (H, W), of a phase along y, (H,), and along x, (W,)."""
+    wave: ComplexArray = np.exp(1j * phase_y)[:, None] * np.exp(1j * phase_x)
+    return wave
+
+
+def _shifted(
+    spectrum: ComplexArray, shift_px: FloatArray, box: tuple[slice, slice]
+) -> list[ComplexArray]:
+    """Return the shifted image of a spectrum and its slopes by either shift, within a box.
+
+    Rows outside of the box are left out before the second of the transforms.
+    """
+    k_y, k_x = (2j * np.pi * np.fft.fftfreq(size) for size in spectrum.shape)
+    k_y = k_y[:, None]
+    turn_y, turn_x = np.exp(k_y * shift_px[0]), np.exp(k_x * shift_px[1])
+    lines, steep = (ifft(spectrum * turn, axis=0)[box[0]] for turn in (turn_y, k_y * turn_y))
+    parts = (lines * turn_x, steep * turn_x, lines * (k_x * turn_x))
+    return [ifft(part, axis=1)[:, box[1]] for part in parts]
 
 
 def _ifft2(spectrum: ComplexArray) -> ComplexArray:

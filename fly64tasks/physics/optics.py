@@ -99,7 +99,7 @@ def synthetic_object(spec: BaseSpec) -> ComplexArray:
     """
     size = spec.object_size_px
     rng = np.random.default_rng(spec.seed)
-    y, x = np.indices((size, size), dtype=float)
+    y, x = np.indices((size, size), dtype=float, sparse=True)
 
     first, second = np.zeros((size, size)), np.zeros((size, size))
     for diameter in _power_law(rng, count=size // 3, low=2.0, high=size / 5):

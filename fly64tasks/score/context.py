@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,10 +14,17 @@ from numpy.typing import NDArray
 from fly64tasks import plotstyle
 from fly64tasks.physics.probe_modes import shares
 from fly64tasks.recon.result import Reconstructed
+from fly64tasks.score.sheet import BESIDE_IN, LEFT_IN, TITLE_IN, Place, Scale, Sheet
 
 Box = tuple[slice, slice]
 _ROW_IN = 1.5
 _COLUMNS = 4
+_COLUMN_IN = plotstyle.PAGE_IN / _COLUMNS
+_BELOW_IN = 0.36
+_HIGH_IN = _ROW_IN - TITLE_IN - _BELOW_IN
+_WIDE_IN = _COLUMN_IN - BESIDE_IN
+_LABELS_IN = 0.4
+"""Left of a plot."""
 
 
 def height_in(found: Reconstructed) -> float:
@@ -24,21 +32,45 @@ def height_in(found: Reconstructed) -> float:
     return _ROW_IN * len(_rows(found))
 
 
-def draw(figure: Any, found: Reconstructed, box: Box) -> None:
-    """Draw it into a figure or a part of one.
+def draw(sheet: Sheet, found: Reconstructed, box: Box, top_in: float) -> None:
+    """Draw it on a sheet.
 
     Parameters
     ----------
     box : (slice, slice)
         What is shown of the object.
+    top_in : float
+        From where on, from the sheet's upper end.
     """
-    rows = _rows(found)
-    parts = figure.subfigures(len(rows), 1) if len(rows) > 1 else [figure]
-    for part, row in zip(parts, rows, strict=True):
-        row(part, found, box)
+    for index, row in enumerate(_rows(found)):
+        row(_Row(sheet, top_in + index * _ROW_IN + TITLE_IN), found, box)
 
 
-def _rows(found: Reconstructed) -> list[Callable[[Any, Reconstructed, Box], None]]:
+@dataclass(frozen=True)
+class _Row:
+    """A row of four columns of a sheet, and where its pictures begin below their titles."""
+
+    sheet: Sheet
+    top_in: float
+
+    def place(self, column: int, high_in: float = _HIGH_IN) -> Place:
+        """Return where a picture lies."""
+        return Place(column * _COLUMN_IN + LEFT_IN, self.top_in, _WIDE_IN, high_in)
+
+    def amplitude(self, column: int, wave: NDArray[np.complexfloating], title: str) -> None:
+        """Draw the amplitude of a wave, (N, N)."""
+        image = np.abs(wave)
+        scale = Scale(float(image.min()), float(image.max()), plotstyle.AMPLITUDE_MAP)
+        self.sheet.picture(image, scale, title, self.place(column))
+
+    def plot(self, column: int, columns: int = 1, labels_in: float = _LABELS_IN) -> Axes:
+        """Add axes that are so many columns wide, with their labels."""
+        left = column * _COLUMN_IN + labels_in
+        width = columns * _COLUMN_IN - labels_in - LEFT_IN
+        return self.sheet.axes(Place(left, self.top_in, width, _HIGH_IN))
+
+
+def _rows(found: Reconstructed) -> list[Callable[[_Row, Reconstructed, Box], None]]:
     return [
         _draw_always,
         *([_draw_relaxation] if found.relaxation is not None else []),
@@ -46,12 +78,11 @@ def _rows(found: Reconstructed) -> list[Callable[[Any, Reconstructed, Box], None
     ]
 
 
-def _draw_relaxation(figure: Any, found: Reconstructed, box: Box) -> None:
+def _draw_relaxation(row: _Row, found: Reconstructed, box: Box) -> None:
     """Draw what the probe changes by: the weights against the frames, and the first two modes."""
     assert found.relaxation is not None
     weights, held = found.relaxation.weights, found.relaxation.shares(found.probe)
-    grid = figure.add_gridspec(1, _COLUMNS)
-    plot = figure.add_subplot(grid[0, :2])
+    plot = row.plot(0, columns=2)
     for k, colour in zip(range(1, weights.shape[1]), plotstyle.VIEW_COLOURS, strict=False):
         plot.plot(weights[:, k], linewidth=0.7, color=colour, label=f"mode {k}")
     if np.ptp(weights[:, 0]) > 0:
@@ -60,49 +91,34 @@ def _draw_relaxation(figure: Any, found: Reconstructed, box: Box) -> None:
     plot.set(title="OPR weights, the probe's own is 1", xlabel="frame")
     plot.legend(loc="upper right", fontsize=6, frameon=True)
     for k, mode in enumerate(found.relaxation.modes[:2]):
-        axis, title = figure.add_subplot(grid[0, 2 + k]), f"OPR mode {k + 1}, {held[k]:.1%}"
-        _show(figure, axis, np.abs(mode), plotstyle.AMPLITUDE_MAP, title)
+        row.amplitude(2 + k, mode, f"OPR mode {k + 1}, {held[k]:.1%}")
 
 
-def _draw_layers(figure: Any, found: Reconstructed, box: Box) -> None:
+def _draw_layers(row: _Row, found: Reconstructed, box: Box) -> None:
     """Draw the phase of the first layers, on one scale."""
     assert found.slices is not None
-    axes = figure.subplots(1, _COLUMNS)
     parts = [layer[box] for layer in found.slices[:_COLUMNS]]
     phases = [np.angle(part * np.conj(part.sum())) for part in parts]
-    ends = {"vmin": np.min(phases), "vmax": np.max(phases), "cmap": plotstyle.PHASE_MAP}
-    for k, (axis, phase) in enumerate(zip(axes, phases, strict=False)):
-        shown = axis.imshow(phase, **ends)
-        axis.set_title(f"layer {k + 1}/{len(found.slices)}: phase")
-    for axis in axes:
-        axis.set_axis_off()
-    figure.colorbar(shown, ax=axes[: len(phases)], shrink=0.6, aspect=14)
+    scale = Scale(float(np.min(phases)), float(np.max(phases)), plotstyle.PHASE_MAP)
+    for k, phase in enumerate(phases):
+        title = f"layer {k + 1}/{len(found.slices)}: phase"
+        place, last = row.place(k, high_in=_WIDE_IN), k == len(phases) - 1
+        row.sheet.picture(phase, scale, title, place, bar=last)
 
 
-def _show(
-    figure: Any, axis: Axes, image: NDArray[Any], colour_map: str, title: str, **limits: Any
-) -> None:
-    shown = axis.imshow(image, cmap=colour_map, **limits)
-    axis.set_title(title)
-    axis.set_axis_off()
-    figure.colorbar(shown, ax=axis, shrink=0.85, aspect=14)
-
-
-def _draw_always(figure: Any, found: Reconstructed, box: Box) -> None:
+def _draw_always(row: _Row, found: Reconstructed, box: Box) -> None:
     """Draw the probe's first mode in amplitude and phase, the loss and the scan."""
-    amplitude, phase, loss, scan = figure.subplots(1, _COLUMNS)
     mode, n_modes = found.probe[0], len(found.probe)
     shown_mode = "probe, √photons"
     if n_modes > 1:
         shown_mode = f"mode 1/{n_modes}, {shares(found.probe)[0]:.0%}"
-    for axis, image, colour_map, title in (
-        (amplitude, np.abs(mode), plotstyle.AMPLITUDE_MAP, shown_mode),
-        (phase, np.angle(mode), plotstyle.CYCLIC_PHASE_MAP, "probe: phase, rad"),
-    ):
-        limits = {"vmin": -np.pi, "vmax": np.pi} if axis is phase else {}
-        _show(figure, axis, image, colour_map, title, **limits)
+    row.amplitude(0, mode, shown_mode)
+    turn = Scale(-math.pi, math.pi, plotstyle.CYCLIC_PHASE_MAP)
+    row.sheet.picture(np.angle(mode), turn, "probe: phase, rad", row.place(1))
+    loss, scan = row.plot(2), row.plot(3, labels_in=0.3)
     loss.semilogy(np.arange(1, len(found.loss) + 1), found.loss, color=plotstyle.VIEW_COLOURS[0])
     loss.set(title="loss" if found.loss.size else "no loss said", xlabel="epoch")
+    loss.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     known = found.loss[np.isfinite(found.loss) & (found.loss > 0)]
     span = known.max() / known.min() if known.size else 1.0
     named = LogLocator(subs=(1, 3) if span < 100 else (1,), numticks=6)
@@ -123,4 +139,5 @@ def _draw_always(figure: Any, found: Reconstructed, box: Box) -> None:
         xlim=(box[1].start, box[1].stop),
         ylim=(box[0].stop, box[0].start),
         aspect="equal",
+        anchor="NW",
     )

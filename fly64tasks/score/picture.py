@@ -7,32 +7,22 @@ import math
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from fly64tasks import plotstyle
 from fly64tasks.physics.alignment import BoolArray, ComplexArray, FloatArray, bounding_box
 from fly64tasks.physics.image_quality import phase_near
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.score import context
+from fly64tasks.score.sheet import BESIDE_IN, LEFT_IN, LINE_IN, TITLE_IN, Place, Scale, Sheet
 from fly64tasks.study.stages import ASSUMED, Geometry
 
 CYCLIC_FROM_RAD = 1.8 * math.pi
 """A range of phases from which on they are taken to go round: 2 pi, less what few pixels miss."""
-_HEADING_IN = 0.35
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The ends of a colour scale, and its map's name."""
-
-    low: float
-    high: float
-    colour_map: str
+_ABOVE_IN = 0.08
+_BELOW_IN = 0.13
+"""Free below a row, where the scale bar goes."""
 
 
 def phase_scale(phase: FloatArray) -> Scale:
@@ -84,27 +74,35 @@ def draw_comparison(
     box = _whole(obj) if region is None else bounding_box(region)
     seen = np.ones(obj.shape, dtype=bool) if region is None else region
     rows = panels_of(obj, truth, seen)
-    height, width = (side.stop - side.start for side in box)
-    columns, lines = (2, 1) if truth is None else (3, 2)
+    if truth is None:
+        rows = [list(itertools.chain(*rows))]
     sizes = geometry or (found.geometry if found else ASSUMED)
-    row_in = float(np.clip(height / width, 0.3, 1.2)) * (plotstyle.PAGE_IN / columns - 0.7) + 0.3
+    heading = _heading(title, note, sizes)
+    height, width = (side.stop - side.start for side in box)
+    column_in = plotstyle.PAGE_IN / len(rows[0])
+    wide_in = column_in - BESIDE_IN
+    high_in = float(np.clip(height / width, 0.3, 1.2)) * wide_in
+    row_in = TITLE_IN + high_in + _BELOW_IN
+    top_in = _ABOVE_IN + LINE_IN * len(heading)
+    images_end_in = top_in + row_in * len(rows)
+    context_in = context.height_in(found) if found else 0.0
     with plotstyle.applied(**plotstyle.PRINT, **{"axes.grid": False}):
-        below_in = context.height_in(found) if found else 0.0
-        size = (plotstyle.PAGE_IN, lines * row_in + below_in + _HEADING_IN)
-        figure = Figure(figsize=size, layout="constrained")
-        halves: Any = (figure, None)
+        sheet = Sheet(plotstyle.PAGE_IN, images_end_in + context_in)
+        sheet.heading(heading)
+        lie = [
+            sheet.picture(
+                np.where(seen, panel.image, np.nan)[box],
+                panel.scale,
+                panel.title,
+                Place(LEFT_IN + x * column_in, top_in + y * row_in + TITLE_IN, wide_in, high_in),
+            )
+            for y, row in enumerate(rows)
+            for x, panel in enumerate(row)
+        ]
+        sheet.scale_bar(lie[0], width * sizes.pixel_size_m)
         if found:
-            halves = figure.subfigures(2, 1, height_ratios=[lines * row_in, below_in])
-        upper, lower = halves
-        _draw_images(upper, rows, seen, box, sizes.pixel_size_m)
-        if found:
-            context.draw(lower, found, box)
-        heading = title + (f": {note}" if note else "")
-        if sizes.assumed:
-            heading += "   (pixel size assumed)"
-        look = {"fontsize": 8, "fontweight": "bold", "parse_math": False}
-        figure.suptitle(textwrap.fill(heading, 110), x=0.01, ha="left", **look)
-        plotstyle.save(figure, path)
+            context.draw(sheet, found, box, images_end_in)
+        sheet.save(path)
 
 
 @dataclass(frozen=True)
@@ -151,35 +149,7 @@ def _whole(obj: ComplexArray) -> tuple[slice, slice]:
     return slice(0, obj.shape[0]), slice(0, obj.shape[1])
 
 
-def _draw_images(
-    figure: Any,
-    rows: list[list[Panel]],
-    seen: BoolArray,
-    box: tuple[slice, slice],
-    pixel_size_m: float,
-) -> None:
-    has_truth = len(rows[0]) == 3
-    axes = figure.subplots(2, 3) if has_truth else figure.subplots(1, 2)
-    for axis, panel in zip(axes.flat, itertools.chain(*rows), strict=True):
-        scale = panel.scale
-        shown = axis.imshow(
-            np.where(seen, panel.image, np.nan)[box],
-            vmin=scale.low,
-            vmax=scale.high,
-            cmap=scale.colour_map,
-        )
-        axis.set_title(panel.title)
-        axis.set_axis_off()
-        figure.colorbar(shown, ax=axis, shrink=0.85, aspect=14)
-    _add_scale_bar(axes.flat[0], box[1].stop - box[1].start, pixel_size_m)
-
-
-def _add_scale_bar(axis: Axes, width_px: int, pixel_size_m: float) -> None:
-    """Draw a bar of a round length, about a quarter of the image, below its left end."""
-    length_m, label = plotstyle.scale_bar(width_px * pixel_size_m)
-    length_px = length_m / pixel_size_m
-    transform = axis.get_xaxis_transform()
-    ink = plotstyle.LIGHT["ink"]
-    bar = Rectangle((0, -0.06), length_px, 0.025, transform=transform, color=ink, clip_on=False)
-    axis.add_patch(bar)
-    axis.text(length_px + 0.02 * width_px, -0.05, label, transform=transform, va="center")
+def _heading(title: str, note: str, sizes: Geometry) -> list[str]:
+    """Return the lines of a heading."""
+    text = title + (f": {note}" if note else "")
+    return textwrap.wrap(text + ("   (pixel size assumed)" if sizes.assumed else ""), 100)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import slurm_here
 from engine_project import (
+    DODO,
     EXPECTED,
     assert_nothing_left,
     begun,
@@ -47,7 +48,8 @@ def project_on_slurm(folder: Path, more: str = "") -> Path:
 
 
 def test_cancelled_job_is_replaced_and_its_tasks_run_again(tmp_path: Path):
-    folder = project_on_slurm(tmp_path / "project")
+    slow = DODO.replace('"seconds": 0.5', '"seconds": 3')  # still at work when it is cancelled
+    folder = new_project(tmp_path / "project", ENGINE, slow)
     process = start(folder, "--engine", "engine.toml")
     wait_for(lambda: len(begun(folder)) >= 3, 40, lambda: (begun(folder), living_in(folder)))
     cancelled = slurm_here.jobs()[0]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-import ptychi.api  # noqa: F401 - before its parts, which import each other
 import torch
 from ptychi.data_structures import base
 from torch import Tensor

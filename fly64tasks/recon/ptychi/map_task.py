@@ -14,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 from ptychi.api.options.task import PtychographyTaskOptions
 from ptychi.api.task import PtychographyTask
+from ptychi.data_structures.base import ReconstructParameter
 from ptychi.data_structures.parameter_group import PlanarPtychographyParameterGroup
 from pydantic.dataclasses import dataclass
 
+from fly64tasks.recon.ptychi import overrides
 from fly64tasks.recon.ptychi.map import MAPReconstructor, MAPReconstructorOptions
 
 
@@ -54,7 +56,9 @@ class MAPTask(PtychographyTask):
     ) -> None:
         self._guesses = probe_guess, positions_guess
         self._given_modes = given_modes
-        super().__init__(options, **arrays)
+        # MAP has no use for torch's optimizers, of which the first takes a second to make.
+        with overrides.replaced(ReconstructParameter, "build_optimizer", lambda parameter: None):
+            super().__init__(options, **arrays)
 
     def build_reconstructor(self) -> None:
         """Build a `MAPReconstructor`."""

@@ -15,7 +15,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import ptychi.api  # noqa: F401 - before its parts, which import each other
 import torch
 from ptychi import maths
 from torch import Tensor
