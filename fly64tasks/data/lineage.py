@@ -23,6 +23,7 @@ from fly64tasks.data.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_m
 from fly64tasks.doitext.spec import ITEM_SIGNATURE, differences
 from fly64tasks.doitext.state.notes import noted
 from fly64tasks.errors import DatasetError
+from fly64tasks.study.spec import Spec
 from fly64tasks.study.stages import BaseSpec, Geometry, SimulationSpec, ViewSpec
 
 KEY = "lineage"
@@ -44,10 +45,15 @@ def lineage_of_set(
     made_from: dict[str, Any] = {
         "base_sha256": digest(base),
         "dose": dose,
-        "simulation": simulation.to_dict(),
-        "geometry": geometry.to_dict(),
+        "simulation": _settings(simulation),
+        "geometry": _settings(geometry),
     }
-    return made_from if view is None else {**made_from, "view": view.to_dict()}
+    return made_from if view is None else {**made_from, "view": _settings(view)}
+
+
+@functools.lru_cache(maxsize=256)  # each doit asks for thousands of sets, that differ in the dose
+def _settings(spec: Spec) -> dict[str, Any]:
+    return spec.to_dict()
 
 
 def digest(path: Path) -> str:

@@ -34,7 +34,8 @@ def on_worker(
     fn: Callable[..., None], writes: Iterable[str | Path], **arguments: Any
 ) -> tuple[Callable[..., None], list[Any], dict[str, Any]]:
     """Return the action that calls a function of this module through the engine."""
-    return _through_the_engine, [fn], {**arguments, "writes": list(writes)}
+    arguments["writes"] = list(writes)
+    return _through_the_engine, [fn], arguments
 
 
 def _through_the_engine(fn: Callable[..., None], *arguments: Any, task: Any, **named: Any) -> None:
@@ -259,13 +260,14 @@ def remove_kept(folder: Path, task: Any, dryrun: bool = False) -> None:
         print(f"kept {error}")
 
 
-def remove(marks: Mapping[str, Mark | None], task: Any, dryrun: bool = False) -> None:
+def remove(folder: str, marks: Mapping[str, Mark | None], task: Any, dryrun: bool = False) -> None:
     """Remove files that are ours, and the folders that this empties; print what is removed.
 
     Parameters
     ----------
+    folder : str
     marks : mapping of str to mark
-        The paths, with what `fly64tasks.data.ownership` knows each by.
+        The paths in it, with what `fly64tasks.data.ownership` knows each by.
     task : doit.task.Task
         What it has made before is ours too.
     dryrun : bool
@@ -275,7 +277,7 @@ def remove(marks: Mapping[str, Mark | None], task: Any, dryrun: bool = False) ->
     paths = []
     with ownership.recorded(_made_by(task)):
         for name, mark in marks.items():
-            path = Path(name)
+            path = Path(folder, name)
             if ownership.is_ours(path, mark):
                 print(f"{word} {path}")
                 paths.append(path)
@@ -285,7 +287,7 @@ def remove(marks: Mapping[str, Mark | None], task: Any, dryrun: bool = False) ->
         return
     for path in paths:
         path.unlink(missing_ok=True)
-    for folder in {path.parent for path in paths}:
-        while folder.is_dir() and folder != Path() and not any(folder.iterdir()):
-            folder.rmdir()
-            folder = folder.parent
+    for emptied in {path.parent for path in paths}:
+        while emptied.is_dir() and emptied != Path() and not any(emptied.iterdir()):
+            emptied.rmdir()
+            emptied = emptied.parent

@@ -5,6 +5,7 @@ Nothing here imports numpy, torch or pty-chi: `doit list` pays for none of them.
 
 from __future__ import annotations
 
+import functools
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def base(study: Study, layout: Layout) -> TaskDict:
             SpecUnchanged({**spec.to_dict(), "geometry": geometry.to_dict()}),
             MadeAsAsked([layout.base], lambda: made_from),
         ],
-        "clean": [(actions.remove, [{str(layout.base): None}])],
+        "clean": [(actions.remove, [".", {str(layout.base): None}])],
         "meta": {"claim": roots.data(layout)},
         "doc": (
             f"Write the built-in base: {spec.probe_size_px} px zone-plate probe, "
@@ -78,7 +79,7 @@ def simulate(study: Study, layout: Layout, dose: float, repeat: int = 1) -> Task
                 targets.values(), partial(lineage_of_set, layout.base, dose, spec, geometry)
             ),
         ],
-        "clean": [(actions.remove, [{str(path): None for path in targets.values()}])],
+        "clean": [(actions.remove, [".", dict.fromkeys(map(str, targets.values()))])],
         "meta": {"claim": roots.data(layout)},
         "doc": (
             f"Simulate diffraction at {dose:g} photons per frame, train and test"
@@ -117,7 +118,7 @@ def views(study: Study, layout: Layout, dose: float, view: str, repeat: int = 1)
             SpecUnchanged({**spec.to_dict(), **said_of_reading(data.diffraction, data)}),
             *made_as_asked,
         ],
-        "clean": [(actions.remove, [{str(path): None for path in targets.values()}])],
+        "clean": [(actions.remove, [".", dict.fromkeys(map(str, targets.values()))])],
         "meta": {"claim": roots.data(layout)},
         "doc": (
             f"Thin {dose:g} photons per frame to the {view} view, {spec.rule}"
@@ -174,12 +175,8 @@ def reconstruction(
         What the set is to be made from, where it is ours.
     """
     # Strings, as joining a hundred thousand paths takes longer than all the rest of `doit list`.
-    targets = [f"{folder}/{file}" for file in files.TARGETS]
-    settings = spec.to_dict()
-    if geometry != ASSUMED:
-        settings["geometry"] = geometry.to_dict()
-    read_as = said_of_reading(data.diffraction, data)
-    settings |= read_as
+    place = str(folder)
+    targets = [f"{place}/{file}" for file in files.TARGETS]
     arguments = {
         "source": source,
         "folder": folder,
@@ -188,28 +185,33 @@ def reconstruction(
         "data": data,
         "checkpoint": checkpoint,
         "asked": asked,
-        "writes": [*targets, f"{folder}/{files.CHECKPOINT}"],
+        "writes": [*targets, f"{place}/{files.CHECKPOINT}"],
     }
     return {
         "name": name,
         "actions": [(actions.reconstruct, [], arguments)],
         "file_dep": [str(source)],
         "targets": targets,
-        "uptodate": [SpecUnchanged(settings)],
-        "clean": [
-            (actions.remove, [{f"{folder}/{file}": mark for file, mark in files.MARKS.items()}])
-        ],
+        "uptodate": [SpecUnchanged(_settings(spec, geometry, data))],
+        "clean": [(actions.remove, [place, files.MARKS])],
         "meta": {
-            "record": f"{folder}/{files.RUN_RECORD}",
-            "log": f"{folder}/{files.LOG}",
+            "record": f"{place}/{files.RUN_RECORD}",
+            "log": f"{place}/{files.LOG}",
             "source": str(source),
-            "output_dir": str(folder),
+            "output_dir": place,
             "claim": claim,
             "spec": spec,
             "geometry": geometry,
-            "read_as": read_as,
+            "read_as": said_of_reading(data.diffraction, data),
         },
     }
+
+
+@functools.lru_cache(maxsize=64)  # of thousands of cases that differ in nothing of it
+def _settings(spec: ReconSpec, geometry: Geometry, data: DataSpec) -> dict[str, Any]:
+    """Return what a reconstruction depends on besides its set; not to be written to."""
+    sizes = {} if geometry == ASSUMED else {"geometry": geometry.to_dict()}
+    return {**spec.to_dict(), **sizes, **said_of_reading(data.diffraction, data)}
 
 
 def score(study: Study, layout: Layout, case: Case) -> TaskDict:
@@ -218,7 +220,8 @@ def score(study: Study, layout: Layout, case: Case) -> TaskDict:
     settings = study.score.to_dict()
     if study.data.truth:
         settings["truth"] = study.data.truth
-    targets = [f"{folder}/{name}" for name in SCORE_FILES]
+    place = str(folder)
+    targets = [f"{place}/{name}" for name in SCORE_FILES]
     return {
         "name": case.name,
         "actions": [
@@ -234,12 +237,10 @@ def score(study: Study, layout: Layout, case: Case) -> TaskDict:
                 recon=study.method_of(case),
             )
         ],
-        "file_dep": [str(source), f"{folder}/{files.RECONSTRUCTION}"],
+        "file_dep": [str(source), f"{place}/{files.RECONSTRUCTION}"],
         "targets": targets,
         "uptodate": [SpecUnchanged(settings)],
-        "clean": [
-            (actions.remove, [{f"{folder}/{name}": mark for name, mark in SCORE_MARKS.items()}])
-        ],
+        "clean": [(actions.remove, [place, SCORE_MARKS])],
         "meta": {
             "claim": roots.results(layout),
             **of_case.filtered_by(study, case),
@@ -252,7 +253,7 @@ def report(study: Study, layout: Layout) -> TaskDict:
     """Return the task that writes the report, of whatever part of the study there is."""
     root = layout.artifact_root
     parts = (files.LOSSES, files.RUN_RECORD, *SCORE_FILES)
-    folders = [layout.recon_dir(case) for case in study.cases()]
+    folders = [str(layout.recon_dir(case)) for case in study.cases()]
     targets = [f"{root}/{name}" for name in REPORT_FILES]
     return {
         "basename": "report",
@@ -265,9 +266,7 @@ def report(study: Study, layout: Layout) -> TaskDict:
                 besides=[f"paths.{place}" for place in PLACES],
             )
         ],
-        "clean": [
-            (actions.remove, [{f"{root}/{name}": mark for name, mark in REPORT_MARKS.items()}])
-        ],
+        "clean": [(actions.remove, [str(root), REPORT_MARKS])],
         "meta": {"partial": True, "times": True, "claim": roots.results(layout)},
         "doc": "Write the report: a page, tables and figures of every score",
     }

@@ -57,9 +57,7 @@ def score_scan(study: MeasuredStudy, layout: MeasuredLayout, scan: str) -> TaskD
         "file_dep": [*map(str, sources), *found],
         "targets": targets,
         "uptodate": [SpecUnchanged(study.score.to_dict())],
-        "clean": [
-            (actions.remove, [{f"{folder}/{name}": mark for name, mark in SCORE_MARKS.items()}])
-        ],
+        "clean": [(actions.remove, [str(folder), SCORE_MARKS])],
         "meta": {"claim": roots.results_of_scans(layout), "scan": scan},
         "doc": f"Score {scan} against its data" + (", its halves by FRC" if halves else ""),
     }
@@ -82,9 +80,7 @@ def report_scans(study: MeasuredStudy, layout: MeasuredLayout) -> TaskDict:
                 besides=[f"paths.{place}" for place in PLACES],
             )
         ],
-        "clean": [
-            (actions.remove, [{f"{root}/{name}": mark for name, mark in REPORT_MARKS.items()}])
-        ],
+        "clean": [(actions.remove, [str(root), REPORT_MARKS])],
         "meta": {"partial": True, "times": True, "claim": roots.results_of_scans(layout)},
         "doc": "Write the report: a page and tables of every scan",
     }

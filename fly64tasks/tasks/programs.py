@@ -123,5 +123,5 @@ def _arguments(study: Study, layout: Layout, case: Case, folder: Path) -> dict[s
 def _clean(folder: Path, marks: Any) -> list[Any]:
     return [
         (actions.remove_kept, [folder / files.KEPT]),
-        (actions.remove, [{f"{folder}/{name}": mark for name, mark in marks.items()}]),
+        (actions.remove, [str(folder), marks]),
     ]

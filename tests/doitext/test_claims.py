@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doit.exceptions import InvalidCommand
 from doitext_project import MAIN, Project, wait_until_up
 
+from fly64tasks.doitext.graph.manifest import FileNames, refuse_foreign
 from fly64tasks.doitext.spec import SpecUnchanged
 from fly64tasks.doitext.state.claims import LOCK, MARK, Claim, Owner
 
@@ -198,6 +200,24 @@ def test_manifest_of_another_program_is_refused_and_left_alone(mine: Mine) -> No
             assert f"out/{name}: exists and was not written by doit" in result.err
         assert path.read_text() == '{"precious": 1}'
         path.write_bytes(kept)
+
+
+NAMES = FileNames()
+
+
+@pytest.mark.parametrize(
+    "ours", ["", " \n" * 99, "{ }", "{\n" + " " * 99 + "}", '{\n  "sch', '{\n  "schema": 1']
+)
+def test_manifest_that_says_nothing_or_is_cut_short_may_be_ours(tmp_path: Path, ours: str) -> None:
+    (tmp_path / NAMES.manifest).write_text(ours)
+    refuse_foreign(tmp_path, NAMES)
+
+
+@pytest.mark.parametrize("foreign", ["{}}", " " * 99 + "x", '{\n  "schemes": 1', '{"schema": 1}'])
+def test_manifest_that_begins_otherwise_is_refused(tmp_path: Path, foreign: str) -> None:
+    (tmp_path / NAMES.skips).write_text(foreign)
+    with pytest.raises(InvalidCommand, match="was not written by doit"):
+        refuse_foreign(tmp_path, NAMES)
 
 
 LONG = """

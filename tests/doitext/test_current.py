@@ -99,3 +99,20 @@ def test_what_has_nothing_to_hold_on_to_runs_each_time(project: Any):
     project.tasks = lambda: [{"basename": "always", "actions": [write], "targets": ["a"]}]
     assert project.doit().code == 0
     assert project.doit("-n", "--json").verdicts == {"always": "run"}
+
+
+def test_what_is_up_to_date_says_what_another_depends_on(project: Any):
+    def found() -> dict[str, Any]:
+        return {"file_dep": ["read"], "more": "kept"}
+
+    project.write("read", "one")
+    project.tasks = lambda: [
+        {"basename": "find", "actions": [found], "uptodate": [SpecUnchanged({"a": 1})]},
+        {"basename": "use", "actions": [write], "calc_dep": ["find"], "targets": ["used"]},
+    ]
+    assert project.doit().code == 0
+    assert project.doit("-n", "--json").verdicts == {"find": "up to date", "use": "up to date"}
+    project.write("read", "two")
+    assert project.doit("-n", "--json").reasons["use"] == ["input changed: read"]
+    assert project.doit().code == 0
+    assert project.doit("-n", "--json").verdicts == {"find": "up to date", "use": "up to date"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from doitext_project import MAIN
 
 from fly64tasks.doitext.errors import nearest
 from fly64tasks.doitext.graph import inputs
+from fly64tasks.doitext.graph.manifest import FileNames, refuse_foreign
 from fly64tasks.doitext.graph.selection import Control
 
 MANY = 20_000
@@ -62,6 +64,13 @@ def test_many_are_skipped_in_linear_time():
     found = {task.name: ["input missing"] for task in tasks[:-1]}
     assert cpu_s(lambda: inputs.skip(control, found)) < 1.5
     assert (tasks[-1].task_dep, tasks[-1].file_dep) == ([], set())
+
+
+def test_manifest_is_known_by_its_beginning(tmp_path: Path):
+    path = tmp_path / FileNames().manifest
+    path.write_text('{\n  "written": "')
+    os.truncate(path, 2**29)  # of ten thousand jobs it has 20 MB
+    assert cpu_s(lambda: refuse_foreign(tmp_path, FileNames())) < 0.05  # else ten times that
 
 
 def test_mistyped_name_is_compared_with_few_of_many():

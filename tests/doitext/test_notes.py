@@ -151,6 +151,31 @@ def test_notes_are_stored_with_the_state_and_an_older_state_goes_on(tmp_path: Pa
     assert not earlier.notes.known
 
 
+def test_notes_of_a_kind_are_loaded_when_one_is_asked_for(tmp_path: Path, read: Reader):
+    path, journal = settled(tmp_path / "f", "one"), opened(tmp_path)
+    for kind in ("text", "other"):
+        journal.notes.of(path, kind, read)
+    journal.dump()
+    again = opened(tmp_path)
+    again.load()
+    assert again.notes.of(path, "text", read) == "one"
+    assert [kind for _, kind in again.notes.known] == ["text"]
+    assert again.notes.of(path, "other", read) == "one"
+    assert read.count == 2
+
+
+def test_note_takes_the_status_that_the_state_has(
+    tmp_path: Path, read: Reader, monkeypatch: pytest.MonkeyPatch
+):
+    path, journal = settled(tmp_path / "f", "one"), opened(tmp_path)
+    journal.notes.of(path, "text", read)
+    looks, stat = [], os.stat
+    monkeypatch.setattr(os, "stat", lambda path, **how: looks.append(path) or stat(path, **how))
+    assert journal.notes.of(path, "text", read) == "one" and not looks
+    journal.statuses.keep_none()  # a task begins
+    assert journal.notes.of(path, "text", read) == "one" and looks == [str(path)]
+
+
 @pytest.mark.parametrize("text", ["{", "[" * 5000, None, b"\xff"])
 def test_damaged_note_is_none(tmp_path: Path, read: Reader, text: Any):
     path, journal = settled(tmp_path / "f", "one"), opened(tmp_path)

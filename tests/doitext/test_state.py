@@ -25,6 +25,7 @@ from fly64tasks.doitext.state.digests import DigestCache, MD5Checker
 from fly64tasks.doitext.state.journal import Journal
 from fly64tasks.doitext.state.lock import Lock
 from fly64tasks.doitext.state.record import ATTEMPT, CHECKER, INTERRUPTED
+from fly64tasks.doitext.state.statuses import Status, status
 
 Open = Callable[[Path], Journal]
 
@@ -175,19 +176,19 @@ def test_a_folder_that_cannot_be_written_to_is_named(project: Project) -> None:
 # ---- digests
 
 
-def old_file(path: Path, text: str) -> os.stat_result:
+def old_file(path: Path, text: str) -> Status:
     path.write_text(text)
     hour_ago = time.time() - 3600
     os.utime(path, (hour_ago, hour_ago))
-    return path.stat()
+    return status(str(path))
 
 
 def test_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stat = old_file(tmp_path / "f", "a")
+    found = old_file(tmp_path / "f", "a")
     cache = DigestCache()
-    first = cache.md5(str(tmp_path / "f"), stat)
+    first = cache.md5(str(tmp_path / "f"), found)
     monkeypatch.setattr(digests.dependency, "get_file_md5", lambda _: pytest.fail("read again"))
-    assert cache.md5(str(tmp_path / "f"), stat) == first == "0cc175b9c0f1b6a831c399e269772661"
+    assert cache.md5(str(tmp_path / "f"), found) == first == "0cc175b9c0f1b6a831c399e269772661"
 
 
 def test_a_replaced_file_is_read_again(tmp_path: Path) -> None:
@@ -197,14 +198,14 @@ def test_a_replaced_file_is_read_again(tmp_path: Path) -> None:
     (tmp_path / "g").write_text("b")
     os.utime(tmp_path / "g", ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
     (tmp_path / "g").replace(path)
-    assert cache.md5(str(path), path.stat()) != first
+    assert cache.md5(str(path), status(str(path))) != first
 
 
 def test_the_digest_of_a_file_just_written_is_not_kept(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_text("a")
     cache = DigestCache()
-    cache.md5(str(path), path.stat())
+    cache.md5(str(path), status(str(path)))
     assert cache.known == {}
 
 

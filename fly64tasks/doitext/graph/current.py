@@ -5,6 +5,8 @@ from __future__ import annotations
 from stat import S_ISREG
 from typing import Any
 
+from doit.task import Task
+
 from ..spec import ITEM_SIGNATURE
 from ..state.digests import MD5Checker
 from ..state.journal import Journal
@@ -49,20 +51,24 @@ def _are_as_made(task: Any, row: Row, state: Journal) -> bool:
         recorded = made.get(path)
         if recorded is None:  # a folder, or not made then
             return False
-        status = status_of(path)
-        if status.st_size != recorded[0] or not S_ISREG(status.st_mode):
+        size, _, _, _, mode = status_of(path)
+        if size != recorded[0] or not S_ISREG(mode):
             return False
     return True
 
 
 def _are_as_read(task: Any, row: Row, checker: MD5Checker) -> bool:
     """Whether the inputs are those of the last time, with the content that they had."""
-    if task.file_dep != set(row.get("deps:") or ()):
+    then = row.get("deps:") or ()  # each once, in the order of their states in the row
+    if len(then) != len(task.file_dep) or not task.file_dep.issuperset(then):
         return False
-    status_of, is_modified = checker.statuses.of, checker.check_modified
-    for path in task.file_dep:
+    status_of, digest_of = checker.statuses.of, checker.digests.md5
+    for path in then:
         recorded = row.get(path)
-        if recorded is None or is_modified(path, status_of(path), recorded):
+        if recorded is None:
+            return False
+        found = status_of(path)
+        if found[0] != recorded[1] or digest_of(path, found) != recorded[2]:
             return False
     return True
 
@@ -81,3 +87,11 @@ def _is_settled(task: Any, row: Row) -> bool:
                 return False
             anything = True
     return anything
+
+
+def calculated(values: dict[str, Any]) -> dict[str, Any]:
+    """Of the values of a task that is up to date, what another takes that has it as ``calc_dep``.
+
+    doit keeps all of them, which are the settings of each task once more.
+    """
+    return {key: values[key] for key in Task._expand_map if key in values}

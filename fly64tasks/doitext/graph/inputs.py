@@ -76,7 +76,9 @@ def _waits_for_others(control: Control, task: Any) -> bool:
 
 
 def _checked(task: Any) -> list[str]:
-    checks = (task.meta or {}).get("check_inputs", ())
+    checks = (task.meta or {}).get("check_inputs")
+    if not checks:
+        return []
     return [problem for check in ([checks] if callable(checks) else checks) for problem in check()]
 
 

@@ -212,17 +212,20 @@ def refuse_foreign(folder: Path, names: FileNames) -> None:
         One is there, and is named.
     """
     for path in (folder / names.manifest, folder / names.skips):
-        if not path.exists():
-            continue
-        content = path.read_bytes() if path.is_file() else b"a folder"
-        nothing = content.split() in ([], [b"{", b"}"])
-        if not nothing and not any(
-            content.startswith(beginning) or beginning.startswith(content)
-            for beginning in _BEGINNINGS
-        ):
+        if path.exists() and not _may_be_ours(path):
             raise InvalidCommand(
                 f"{path}: exists and was not written by doit; expected a free name: move it away"
             )
+
+
+def _may_be_ours(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        beginning = file.read(max(map(len, _BEGINNINGS)))
+        if any(ours.startswith(beginning[: len(ours)]) for ours in _BEGINNINGS):
+            return True  # and may be long: what comes is not read
+        return (beginning + file.read()).split() in ([], [b"{", b"}"])
 
 
 def write(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ..state.claims import MARK, Claim
 from ..state.journal import Journal
 from ..state.record import TARGETS
+from ..state.statuses import status
 
 
 class Orphan(NamedTuple):
@@ -100,5 +101,5 @@ def _holds(path: str, made: Any, state: Journal) -> bool:
     if made is None:
         return False
     size, md5 = made
-    status = os.stat(path)  # noqa: PTH116
-    return bool(status.st_size == size and state.digests.md5(path, status, store=False) == md5)
+    found = status(path)
+    return bool(found[0] == size and state.digests.md5(path, found, store=False) == md5)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from doit.task import result_dep
 from doit.tools import config_changed, run_once, timeout
@@ -15,7 +14,7 @@ from ..spec import SpecUnchanged
 from ..state.journal import Journal
 from ..state.notes import used
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
-from .current import is_current
+from .current import calculated, is_current
 from .inputs import does_something, drop_missing, is_partial
 from .selection import Control
 from .targets import TargetsChanged, watch
@@ -26,8 +25,7 @@ _STEADY = (bool, type(None), SpecUnchanged, TargetsChanged, config_changed, time
 _RUN_STATUS = {"up to date": "up-to-date", "error": "failure", "ignored": "ignore"}
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a run would do with a task, and why.
 
     Attributes
@@ -116,7 +114,7 @@ class Planner:
                         node.run_status = "run"  # doit sends the task again, after its setup tasks
                         continue
             if verdict.word == "up to date":
-                task.values = self._dependencies.get_values(task.name)
+                task.values = calculated(self._dependencies.get_values(task.name))
             node.run_status = _RUN_STATUS.get(verdict.word, "successful")
             if does_something(task) or self._is_unknown(task.name):
                 order.append(verdict)
@@ -140,7 +138,9 @@ class Planner:
         return ask
 
     def _is_unknown(self, name: str) -> bool:
-        return name in self._unknown or name.partition(":")[0] in self._unknown
+        return bool(self._unknown) and not self._unknown.keys().isdisjoint(
+            (name, name.partition(":")[0])
+        )
 
     def _needed(self, names: Iterable[str]) -> set[str]:
         todo, found = list(names), set(names)

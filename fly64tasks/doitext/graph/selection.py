@@ -159,10 +159,6 @@ class Control(TaskControl):
         """
         position = {name: index for index, name in enumerate(self.tasks)}
         for task in task_list:
-            own = dict.fromkeys(task.targets, task.name)
-            if targets.keys().isdisjoint(own):
-                targets.update(own)
-                continue
             for path in task.targets:
                 if (other := targets.setdefault(path, task.name)) != task.name:
                     raise InvalidTask(
@@ -286,6 +282,8 @@ class _Dispatcher(TaskDispatcher):
 
 class _Ordered(dict[Any, None]):
     """A set that keeps the order of insertion."""
+
+    __slots__ = ()
 
     def add(self, item: Any) -> None:
         self[item] = None

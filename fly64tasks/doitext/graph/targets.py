@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from ..state.journal import Journal
 from ..state.record import TARGETS
+from ..state.statuses import Status
 from .moved import followed
 
 
@@ -50,7 +50,7 @@ def watch(task: Any, state: Journal, comes: Callable[[str], bool] = lambda path:
 def _changed(
     targets: Iterable[str],
     made: Mapping[str, Any],
-    status_of: Callable[[str], os.stat_result],
+    status_of: Callable[[str], Status],
 ) -> Iterator[str]:
     """A missing target is doit's own to find; of one that was a folder nothing is known."""
     for path in targets:
@@ -58,13 +58,13 @@ def _changed(
         if not recorded:
             continue
         try:
-            status = status_of(path)
+            size, _, _, _, mode = status_of(path)
         except OSError:
             continue
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(mode):
             yield f"target altered: {path} (not a file)"
-        elif status.st_size != recorded[0]:
-            word, detail = resized(recorded[0], status.st_size)
+        elif size != recorded[0]:
+            word, detail = resized(recorded[0], size)
             yield f"target {word}: {path} ({detail})"
 
 

@@ -250,12 +250,17 @@ class ToCome:
         By name; a run may add some, by doit's ``create_after``.
     selected : list of str
         Names.
+
+    Attributes
+    ----------
+    names : list of str
+        Of those that do something, as far as they were known when they were last counted.
     """
 
     def __init__(self, tasks: dict[str, Any], selected: list[str]) -> None:
         self._tasks, self._selected = tasks, selected
         self._delayed = [name for name, task in tasks.items() if task.loader]
-        self._count = len(self.names)
+        self.names = self._named()
 
     def needed(self) -> set[str]:
         """The names of all of them, groups too."""
@@ -268,9 +273,7 @@ class ToCome:
                     todo.append(dep)
         return found
 
-    @property
-    def names(self) -> list[str]:
-        """The names of those that do something."""
+    def _named(self) -> list[str]:
         return [name for name in self.needed() if self._tasks[name].actions]
 
     @property
@@ -278,5 +281,5 @@ class ToCome:
         """How many there are now."""
         waiting = [name for name in self._delayed if self._tasks[name].loader]
         if waiting != self._delayed:
-            self._delayed, self._count = waiting, len(self.names)
-        return self._count
+            self._delayed, self.names = waiting, self._named()
+        return len(self.names)

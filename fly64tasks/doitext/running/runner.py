@@ -19,7 +19,7 @@ from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
 from ..atomic import sweep
 from ..errors import machine_fault
 from ..garbage import collect_garbage
-from ..graph.current import is_current
+from ..graph.current import calculated, is_current
 from ..graph.inputs import do_without, drop_missing, for_want_of, is_partial
 from ..graph.targets import watch
 from ..processes import die_with_parent
@@ -119,7 +119,7 @@ class _Journaled(Runner):
         task.dep_changed = []
         node.run_status = "up-to-date"
         self.reporter.skip_uptodate(task)
-        task.values = self.dep_manager.get_values(task.name)
+        task.values = calculated(self.dep_manager.get_values(task.name))
 
     def _skip(self, node: Any, origin: str, reason: str | None = None) -> None:
         """Leave a task out: for a reason, or as it needs `origin`, which is."""

@@ -8,15 +8,16 @@ from stat import S_ISREG
 
 from doit import dependency
 
-from .statuses import Statuses
+from .statuses import Status, Statuses, condensed
 
 RACY_NS = 50_000_000
 
 
-Digest = tuple[int, int, int, str]
-"""The marks by which a file is known to be the same: size, mtime in ns, inode; and its MD5.
+Digest = tuple[int, int, int, str, str]
+"""The marks by which a file is known to be the same: size, mtime in ns, inode; its MD5; its path.
 
-A plain tuple, as of a hundred thousand files naming the fields takes as long as asking for them.
+A plain row of the state, as of a hundred thousand files naming the fields takes as long as asking
+for them.
 """
 
 
@@ -36,8 +37,8 @@ class DigestCache:
         self.fresh: set[str] = set()
         self._unasked: set[str] = set()
 
-    def md5(self, path: str, stat: os.stat_result, *, store: bool = True) -> str:
-        """The MD5 of `path`, whose status is `stat`; read from disk only when it may be new.
+    def md5(self, path: str, found: Status, *, store: bool = True) -> str:
+        """The MD5 of `path`, whose status is `found`; read from disk only when it may be new.
 
         Without `store` it is stored only once it is asked for again: of most targets nobody asks.
 
@@ -46,27 +47,28 @@ class DigestCache:
         a file server's is ahead), for which nobody knows when that was. What is no file has
         none, and is not read: a pipe may never end.
         """
-        if not S_ISREG(stat.st_mode):
+        size, mtime_ns, _, inode, mode = found
+        if not S_ISREG(mode):
             return ""
         digest = self.known.get(path)
         if (
             digest is not None
-            and digest[0] == stat.st_size
-            and digest[1] == stat.st_mtime_ns
-            and digest[2] == stat.st_ino
+            and digest[0] == size
+            and digest[1] == mtime_ns
+            and digest[2] == inode
         ):
             if store and path in self._unasked:
                 self._unasked.remove(path)
                 self.fresh.add(path)
             return digest[3]
-        settled = time.time_ns() - stat.st_mtime_ns > RACY_NS
+        settled = time.time_ns() - mtime_ns > RACY_NS
         try:
             md5 = str(dependency.get_file_md5(path))
         except OSError as error:
             error.filename = path  # the system names a file that it opens, and none that it reads
             raise
         if settled:
-            self.known[path] = (stat.st_size, stat.st_mtime_ns, stat.st_ino, md5)
+            self.known[path] = (size, mtime_ns, inode, md5, path)
             (self.fresh if store else self._unasked).add(path)
         return md5
 
@@ -85,18 +87,18 @@ class MD5Checker(dependency.MD5Checker):  # the name is stored: doit's own check
         """Whether there is anything at the path."""
         return self.statuses.exists(file_path)
 
-    def info(self, file_path: str) -> os.stat_result:
+    def info(self, file_path: str) -> Status:
         """The status of the file."""
         return self.statuses.of(file_path)
 
     def check_modified(
-        self, file_path: str, file_stat: os.stat_result, state: tuple[float, int, str]
+        self, file_path: str, file_stat: Status, state: tuple[float, int, str]
     ) -> bool:
         """Whether the content of the file differs from `state`."""
         _, size, md5 = state
-        return file_stat.st_size != size or self.digests.md5(file_path, file_stat) != md5
+        return file_stat[0] != size or self.digests.md5(file_path, file_stat) != md5
 
     def get_state(self, dep: str, current_state: object) -> tuple[float, int, str]:
         """The state to store for file `dep`."""
-        stat = os.stat(dep)  # noqa: PTH116
-        return stat.st_mtime, stat.st_size, self.digests.md5(dep, stat)
+        found = os.stat(dep)  # noqa: PTH116
+        return found.st_mtime, found.st_size, self.digests.md5(dep, condensed(found))

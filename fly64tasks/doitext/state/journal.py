@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import Any
 
 from doit.exceptions import InvalidCommand
@@ -15,10 +16,10 @@ from doit.exceptions import InvalidCommand
 from ..errors import printable
 from .digests import DigestCache
 from .lock import Lock
-from .notes import Notes
+from .notes import Key, Note, Notes
 from .readonly import BUSY_S, named_errors, reading, tables_of
 from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, OURS, TARGETS, Row, flaw
-from .statuses import Statuses
+from .statuses import Statuses, status
 
 _SCHEMA = """
 create table if not exists doit (task_id text not null primary key, task_data json);
@@ -68,8 +69,8 @@ class Journal:
         self.name = name
         self.began = False
         self.digests = DigestCache()
-        self.notes = Notes(codec.decode)
         self.statuses = Statuses()
+        self.notes = Notes(codec.decode, self._stored_notes, self.statuses)
         self._codec = codec
         self._lock = Lock(name)
         self._guarded = False
@@ -166,7 +167,7 @@ class Journal:
 
     def _decoded(self, task_id: str, text: str) -> Row:
         try:
-            row = self._codec.decode(text)
+            row: Row = self._codec.decode(text)
             wrong = flaw(row)
         except (ValueError, RecursionError) as error:
             wrong = f"not JSON: {error}"
@@ -177,7 +178,7 @@ class Journal:
                     "move the file away and doit starts afresh"
                 )
             )
-        return dict(row)
+        return row
 
     def lock(self, wait: bool = False) -> None:
         """Become the only writer; see `Lock.acquire`."""
@@ -241,10 +242,10 @@ class Journal:
         """
         made: dict[str, tuple[int, str] | None] = {}
         for path in paths:
-            status = os.stat(path)  # noqa: PTH116
-            regular = stat.S_ISREG(status.st_mode)
-            digest = self.digests.md5(path, status, store=False) if regular else ""
-            made[path] = (status.st_size, digest) if regular else None
+            found = status(path)
+            regular = stat.S_ISREG(found[-1])
+            digest = self.digests.md5(path, found, store=False) if regular else ""
+            made[path] = (found[0], digest) if regular else None
         self.set(task_id, TARGETS, made)
 
     def end(self, task_id: str, failure: str | None = None, optional: str | None = None) -> None:
@@ -318,33 +319,39 @@ class Journal:
             )
             if "digest" in tables:
                 rows = connection.execute(
-                    "select path, size, mtime_ns, inode, md5 from digest"
+                    "select size, mtime_ns, inode, md5, path from digest"
                     " where typeof(path) = 'text' and typeof(md5) = 'text'"
-                )
-                self.digests.known.update((row[0], row[1:]) for row in rows.fetchall())
-            if "note" in tables:
-                rows = connection.execute(
-                    "select path, kind, size, mtime_ns, ctime_ns, inode, text from note"
-                    " where typeof(path) = 'text' and typeof(kind) = 'text'"
-                )
-                self.notes.known.update((row[:2], (row[2:6], row[6])) for row in rows)
+                ).fetchall()
+                self.digests.known.update(zip(map(itemgetter(4), rows), rows, strict=True))
             if "owner" in tables:
                 self._owner = connection.execute(
                     "select cast(file as text), cast(folder as text) from owner"
                     " where file not null and folder not null limit 1"
                 ).fetchone()
 
+    def _stored_notes(self, kind: str) -> Iterator[tuple[Key, Note]]:
+        if self._marks() is None:
+            return
+        with reading(self.name) as connection:
+            if "note" in tables_of(self.name, connection):
+                rows = connection.execute(
+                    "select path, size, mtime_ns, ctime_ns, inode, text from note"
+                    " where typeof(path) = 'text' and kind = ?",
+                    (kind,),
+                )
+                yield from (((row[0], kind), (row[1:5], row[5])) for row in rows)
+
     def _marks(self) -> object:
         """By what the file is known to be as it was loaded: sqlite3 counts its changes in there."""
         try:
-            status = os.stat(self.name)  # noqa: PTH116
+            size, mtime_ns, _, inode, mode = status(self.name)
         except (FileNotFoundError, NotADirectoryError):
             return None
         head = b""
-        if stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+        if stat.S_ISREG(mode):  # a pipe would be waited for
             with contextlib.suppress(OSError), open(self.name, "rb") as file:  # noqa: PTH123
                 head = file.read(100)
-        return status.st_size, status.st_mtime_ns, status.st_ino, head
+        return size, mtime_ns, inode, head
 
     def _store(self, task_ids: Iterable[str]) -> None:
         """Write the rows of `task_ids` that differ from the file, and the fresh digests."""
@@ -353,7 +360,7 @@ class Journal:
             text = self._codec.encode(self._rows[task_id]) if self._rows[task_id] else None
             if text != self._text.get(task_id):
                 rows.append((task_id, text))
-        digests = [(path, *self.digests.known[path]) for path in self.digests.fresh]
+        digests = [self.digests.known[path] for path in self.digests.fresh]
         notes = [
             (*key, *marks, text)
             for key in self.notes.fresh
@@ -366,7 +373,10 @@ class Journal:
                         connection.execute("delete from doit where task_id = ?", (task_id,))
                     else:
                         connection.execute("replace into doit values (?, ?)", (task_id, text))
-                connection.executemany("replace into digest values (?, ?, ?, ?, ?)", digests)
+                connection.executemany(
+                    "replace into digest (size, mtime_ns, inode, md5, path) values (?, ?, ?, ?, ?)",
+                    digests,
+                )
                 connection.executemany("replace into note values (?, ?, ?, ?, ?, ?, ?)", notes)
         for task_id, text in rows:
             if text is None:

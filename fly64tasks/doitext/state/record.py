@@ -61,9 +61,13 @@ def _is_file_state(value: object) -> bool:
 
 
 def _is_attempt(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        fits(value[key]) for key, fits in _FITS_ATTEMPT.items() if key in value
-    )
+    if not isinstance(value, dict):
+        return False
+    for key, said in value.items():
+        fits = _FITS_ATTEMPT.get(key)
+        if fits and not fits(said):
+            return False
+    return True
 
 
 def _are_targets(value: object) -> bool:
@@ -71,10 +75,10 @@ def _are_targets(value: object) -> bool:
     if not isinstance(value, dict):
         return False
     for made in value.values():
-        match made:
-            case None | [int(), str()]:
-                continue
-        return False
+        if made is not None:
+            sound = isinstance(made, list) and len(made) == 2
+            if not (sound and isinstance(made[0], int) and isinstance(made[1], str)):
+                return False
     return True
 
 
