@@ -1,7 +1,7 @@
 """The default study: `doit` now, `doit` of another version, and the old scripts, side by side.
 
     python benchmarks/study.py [--before PYTHON] [--jobs 2] [--quick] [--without-old]
-        [--device cpu]
+        [--study FILE] [--device cpu]
 
 *now* is the real `doit` command in a fresh project folder, from the simulation to the report, one
 task after another; *-j N* the same with workers. *before* is the same command of the environment
@@ -13,14 +13,15 @@ whose python ``--before`` names, with its own dodo.py and study:
 *old scripts* is one fresh process for each reconstruction alone, with the old settings (100 epochs,
 random batches of 96, from ones), of the same NPZs, which are made first and are in no time of
 theirs; half of them run before the others and half after. ``--quick`` takes the dose of 1e4 alone,
-6 jobs. On two cores with nothing else running all of it takes some 12 minutes, without the old
-scripts 5. Prints Markdown.
+6 jobs; ``--study`` has *now* run another study of the same sets. On two cores with nothing else
+running all of it takes some 10 minutes, without the old scripts 4. Prints Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="passed to doit as -j; 0 for none")
     parser.add_argument("--quick", action="store_true", help="the dose of 1e4 alone")
     parser.add_argument("--without-old", action="store_true", help="leave the old scripts out")
+    parser.add_argument("--study", type=Path, default=PROJECT / "study.toml", metavar="FILE")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     study = Study()
@@ -85,10 +87,12 @@ def main() -> None:
         theirs = [old(case) for case in cases[:half]]
         if options.before:
             done("before", doit_of(options.before, Path(name, "before"), run))
-        done("now", doit(project(ours), *run))
+        for folder in (ours, Path(name, "parallel")):
+            shutil.copy(options.study, project(folder) / "study.toml")
+        done("now", doit(ours, *run))
         if options.jobs:
             jobs = ["run", "-j", str(options.jobs), *run[1:]]
-            done(f"now, -j {options.jobs}", doit(project(Path(name, "parallel")), *jobs))
+            done(f"now, -j {options.jobs}", doit(Path(name, "parallel"), *jobs))
         if not options.without_old:
             theirs += [old(case) for case in cases[half:]]
             wall, cpu = (sum(column) for column in zip(*theirs, strict=True))
