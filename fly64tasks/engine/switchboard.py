@@ -10,6 +10,8 @@ Ctrl-C. What is ours, and why:
   it is ended.
 - The executor's sockets are for one thread: doit's threads submit one at a time.
 - Ending has a time limit: Parsl's own waits for answers of processes that may be gone.
+- What could not be shut down is kept: ZeroMQ, which Parsl talks through, waits for ever for open
+  sockets when its context is collected as garbage, and whichever thread is at it hangs.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ _FROZEN_S = 15.0
 _ANSWER_S = 30.0
 _PAUSE_S = 5.0
 _AFTER_PAUSE_S = 60.0
+_KEPT: list[HighThroughputExecutor] = []
 
 
 class SwitchboardLost(Exception):
@@ -186,6 +189,7 @@ class Switchboard:
             Timer.close(self._poller, timeout=0 if lost else _STOP_S)
             ended = not self._poller._thread.is_alive()
         executor = self._executor
+        _KEPT.append(executor)
         executor._result_queue_thread_exit.set()
         jobs = list(executor.blocks_to_job_id.values())
         if executor.provider and jobs:

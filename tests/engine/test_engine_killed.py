@@ -28,7 +28,7 @@ from engine_project import (
     [
         "worker",
         pytest.param("manager", marks=pytest.mark.slow),
-        pytest.param("interchange", marks=pytest.mark.slow),
+        "interchange",
         pytest.param("keeper of the pool", marks=pytest.mark.slow),
         pytest.param("keeper of the interchange", marks=pytest.mark.slow),
     ],
