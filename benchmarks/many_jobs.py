@@ -6,7 +6,7 @@ So many cases of frames of 16 px, 6 for each dose, simulated, reconstructed and 
 `doit -j N`. Every second all its processes are looked at: a row of the table is each tenth of the
 way, with the seconds that it took, the memory of doit's own process, and that of the largest
 worker. Exits with 1 where, past the first third, the largest worker grew by more than a tenth:
-something is kept. 1,000 cases take two cores some 20 minutes. Prints Markdown.
+something is kept. 1,000 cases take two cores some 4 minutes. Prints Markdown.
 """
 
 from __future__ import annotations
