@@ -31,7 +31,7 @@ from broken_sets import valid_arrays
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from scored_study import layout_in, run_of, scores_of
+from scored_study import layout_in, page_without_figures, run_of, scores_of
 from small_study import PROJECT, doit, new_project
 
 from fly64tasks import runner, tasks
@@ -41,7 +41,6 @@ from fly64tasks.engine.spec import read_engine
 from fly64tasks.errors import DatasetError, Fly64Error, StudyError
 from fly64tasks.recon.files import RECONSTRUCTION, RUN_RECORD
 from fly64tasks.recon.start import start_of
-from fly64tasks.report.page import render
 from fly64tasks.report.results import read_jobs
 from fly64tasks.report.summary import csv_text, markdown_text
 from fly64tasks.report.wording import HARD_SPACE
@@ -484,8 +483,7 @@ def test_any_record(count: int, capsys: pytest.CaptureFixture[str]):
                 try:
                     jobs = read_jobs(study, layout)
                     said = ""
-                    panels: dict[str, list[str]] = {"error": [], "resolution": [], "frc": []}
-                    page = render(study, layout, jobs, panels)
+                    page = page_without_figures(study, layout, jobs)
                     for text in (page, csv_text(jobs), markdown_text(study, jobs)):
                         assert all(char.isprintable() or char in f"\n{HARD_SPACE}" for char in text)
                 except Fly64Error as error:
@@ -605,8 +603,7 @@ def _forge(path: Path, record: bytes) -> None:
 
 def _shown_texts(study: Study, layout: Layout) -> list[str]:
     jobs = read_jobs(study, layout)
-    panels: dict[str, list[str]] = {"error": [], "resolution": [], "frc": []}
-    page = render(study, layout, jobs, panels)
+    page = page_without_figures(study, layout, jobs)
     return [page, csv_text(jobs), markdown_text(study, jobs)]
 
 
