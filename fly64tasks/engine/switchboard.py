@@ -10,8 +10,9 @@ Ctrl-C. What is ours, and why:
   it is ended.
 - The executor's sockets are for one thread: doit's threads submit one at a time.
 - Ending has a time limit: Parsl's own waits for answers of processes that may be gone.
-- What could not be shut down is kept: ZeroMQ, which Parsl talks through, waits for ever for open
-  sockets when its context is collected as garbage, and whichever thread is at it hangs.
+- An executor is kept once it has ended, for it may not have been shut down: ZeroMQ, which Parsl
+  talks through, waits for ever for open sockets when its context is collected as garbage, and
+  whichever thread is at it hangs.
 """
 
 from __future__ import annotations

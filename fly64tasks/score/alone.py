@@ -111,10 +111,7 @@ def score_object(
         "alignment": alignment_of(laid),
         "flat_object": {"complex_nrmse": laid.flat_error},
         "fit": None,
-        "metrics": {metric.key: scored.values.get(metric.key) for metric in METRICS},
-        "bounds": scored.bounds,
-        "unresolved": scored.unresolved,
-        "notes": scored.notes,
+        **scored.said(METRICS),
         "settings": spec.to_dict(),
         "set": {
             "path": source,

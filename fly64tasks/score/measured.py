@@ -112,10 +112,7 @@ def score_scan(
         "scan": folder.name,
         "fit": fitted.data_fit.said,
         "halves": _said_of_halves(fitted) if isinstance(fitted, Halves) else None,
-        "metrics": scored.values,
-        "bounds": scored.bounds,
-        "unresolved": scored.unresolved,
-        "notes": scored.notes,
+        **scored.said(),
         "settings": spec.to_dict(),
         "set": {
             "path": str(source),

@@ -92,10 +92,7 @@ def assess(
         "alignment": None if comparison is None else alignment_of(comparison),
         "flat_object": None if comparison is None else {"complex_nrmse": comparison.flat_error},
         "fit": fitted.data_fit.said,
-        "metrics": {metric.key: scored.values.get(metric.key) for metric in METRICS},
-        "bounds": scored.bounds,
-        "unresolved": scored.unresolved,
-        "notes": scored.notes,
+        **scored.said(METRICS),
         "settings": spec.to_dict(),
         "set": {
             "n_frames": len(found.positions_px),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from fly64tasks.physics.image_quality import (
     Undefined,
@@ -35,6 +35,15 @@ class Values:
     bounds: list[str]
     unresolved: list[str]
     notes: dict[str, str]
+
+    def said(self, metrics: Sequence[Metric] = ()) -> dict[str, Any]:
+        """Return them as ``scores.json`` has them; those of ``metrics`` that have none are None."""
+        return {
+            "metrics": {**dict.fromkeys(metric.key for metric in metrics), **self.values},
+            "bounds": self.bounds,
+            "unresolved": self.unresolved,
+            "notes": self.notes,
+        }
 
 
 def scores_of(

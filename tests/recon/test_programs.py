@@ -27,16 +27,6 @@ from fly64tasks.study.methods import ProgramSpec
 from fly64tasks.study.stages import Geometry, ScoreSpec
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "results"
-
-
-@pytest.fixture
-def source(small_sets: dict[str, Path]) -> Path:
-    return small_sets["train"]
-
-
 def test_program_that_looks_for_the_truth_finds_none(source: Path, folder: Path):
     """It looks at all that it is given: the set, its folder, its words, its environment."""
     looks = """

@@ -18,16 +18,6 @@ from fly64tasks.study.methods import ProgramSpec
 WRITES = f"np.savez(sys.argv[2], object={ONES})\n"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "results"
-
-
-@pytest.fixture
-def source(small_sets: dict[str, Path]) -> Path:
-    return small_sets["train"]
-
-
 def test_no_way_that_a_program_is_given_leads_to_the_study(
     source: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
