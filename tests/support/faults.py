@@ -112,11 +112,14 @@ def network_folder(folder: Path) -> Iterator[NetworkFolder]:
 
 def run_with_limit(headroom_mib: int, arguments: list[str]) -> None:
     """Run the runner in this process, which from now on may take so much memory and no more."""
+    import sklearn.cluster  # noqa: F401
     import torch
 
     from fly64tasks import runner
 
-    torch.fft.fft2(torch.ones(64, 64))  # what it loads on first use is not what is measured
+    # what pty-chi and torch load on first use is not what is measured
+    torch.fft.fft2(torch.ones(64, 64))
+    torch.optim.SGD([torch.ones(1, requires_grad=True)])
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + headroom_mib * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
