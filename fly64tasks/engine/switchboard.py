@@ -78,6 +78,7 @@ class Switchboard:
         self._poller: JobStatusPoller | None = None
         self._guard = threading.Lock()
         self._ended = threading.Event()
+        self._refused: str | None = None
         self._looked = time.time()
         self._paused = float("-inf")
         (folder / "scripts").mkdir(parents=True)
@@ -137,8 +138,9 @@ class Switchboard:
             self._check()
             try:
                 return self._executor.submit(worker.call, {}, *call)
-            except zmq.Again:
-                raise EngineError(f"the engine's interchange took no task in {_STOP_S} s") from None
+            except zmq.Again:  # it is gone, and its keeper still at ending what is below it
+                self._refused = f"the engine's interchange took no task in {_STOP_S:.0f} s"
+                raise SwitchboardLost(self._refused) from None
 
     def wait(self, future: Future[Any], meanwhile: Callable[[], None] = lambda: None) -> Any:
         """Wait for a result; raise `SwitchboardLost` when none would ever come."""
@@ -159,6 +161,8 @@ class Switchboard:
         code = process.poll()
         if code is not None:
             return f"the engine's interchange ended (exit code {code})"
+        if self._refused:
+            return self._refused
         asked = getattr(self._executor, "command_client", None)
         return None if asked is None or asked.ok else "the engine's interchange does not answer"
 

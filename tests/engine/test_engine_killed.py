@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from engine_project import (
     EXPECTED,
+    ONE_BY_ONE,
     WAITING,
     assert_nothing_left,
     begun,
@@ -48,6 +49,23 @@ def test_a_part_of_the_engine_is_killed(tmp_path: Path, who: str):
     assert outputs(folder) == EXPECTED
     assert not (folder / "state" / ".engine").exists()
     finish(folder, printed)
+
+
+def test_task_is_given_to_an_interchange_whose_end_is_not_known_yet(tmp_path: Path):
+    """As for seconds after each such end, while its keeper ends what is below it."""
+    folder = new_project(tmp_path / "project", dodo=ONE_BY_ONE)
+    process = start(folder, "-j", "2")
+    wait_for((folder / "out" / "0.txt").exists, 40, lambda: (begun(folder), living_in(folder)))
+    time.sleep(0.5)
+    os.kill(victim(folder, "keeper of the interchange"), signal.SIGSTOP)
+    os.kill(victim(folder, "interchange"), signal.SIGKILL)
+    (folder / "go").touch()
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, printed
+    assert "worker lost: the engine's interchange took no task in 5 s; its task" in printed
+    assert "2 done" in printed
+    assert [name for name, _ in begun(folder)] == ["0", "1"]
+    assert_nothing_left(folder)
 
 
 def test_a_worker_is_killed_that_waits_for_a_task(tmp_path: Path):

@@ -56,6 +56,30 @@ def task_step():
                "targets": [target], "task_dep": before, "uptodate": [True]}
 """
 
+ONE_BY_ONE = """
+import time
+from pathlib import Path
+
+import steps
+from fly64tasks import engine
+
+DOIT_CONFIG = {"backend": "journal", "dep_file": "state/doit.db", "verbosity": 1}
+
+
+def wait():
+    while not Path("go").exists():
+        time.sleep(0.05)
+
+
+def task_step():
+    for number in range(2):
+        target = f"out/{number}.txt"
+        arguments = {"target": target, "seconds": 0.1, "writes": [target]}
+        yield {"name": str(number),
+               "actions": [wait] * number + [(engine.run, [steps.write], arguments)],
+               "targets": [target], "task_dep": ["step:0"] * number, "uptodate": [True]}
+"""
+
 EXPECTED = {f"{number}.txt": f"whole out/{number}.txt" for number in range(6)}
 
 
