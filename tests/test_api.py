@@ -13,6 +13,7 @@ from small_study import SMALL_STUDY, new_project
 import fly64tasks
 from fly64tasks import (
     DatasetError,
+    Geometry,
     Orientation,
     PtychoDataset,
     ReconSpec,
@@ -147,6 +148,70 @@ def test_nan_in_an_array_is_refused_by_name(small_set: PtychoDataset):
     arrays["probe"] = small_set.probe_guess * np.nan
     with pytest.raises(DatasetError, match=r"probeGuess holds .* NaN"):
         reconstruct(make_set(**arrays), SPEC)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"positions_px": np.zeros((2, 9))}, r"positions_px has shape \(2, 9\), expected \(9, 2\)"),
+        ({"probe": None}, r"probe has shape \(\), expected \(8, 8\) or \(modes, 8, 8\)"),
+        ({"probe": np.ones((6, 6))}, r"probe has shape \(6, 6\), expected \(8, 8\)"),
+        (
+            {"mask": np.ones((3, 8, 8))},
+            r"mask has shape \(3, 8, 8\), expected \(8, 8\) or \(9, 8, 8\)",
+        ),
+        ({"obj": np.ones(4)}, r"obj has shape \(4,\), expected \(H, W\)"),
+        (
+            {"diffraction_amplitude": np.ones((9, 8))},
+            r"diffraction has shape \(9, 8\), expected \(n, N, N\)",
+        ),
+    ],
+)
+def test_array_of_a_wrong_shape_is_refused_where_the_set_is_made(
+    change: dict[str, object], found: str
+):
+    right = {
+        "positions_px": np.zeros((9, 2)),
+        "probe": np.ones((8, 8)),
+        "diffraction_amplitude": np.ones((9, 8, 8)),
+    }
+    with pytest.raises(DatasetError, match=f"^make_set: {found}"):
+        make_set(**right | change)
+
+
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [
+        ({"algorithm": "LSQLM"}, "algorithm is 'LSQLM', expected one of .*; did you mean LSQML?"),
+        ({"num_epochs": -3}, "num_epochs is -3, expected `int` >= 1"),
+        ({"num_epochs": 2.5}, "num_epochs is 2.5, expected a whole number"),
+        ({"prior": "strong"}, "prior is 'strong', expected a number"),
+        ({"prior": 1j}, "found 1j, expected numbers, words, true or false"),
+    ],
+)
+def test_setting_that_can_not_be_is_refused_as_on_the_command_line(
+    spec: dict[str, object], found: str, small_set: PtychoDataset
+):
+    with pytest.raises(StudyError, match=f"^spec: {found}"):
+        reconstruct(small_set, ReconSpec(**spec))
+
+
+def test_settings_and_sizes_may_be_numbers_of_numpy(small_set: PtychoDataset):
+    sizes = Geometry(pixel_size_m=np.float32(7e-9), assumed=False)
+    spec = ReconSpec(num_epochs=np.int64(2), prior=np.float32(70))
+    found = reconstruct(small_set, spec, geometry=sizes)
+    assert np.array_equal(found.obj, reconstruct(small_set, ReconSpec(num_epochs=2)).obj)
+
+
+def test_what_is_no_kind_of_diffraction_turn_or_size_is_refused(small_set: PtychoDataset):
+    with pytest.raises(StudyError, match="diffraction is 'counts', expected one of auto, "):
+        reconstruct(small_set, SPEC, diffraction="counts")
+    with pytest.raises(StudyError, match="diffraction is 'counts', expected one of auto, "):
+        read_set("any.npz", diffraction="counts")
+    with pytest.raises(StudyError, match="orientation: flip_y is 'no', expected true or false"):
+        reconstruct(small_set, SPEC, orientation=Orientation(flip_y="no"))
+    with pytest.raises(StudyError, match="geometry: pixel_size_m is -1"):
+        reconstruct(small_set, SPEC, geometry=Geometry(pixel_size_m=-1))
 
 
 def test_scores_are_those_of_the_command_line(small_sets: dict[str, Path], tmp_path: Path):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fly64tasks.api.sets import AnyPath
+from fly64tasks.api.sets import AnyPath, refuse_unknown_kind
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.frames import Kind
 from fly64tasks.data.readers import read_dataset
@@ -21,6 +21,7 @@ from fly64tasks.recon import result
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.study.recon_settings import ReconSpec
+from fly64tasks.study.spec import checked
 from fly64tasks.study.stages import AS_STORED, ASSUMED, Geometry, Orientation, ScoreSpec
 
 _SET = "set.npz"
@@ -66,9 +67,14 @@ def reconstruct(
         The set breaks the contract.
     ReconstructionError
         The result is not finite, or diverged.
+    StudyError
+        A setting has a value that it can not have, or there is no such device.
     """
     from fly64tasks.recon import command
 
+    refuse_unknown_kind(diffraction)
+    settings = checked(spec or ReconSpec(), "spec")
+    sizes, turns = checked(geometry or ASSUMED, "geometry"), checked(orientation, "orientation")
     with contextlib.ExitStack() as stack:
         folder = Path(output_dir or stack.enter_context(tempfile.TemporaryDirectory()))
         source = folder / _SET if isinstance(data, PtychoDataset) else Path(data)
@@ -77,11 +83,11 @@ def reconstruct(
         command.run(
             source,
             folder,
-            spec or ReconSpec(),
+            settings,
             device=device,
-            geometry=geometry or ASSUMED,
+            geometry=sizes,
             diffraction=diffraction,
-            orientation=orientation,
+            orientation=turns,
             on_epoch=on_epoch,
         )
         found = read_reconstruction(folder)
@@ -128,6 +134,8 @@ def score_reconstruction(
     ------
     DatasetError
         It was not made from this set.
+    StudyError
+        A setting has a value that it can not have.
     """
     from fly64tasks.score import record
 
@@ -139,7 +147,8 @@ def score_reconstruction(
             diffraction=reconstruction.diffraction,
             orientation=reconstruction.orientation,
         )
-    return record.assess(reconstruction, data, spec or ScoreSpec(), truth=truth)[0]
+    settings = checked(spec or ScoreSpec(), "spec")
+    return record.assess(reconstruction, data, settings, truth=truth)[0]
 
 
 def score_object(
@@ -173,13 +182,15 @@ def score_object(
     ------
     DatasetError
         The set has no truth, or the object can not be placed on it.
+    StudyError
+        A setting has a value that it can not have.
     """
     from fly64tasks.score import alone
 
     return alone.score_object(
         obj if isinstance(obj, np.ndarray) else Path(obj),
         data if isinstance(data, PtychoDataset) else Path(data),
-        spec or ScoreSpec(),
+        checked(spec or ScoreSpec(), "spec"),
         key=key,
         truth=truth,
     )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.frames import Kind
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
-from fly64tasks.errors import DatasetError
+from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.study.stages import AS_STORED, Geometry, Orientation
 
 AnyPath = str | PathLike[str]
@@ -36,8 +36,19 @@ def read_set(
     DatasetError
         It breaks the contract, or lacks what its format has; the message names the file and the
         key.
+    StudyError
+        ``diffraction`` is none of these.
     """
+    refuse_unknown_kind(diffraction)
     return read_dataset(Path(path), diffraction=diffraction, orientation=orientation)
+
+
+def refuse_unknown_kind(diffraction: str) -> None:
+    """Raise StudyError where that is no word for what a set's diffraction is."""
+    if diffraction not in get_args(Kind):
+        raise StudyError(
+            f"diffraction is {diffraction!r}, expected one of {', '.join(get_args(Kind))}"
+        )
 
 
 def write_set(path: AnyPath, dataset: PtychoDataset) -> Path:
@@ -88,7 +99,8 @@ def make_set(
     Raises
     ------
     DatasetError
-        Not exactly one of amplitude and intensity is given, or ``simulated`` without an object.
+        Not exactly one of amplitude and intensity is given, ``simulated`` without an object, or an
+        array of another shape.
 
     Examples
     --------
@@ -110,15 +122,40 @@ def make_set(
         raise DatasetError("make_set: simulated without obj, expected the truth as obj")
     if diffraction_intensity is not None:
         diffraction_amplitude = np.sqrt(np.asarray(diffraction_intensity, dtype=float))
+    frames = np.asarray(diffraction_amplitude, dtype=np.float32)
+    if frames.ndim != 3 or frames.shape[1] != frames.shape[2]:
+        raise DatasetError(f"make_set: diffraction has shape {frames.shape}, expected (n, N, N)")
+    n, size = frames.shape[:2]
     modes = np.asarray(probe, dtype=np.complex64)
+    _refuse_shape("probe", modes, (size, size), ("modes", size, size))
+    positions = np.asarray(positions_px, dtype=float)
+    _refuse_shape("positions_px", positions, (n, 2))
+    first = None if obj is None else np.asarray(obj, dtype=np.complex64)
+    _refuse_shape("obj", first, ("H", "W"))
+    good = None if mask is None else np.asarray(mask, dtype=bool)
+    _refuse_shape("mask", good, (size, size), (n, size, size))
     metadata: dict[str, Any] = {"diffraction_order": "NHW", "simulated": simulated}
     if geometry is not None:
         metadata["geometry"] = geometry.to_dict()
     return PtychoDataset(
-        diffraction_amplitude=np.asarray(diffraction_amplitude, dtype=np.float32),
-        object_guess=None if obj is None else np.asarray(obj, dtype=np.complex64),
+        diffraction_amplitude=frames,
+        object_guess=first,
         probe_guess=modes[None] if modes.ndim == 2 else modes,
-        positions_px=np.asarray(positions_px, dtype=float),
+        positions_px=positions,
         metadata=metadata,
-        mask=None if mask is None else np.asarray(mask, dtype=bool),
+        mask=good,
     )
+
+
+def _refuse_shape(name: str, array: NDArray[Any] | None, *shapes: tuple[int | str, ...]) -> None:
+    """Raise DatasetError where an array has none of these shapes; any length fits a word."""
+    if array is None or any(
+        len(shape) == array.ndim
+        and all(
+            isinstance(one, str) or one == had for one, had in zip(shape, array.shape, strict=True)
+        )
+        for shape in shapes
+    ):
+        return
+    expected = " or ".join(f"({', '.join(map(str, shape))})" for shape in shapes)
+    raise DatasetError(f"make_set: {name} has shape {array.shape}, expected {expected}")

@@ -10,8 +10,9 @@ import functools
 import inspect
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
@@ -122,9 +123,26 @@ def parse_spec(
 
 def changed(spec: SpecT, changes: dict[str, Any], source: str) -> SpecT:
     """Return a spec with some keys changed; raises as `parse_spec`."""
-    if not changes:
-        return spec
-    return parse_spec(type(spec), {**spec.to_dict(), **changes}, source)
+    return checked(spec, source, changes) if changes else spec
+
+
+def checked(spec: SpecT, source: str, changes: Mapping[str, Any] = MappingProxyType({})) -> SpecT:
+    """Return a spec that was made in Python once its values are held against their types.
+
+    msgspec takes any value there. Numbers of numpy become plain ones; raises as `parse_spec`.
+    """
+    try:
+        table = msgspec.to_builtins(spec, enc_hook=_plain)
+    except TypeError as error:
+        raise StudyError(f"{source}: {error}") from None
+    return parse_spec(type(spec), {**table, **changes}, source)
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of numpy as one of Python's."""
+    if not hasattr(value, "item"):
+        raise TypeError(f"found {_short(value)}, expected numbers, words, true or false")
+    return value.item()
 
 
 def read_spec(spec_type: type[SpecT], path: Path, kind: str) -> SpecT:
