@@ -20,6 +20,7 @@ from fly64tasks.errors import DatasetError, StudyError
 
 if TYPE_CHECKING:
     from fly64tasks.data.measurement import Measurement
+    from fly64tasks.study.stages import Geometry
 
 PROG = "python -m fly64tasks convert"
 
@@ -197,7 +198,7 @@ def _write_scan(
     elif counts is None:
         counts = frames
     if wanted not in ("npz", "ptychopinn") and complete.geometry.assumed:
-        notes += (f"{measurement.kind} says no sizes: {_sizes(complete)} are assumed",)
+        notes += (f"{_sizes(complete.geometry)}: other programs will take them for measured",)
     if wanted == "pair" and measurement.mask is not None and not measurement.mask.all():
         bad = int((~measurement.mask).sum())
         notes += (f"a dp/para pair has no mask: {bad} bad pixels are left to be known otherwise",)
@@ -205,8 +206,8 @@ def _write_scan(
     write = module.write_measurement if wanted == "npz" else module.write
     written: list[Path] = write(target, complete, counts)
     n, height, width = frames.shape
-    said = f"{n:,} frames of {height} x {width} px from {measurement.kind}, {_sizes(complete)}"
-    return written, said, notes
+    said = f"{n:,} frames of {height} x {width} px from {measurement.kind}"
+    return written, f"{said}, {_sizes(complete.geometry)}", notes
 
 
 def _with_object(measurement: Measurement) -> Measurement:
@@ -226,9 +227,8 @@ def _with_object(measurement: Measurement) -> Measurement:
     )
 
 
-def _sizes(measurement: Measurement) -> str:
-    geometry = measurement.geometry
-    assumed = " (assumed in part)" if geometry.assumed else ""
+def _sizes(geometry: Geometry) -> str:
+    assumed = " (assumed, at least in part)" if geometry.assumed else ""
     return f"pixel {geometry.pixel_size_m * 1e9:.4g} nm, {geometry.energy_ev:.6g} eV{assumed}"
 
 
@@ -237,18 +237,21 @@ def _write_result(
 ) -> tuple[list[Path], str, tuple[str, ...]]:
     from fly64tasks.data.writers import ptychopinn, tiff
 
-    obj, positions, pixel, algorithm = _result(source)
+    obj, positions, pixel, assumed, algorithm = _result(source)
     if wanted == "tiff":
         written = tiff.write(target, obj, pixel)
     else:
         written = ptychopinn.write_comparison(target, obj, positions, algorithm)
-    size = "" if pixel is None else f", pixel {pixel * 1e9:.4g} nm"
+    size = "" if pixel is None else f", pixel {pixel * 1e9:.4g} nm{' (assumed)' * assumed}"
     said = f"object of {obj.shape[0]} x {obj.shape[1]} px by {algorithm}{size}"
     return written, said, ()
 
 
-def _result(source: Path) -> tuple[Any, Any, float | None, str]:
-    """Return object, positions, pixel size and algorithm of a reconstruction, ours or a product."""
+def _result(source: Path) -> tuple[Any, Any, float | None, bool, str]:
+    """Return a reconstruction's object, positions, pixel size, whether that is assumed, algorithm.
+
+    It is ours or a product.
+    """
     from contextlib import ExitStack
 
     from fly64tasks.data.readers import is_hdf5
@@ -270,11 +273,13 @@ def _result(source: Path) -> tuple[Any, Any, float | None, str]:
                 "holds an object of several slices, expected one; our reconstruction.npz beside "
                 "such a product has their product"
             )
-        return found.obj, found.positions_px, found.pixel_size_m, "Ptychodus product"
+        pixel, assumed = found.pixel_size_m, found.sizes_assumed
+        return found.obj, found.positions_px, pixel, assumed, "Ptychodus product"
     from fly64tasks.recon.result import read_reconstruction
 
     ours = read_reconstruction(source)
-    return ours.obj, ours.positions_px, ours.geometry.pixel_size_m, ours.spec.algorithm
+    pixel, assumed = ours.geometry.pixel_size_m, ours.geometry.assumed
+    return ours.obj, ours.positions_px, pixel, assumed, ours.spec.algorithm
 
 
 if __name__ == "__main__":

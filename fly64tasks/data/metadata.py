@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.study.spec import parse_spec
-from fly64tasks.study.stages import Geometry
+from fly64tasks.study.stages import SIZES, Geometry
 
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Those of numpy. Of others, zipfile unpacks all that it has read, whatever was asked for."""
@@ -59,7 +59,8 @@ def geometry_of(
 ) -> Geometry:
     """Return the physical sizes of a set: its own, and for those that it does not say, others.
 
-    Sizes that a set calls assumed are none of its own where ``otherwise`` has measured ones.
+    Sizes that a set calls assumed give way to measured and to given ones. Where it says some, and
+    not that they are assumed, the result is so unless all others are measured, or given.
 
     Parameters
     ----------
@@ -82,8 +83,9 @@ def geometry_of(
     >>> measured = Geometry(pixel_size_m=7e-9, energy_ev=8e3, assumed=False)
     >>> geometry_of({}, measured, "set.npz") == measured
     True
-    >>> geometry_of({"geometry": {"pixel_size_m": 5e-9}}, measured, "set.npz").energy_ev
-    8000.0
+    >>> found = geometry_of({"geometry": {"pixel_size_m": 5e-9}}, measured, "set.npz")
+    >>> found.pixel_size_m, found.energy_ev, found.assumed
+    (5e-09, 8000.0, False)
     """
     table = metadata.get("geometry")
     if table is None or table == {}:
@@ -92,15 +94,19 @@ def geometry_of(
         own = parse_spec(Geometry, table, f"{name}: _metadata.geometry")
     except StudyError as error:
         raise DatasetError(str(error)) from None
-    if table.get("assumed") and not otherwise.assumed:
-        return otherwise
+    if table.get("assumed"):
+        if not otherwise.assumed:
+            return otherwise
+        table = {key: value for key, value in table.items() if key not in given}
     for key in given:
         if key in table and getattr(own, key) != getattr(otherwise, key):
             raise DatasetError(
                 f"{name}: _metadata.geometry says {key} {getattr(own, key):g}, asked for is "
                 f"{getattr(otherwise, key):g}; expected one: leave out what is wrong"
             )
-    return parse_spec(Geometry, {**otherwise.to_dict(), "assumed": True, **table}, name)
+    others = set(SIZES) - table.keys()
+    known = bool(others) and (not otherwise.assumed or others <= set(given))
+    return parse_spec(Geometry, {**otherwise.to_dict(), "assumed": not known, **table}, name)
 
 
 def _not_finite(text: str) -> NoReturn:

@@ -189,11 +189,12 @@ def _of_scan(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if frames["diffraction_from"]:
         yield "", frames["diffraction_from"]
     light = said["photons_per_frame"]
-    units = {"photons": "in photons", "arbitrary": "no photon counts: in a unit of its own"}
+    photons = frames["unit"] == "photons"
+    unit = "; no photon counts: in a unit of its own" if frames["unit"] else ", in whatever unit"
     yield (
         "a frame holds",
-        f"{_brief(light['least'])} to {_brief(light['most'])}, median {_brief(light['median'])}; "
-        f"{units.get(frames['unit'], 'whether photons is not known')}",
+        f"{_brief(light['least'])} to {_brief(light['most'])}{' photons' * photons}, "
+        f"median {_brief(light['median'])}{'' if photons else unit}",
     )
     pixel_nm = sizes["pixel_size_m"] * 1e9
     height, width = (_brief(span) for span in scan["span_px"])
@@ -208,11 +209,17 @@ def _of_scan(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f"{scan['nearest_spacing_diameters']:.2g} of the probe's diameter; their discs share "
             f"{scan['nearest_disc_overlap']:.0%}",
         )
-    assumed = ": assumed where the file says none; give those that you know to recon"
+    shown = {
+        "pixel_size_m": f"pixel {pixel_nm:.4g} nm",
+        "energy_ev": f"{sizes['energy_ev']:.6g} eV",
+        "detector_pixel_size_m": f"detector pixel {sizes['detector_pixel_size_m'] * 1e6:.4g} um",
+    }
+    assumed = said["assumed_sizes"]
+    options = ", ".join("--" + name.replace("_", "-") for name in assumed)
     yield (
         "sizes",
-        f"pixel {pixel_nm:.4g} nm, {sizes['energy_ev']:.6g} eV, detector pixel "
-        f"{sizes['detector_pixel_size_m'] * 1e6:.4g} um{assumed if sizes['assumed'] else ''}",
+        ", ".join(text + " (assumed)" * (name in assumed) for name, text in shown.items())
+        + (f"; give what you know: {options}" if assumed else ""),
     )
     obj = said["object"]
     yield "object", "none" if obj is None else f"{obj['shape'][0]} x {obj['shape'][1]} px"

@@ -21,7 +21,7 @@ from fly64tasks.physics.optics import probe_diameter_px
 from fly64tasks.physics.overlap import nearest_overlap
 from fly64tasks.recon.start import start_of
 from fly64tasks.study.recon_settings import ReconSpec
-from fly64tasks.study.stages import AS_STORED, ASSUMED, Geometry, Orientation
+from fly64tasks.study.stages import AS_STORED, ASSUMED, SIZES, Geometry, Orientation
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Inspection:
     dataset : PtychoDataset
     geometry : Geometry
         Its own sizes, else those given, else assumed.
+    assumed : tuple of str
+        Which of them nobody says that they were measured.
     unit : str or None
         ``photons`` where intensities are whole counts, else ``arbitrary``; None of a refused one.
     doubts : tuple of str
@@ -51,6 +53,7 @@ class Inspection:
     contents: dict[Path, tuple[list[Declared], int]]
     dataset: PtychoDataset
     geometry: Geometry
+    assumed: tuple[str, ...]
     unit: str | None
     doubts: tuple[str, ...]
     refusal: str | None
@@ -106,6 +109,7 @@ class Inspection:
                 "diameter_m": number(self.probe_diameter_px * geometry.pixel_size_m),
             },
             "geometry": geometry.to_dict(),
+            "assumed_sizes": list(self.assumed),
             "object": None if obj is None else {"shape": list(obj.shape)},
             "truth": "objectGuess" if dataset.is_simulated else None,
             "doubts": list(self.doubts),
@@ -142,6 +146,8 @@ def inspect(
     """
     dataset = read_dataset(path, diffraction=diffraction, orientation=orientation, extras=False)
     geometry = geometry_of(dataset.metadata, geometry, str(path), given or {})
+    own = dataset.metadata.get("geometry") or {}
+    known = {*(given or ()), *(() if own.get("assumed", own.keys() >= set(SIZES)) else own)}
     doubts, unit, refusal = dataset.warnings, None, None
     try:
         start = start_of(dataset, ReconSpec(), str(path), geometry)
@@ -159,6 +165,7 @@ def inspect(
         contents={source: arrays_in(source) for source in sources},
         dataset=dataset,
         geometry=geometry,
+        assumed=tuple(name for name in SIZES if geometry.assumed and name not in known),
         unit=unit,
         doubts=doubts,
         refusal=refusal,

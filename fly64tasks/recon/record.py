@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fly64tasks.data import lineage
 from fly64tasks.data.commit import commit_of
 from fly64tasks.data.ownership import WRITER
+from fly64tasks.data.writers.product import SIZES_ARE
 from fly64tasks.doitext.errors import in_one_line, printable
 from fly64tasks.errors import Fly64Error, StoppedEarly
 from fly64tasks.physics import probe_modes
@@ -184,5 +185,5 @@ def comments(record: dict[str, Any], epochs: int) -> str:
         made = f"{spec['algorithm']}, {epochs} epochs, {by} with pty-chi {versions['ptychi']}"
     return (
         f"{made}, from {record['input']['path']} "
-        f"(SHA-256 {record['input']['sha256']}). Pixel size, energy and distance are {sizes}."
+        f"(SHA-256 {record['input']['sha256']}). {SIZES_ARE} {sizes}."
     )

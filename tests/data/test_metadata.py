@@ -24,6 +24,11 @@ CASES: dict[str, tuple[dict[str, Any] | None, Geometry, Geometry]] = {
         Geometry(pixel_size_m=4e-9, energy_ev=8e3, assumed=False),
     ),
     "not said to be measured": ({"pixel_size_m": 4e-9}, ASSUMED, Geometry(pixel_size_m=4e-9)),
+    "the rest is measured": (
+        {"pixel_size_m": 4e-9},
+        MEASURED,
+        Geometry(pixel_size_m=4e-9, energy_ev=8e3, assumed=False),
+    ),
     "measured before assumed": (ASSUMED.to_dict(), MEASURED, MEASURED),
 }
 
@@ -41,6 +46,17 @@ def test_sizes_that_were_asked_for_are_used_or_refused():
     assert (
         geometry_of({"geometry": same}, MEASURED, "set.npz", given=["energy_ev"]).assumed is False
     )
+
+
+def test_what_a_set_lacks_can_be_given_and_what_it_assumes_be_said_better():
+    energy = Geometry(energy_ev=7e3)
+    found = geometry_of({"geometry": {"pixel_size_m": 4e-9}}, energy, "set.npz", ["energy_ev"])
+    assert (found.pixel_size_m, found.energy_ev, found.assumed) == (4e-9, 7e3, True)
+    both = ["energy_ev", "detector_pixel_size_m"]
+    found = geometry_of({"geometry": {"pixel_size_m": 4e-9}}, energy, "set.npz", both)
+    assert (found.pixel_size_m, found.energy_ev, found.assumed) == (4e-9, 7e3, False)
+    found = geometry_of({"geometry": ASSUMED.to_dict()}, energy, "set.npz", ["energy_ev"])
+    assert (found.pixel_size_m, found.energy_ev, found.assumed) == (10e-9, 7e3, True)
 
 
 NO_SIZES = [

@@ -52,7 +52,12 @@ def test_each_format_is_said_in_numbers_and_its_command_runs(
     assert found["photons_per_frame"]["median"] == pytest.approx(np.median(photons), rel=1e-4)
     assert found["scan"]["span_px"] == pytest.approx(np.ptp(known.positions_px, axis=0), abs=1e-5)
     assert found["scan"]["span_m"][0] == pytest.approx(found["scan"]["span_px"][0] * 1e-8)
-    assert found["geometry"]["assumed"] == (name in ("pair", "fold_slice", "tike"))
+    unsaid = {
+        "pair": ["energy_ev", "detector_pixel_size_m"],
+        "fold_slice": ["detector_pixel_size_m"],
+        "tike": ["pixel_size_m", "energy_ev", "detector_pixel_size_m"],
+    }.get(name, [])
+    assert (found["assumed_sizes"], found["geometry"]["assumed"]) == (unsaid, bool(unsaid))
     assert found["truth"] is None
     shapes = [tuple(array["shape"]) for file in found["files"] for array in file["arrays"]]
     assert any(len(shape) == 3 and shape[1:] == (32, 32) for shape in shapes)

@@ -84,6 +84,7 @@ def read(file: Hdf5) -> Measurement:
         pixel_size_m=pixel,
         energy_ev=energy,
         detector_pixel_size_m=pixel_m,
+        sizes_assumed=bool(file.attribute("sizes_assumed")),
     )
 
 

@@ -79,9 +79,17 @@ def read_measurement(path: Path) -> Measurement:
         mask, probe = _mask(arrays, frames.shape), _probe(arrays)
         obj = _object(arrays) if "objectGuess" in arrays else None
     sizes = geometry_of(metadata, Geometry(), str(path)).to_dict()
-    said = {key: sizes[key] for key in SIZES if key in metadata.get("geometry", {})}
+    own = metadata.get("geometry") or {}
     found = Measurement(
-        path, "NPZ", frames, positions, probe, obj, mask=None, notes=warnings, **said
+        path,
+        "NPZ",
+        frames,
+        positions,
+        probe,
+        obj,
+        sizes_assumed=own.get("assumed", False),
+        notes=warnings,
+        **{key: sizes[key] for key in SIZES if key in own},
     )
     if not frames.is_whole and not survey(found).whole:
         frames = frames.mapped(squared, dtype=np.float32)

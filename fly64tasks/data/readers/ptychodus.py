@@ -21,6 +21,7 @@ from fly64tasks.data.measurement import SQUARE, Measurement, centred_px
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.data.readers.hdf5 import Hdf5
 from fly64tasks.data.readers.pair import first_of_opr
+from fly64tasks.data.writers.product import SIZES_ARE
 
 KIND = "Ptychodus"
 DIFFRACTION, PRODUCT, RUN_RECORD = "diffraction.h5", "product.h5", "run.json"
@@ -144,6 +145,7 @@ def of_product(file: Hdf5, frame_size_px: int | None = None) -> Measurement:
         obj=layers[0] if len(layers) == 1 else None,
         pixel_size_m=pixel,
         energy_ev=energy or None,
+        sizes_assumed=f"{SIZES_ARE} assumed." in str(file.file.attrs.get("comments", "")),
         notes=notes,
     )
 

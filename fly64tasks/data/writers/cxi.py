@@ -43,6 +43,8 @@ def write(path: Path, measurement: Measurement, counts: FrameStack) -> list[Path
     y_m, x_m = centred_m(measurement.positions_px, geometry.pixel_size_m, shape, n).T
     with replaced(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["writer"] = WRITER
+        if geometry.assumed:
+            file.attrs["sizes_assumed"] = True  # a word of ours: CXI has none for it
         file["cxi_version"] = VERSION
         file["number_of_entries"] = 1
         entry = _group(file, "entry_1", "NXentry")

@@ -20,6 +20,8 @@ from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.study.stages import Geometry
 
+SIZES_ARE = "Pixel size, energy and distance are"
+"""In a product's comments, before ``assumed`` or ``as given``: Ptychodus has no word for it."""
 _UNKNOWN = 0.0
 """What Ptychodus itself takes for a number that nobody gave."""
 

@@ -12,7 +12,7 @@ from fly64tasks.data.measurement import Measurement
 from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.data.readers.ptychodus import PRODUCT
 from fly64tasks.data.writers.counts import without_bad, write_frames
-from fly64tasks.data.writers.product import write_product
+from fly64tasks.data.writers.product import SIZES_ARE, write_product
 from fly64tasks.doitext.atomic import replaced
 
 
@@ -48,7 +48,8 @@ def write(path: Path, measurement: Measurement, counts: FrameStack) -> list[Path
     write_product(
         product,
         name=measurement.path.stem,
-        comments=f"The scan of {measurement.path.name} ({measurement.kind}), not reconstructed.",
+        comments=f"The scan of {measurement.path.name} ({measurement.kind}), not reconstructed."
+        + geometry.assumed * f" {SIZES_ARE} assumed.",
         obj=measurement.obj.astype(np.complex64),
         probe=measurement.probe.astype(np.complex64),
         positions_px=measurement.positions_px,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +15,10 @@ import tifffile
 from measured import Known, holds, opened
 
 from fly64tasks.convert import convert
+from fly64tasks.data.metadata import geometry_of
 from fly64tasks.data.readers import open_measurement, read_dataset
 from fly64tasks.errors import DatasetError, MachineError
+from fly64tasks.study.stages import ASSUMED
 
 GEOMETRY = {"pixel_size_m": 10e-9, "energy_ev": 8800.0, "detector_pixel_size_m": 75e-6}
 
@@ -214,7 +217,7 @@ def test_tiff_has_the_pixel_for_imagej(tmp_path: Path, counts_npz: Path, known: 
     (_, product), _, _ = convert(counts_npz, tmp_path / "diffraction.h5")
     written, said, _ = convert(product, tmp_path / "object.tif")
     assert [path.name for path in written] == ["object_phase.tif", "object_amplitude.tif"]
-    assert "pixel 10 nm" in said
+    assert said.endswith("pixel 10 nm (assumed)")  # as the product says: it has no energy
     with tifffile.TiffFile(written[0]) as file:
         assert file.asarray() == pytest.approx(np.angle(known.obj), abs=1e-6)
         assert file.imagej_metadata["unit"] == "um"
@@ -252,6 +255,32 @@ def test_streamed_npz_has_the_bytes_of_numpys(tmp_path: Path, known: Known):
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["again.npz", "scan.cxi", "diffraction.h5", "scan_dp.hdf5"])
+@pytest.mark.parametrize(
+    "said", [{}, {**GEOMETRY, "assumed": True}, {**GEOMETRY, "assumed": False}]
+)
+def test_sizes_stay_assumed_or_measured_through_a_conversion(
+    tmp_path: Path, known: Known, said: dict[str, Any], name: str
+):
+    path = tmp_path / "scan.npz"
+    np.savez(
+        path,
+        diffraction=known.counts,
+        probeGuess=known.probe[0],
+        ycoords=known.positions_px[:, 0],
+        xcoords=known.positions_px[:, 1],
+        _metadata=np.array(json.dumps({"geometry": said})),
+    )
+    assumed = said.get("assumed", True) or name == "scan_dp.hdf5"  # which has no energy
+    there, words, notes = convert(path, tmp_path / "there" / name)
+    assert ("(assumed" in words) == said.get("assumed", True)
+    back, words, _ = convert(there[0], tmp_path / "back.npz")
+    assert ("(assumed" in words) == assumed
+    for file in (there[0], back[0]):
+        assert geometry_of(read_dataset(file).metadata, ASSUMED, "it").assumed is assumed
+    assert bool(notes) == (said.get("assumed", True) and name != "again.npz")
+
+
 def test_known_sizes_are_no_longer_assumed(tmp_path: Path, known: Known):
     odd = replace(known, counts=known.counts[:, 1:, 1:], probe=known.probe[:, 1:, 1:])
     path = tmp_path / "odd.npz"
@@ -263,7 +292,10 @@ def test_known_sizes_are_no_longer_assumed(tmp_path: Path, known: Known):
         xcoords=odd.positions_px[:, 1],
     )
     (there,), _, notes = convert(path, tmp_path / "odd.cxi")
-    assert notes == ("NPZ says no sizes: pixel 10 nm, 8800 eV (assumed in part) are assumed",)
+    assert notes == (
+        "pixel 10 nm, 8800 eV (assumed, at least in part): other programs will take them for "
+        "measured",
+    )
     with opened(there) as (found, counts):
         assert np.array_equal(counts, odd.counts)
         assert found.positions_px - found.positions_px[0] == pytest.approx(
