@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,11 @@ class Follower:
             told = json.loads(line)
             if "log" in told:
                 name, level, message = told["log"]
-                logging.getLogger(name).log(level, "%s", message)
+                logger = logging.getLogger(name)
+                if logger.hasHandlers():
+                    logger.log(level, "%s", message)
+                else:  # as a run in this process says it
+                    print(f"warning: {message}", file=sys.stderr)
             elif self._on_event:
                 self._on_event(*told["event"])
 

@@ -194,8 +194,12 @@ def _print_scores(options: argparse.Namespace) -> int:
         said = scores["object"]
         print(f"{printable(said['label'])}: {said['placement']['words']}")
         print(f"scored on {said['share_of_region']:.0%} of the pixels that the scan lit")
-    for metric in METRICS:
+    reason = scores["truth"]["reason"]
+    shown = [one for one in METRICS if reason is None or scores["notes"].get(one.key) != reason]
+    for metric in shown:
         print(f"{metric.label:<24}{_shown(metric, scores)}".rstrip())
+    if without := len(METRICS) - len(shown):
+        print(f"{printable(reason)}; {without} scores need one")
     return 0
 
 

@@ -176,6 +176,7 @@ def _search(
     best = best_of(trials)
     if best is None:
         raise ReconstructionError(f"no trial came to a score; the first: {trials[0].failed}")
-    lines = tables.lines_to_paste(table, best, targets[0].recon)
-    print(f"{tables.verdict(present, best)}\n\n{lines}")
+    print(tables.verdict(present, best))
+    if tables.is_better(best, present):
+        print(f"\n{tables.lines_to_paste(table, best, targets[0].recon)}")
     return 0

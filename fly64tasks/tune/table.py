@@ -103,13 +103,19 @@ def lines_to_paste(table: str, best: Trial, recon: ReconSpec) -> str:
     )
 
 
+def is_better(best: Trial, present: Trial) -> bool:
+    """Return whether settings came to a lower score than those of the study."""
+    assert best.score is not None
+    return present.score is None or best.score < present.score
+
+
 def verdict(present: Trial, best: Trial) -> str:
     """Return in words how the best settings compare with the present ones."""
     assert best.score is not None
     if present.score is None:
         return f"best {best.score:.5g}; the present settings fail: {printable(present.failed)}"
     said = f"present {present.score:.5g}, best {best.score:.5g}"
-    if best.score >= present.score:
+    if not is_better(best, present):
         return f"{said}: nothing that was tried is better; keep what you have"
     said += f", {1 - best.score / present.score:.2%} less"
     if not any(best.by_frame.values()):

@@ -224,7 +224,10 @@ def test_real_reconstruction_is_scored_and_drawn(small_sets: dict[str, Path], tm
 
 
 def test_set_that_was_not_simulated_gets_the_data_score_and_the_reason(
-    plant: Plant, small_set: PtychoDataset, tmp_path: Path
+    plant: Plant,
+    small_set: PtychoDataset,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ):
     measured = tmp_path / "measured.npz"
     write_dataset(measured, replace(small_set, metadata={"diffraction_order": "NHW"}))
@@ -238,6 +241,11 @@ def test_set_that_was_not_simulated_gets_the_data_score_and_the_reason(
     given = {key for key, value in scores["metrics"].items() if value is not None}
     assert given == {"chi2", "r_factor"}
     assert set(scores["notes"]) == set(scores["metrics"]) - {"r_factor"}
+
+    assert score.main(["--input-npz", str(measured), "--output-dir", str(folder)]) == 0
+    fit, r_factor, rest = capsys.readouterr().out.splitlines()
+    assert (fit[:7], r_factor[:8]) == ("Fit χ² ", "R-factor")
+    assert rest == f"{scores['truth']['reason']}; {len(scores['metrics']) - 2} scores need one"
     assert scores["notes"]["chi2"] == scores["fit"]["words"]
     assert scores["flat_object"] is None
     assert scores["region"] is scores["alignment"] is None

@@ -72,6 +72,12 @@ def of_the_study(folder: Path) -> dict[str, bytes]:
 
 
 @needs_optuna
+def test_search_that_found_nothing_better_gives_no_lines_to_paste(project: Path):
+    said = tune(project, "prior=[1e7, 1e8]", "--case", CASE, "--trials", "2")
+    assert said.endswith(": nothing that was tried is better; keep what you have\n")
+
+
+@needs_optuna
 def test_search_ends_with_lines_to_paste_and_touches_nothing_of_the_study(project: Path):
     before = of_the_study(project)
     said = tune(project, PRIOR, "noise_model=['GAUSSIAN']", "--case", CASE, "--trials", "3")
