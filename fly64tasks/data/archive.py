@@ -122,10 +122,13 @@ class Archive:
             path.stat()
             if not path.is_file():
                 what = "is a directory" if path.is_dir() else "is neither a file nor a link to one"
-                raise DatasetError(f"{path}: {what}; expected an NPZ file")
+                raise DatasetError(f"{path}: {what}; expected a file")
             with path.open("rb") as file:
                 if file.read(2) != b"PK":
-                    raise DatasetError(f"{path}: not an NPZ (zip) file; expected one of DATA-001")
+                    raise DatasetError(
+                        f"{path}: not an NPZ (zip) file; expected one, or of a scan HDF5 or a key "
+                        "map (.toml)"
+                    )
             if not zipfile.is_zipfile(path):
                 raise zipfile.BadZipFile("its zip directory is missing")
             self._zip = zipfile.ZipFile(path)
@@ -134,9 +137,8 @@ class Archive:
         except OSError as error:
             if machine_fault(error) and not isinstance(error, PermissionError):
                 raise machine_error(error) from None
-            raise DatasetError(
-                f"{path}: {(error.strerror or str(error)).lower()}; expected an NPZ file"
-            ) from None
+            said = (error.strerror or str(error)).lower()
+            raise DatasetError(f"{path}: {said}; expected a file") from None
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise DatasetError(
                 f"{path}: damaged or truncated NPZ ({shortened(error)}); write it again"
@@ -177,10 +179,13 @@ class Archive:
                 self.take(key, declared.size_bytes)
                 with self._reading(key) as file:
                     return self._read(key, file, declared)
-        raise DatasetError(
-            f"{self.path}: {' or '.join(keys)} is missing, found "
-            f"{_some(list(self._members)) or 'no key'}"
-        )
+        raise self.lacks(" or ".join(keys))
+
+    def lacks(self, *keys: str, helps: str = "") -> DatasetError:
+        """Return the error of keys that are not there; ``helps`` ends it."""
+        found = _some(list(self._members)) or "no key"
+        verb = "is" if len(keys) == 1 else "are"
+        return DatasetError(f"{self.path}: {', '.join(keys)} {verb} missing, found {found}{helps}")
 
     def stored(self, key: str) -> Stored | None:
         """Return an array that can be read in parts; None where it is compressed, or in columns."""

@@ -33,6 +33,8 @@ FILES = {
 """The files of a project, and their names in a template: git would heed a .gitignore there."""
 _FURTHER = {"methods": {"cnn.py": "cnn.py.txt"}}
 """Those that one template has besides."""
+_FIRST = {"measured": "  name your scans below [scans] in study.toml\n"}
+"""What a template needs before it can run."""
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
@@ -64,6 +66,7 @@ def _make_and_say(folder: Path, template: str) -> int:
         f"{shown}: wrote {', '.join(files_of(template))} (template {template})\n"
         "Next:\n"
         f"  cd {shown}\n"
+        f"{_FIRST.get(template, '')}"
         "  doit list      every task\n"
         "  doit -n        what would run, and why\n"
         "  doit           run it, and then open reports/index.html\n"

@@ -161,3 +161,10 @@ def test_readme_names_only_commands_that_are_there(tmp_path: Path):
         assert f"doit {command}" in readme
         assert f"-c {command} " in listed
     assert "19 run" in doit(tmp_path, "-n", "--split", "train")
+
+
+def test_what_a_template_needs_first_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for template in new.TEMPLATES:
+        assert new.main([str(tmp_path / template), "--template", template]) == 0
+        said = capsys.readouterr().out
+        assert ("name your scans below [scans]" in said) == (template == "measured")

@@ -74,9 +74,11 @@ def read_measurement(path: Path) -> Measurement:
     """
     with Archive(path) as arrays:
         metadata, warnings = _metadata(arrays)
+        _refuse_lacking(arrays, "xcoords", "ycoords")
         positions = _positions(arrays)
         frames = _unread(arrays, len(positions), metadata)
-        mask, probe = _mask(arrays, frames.shape), _probe(arrays)
+        mask = _mask(arrays, frames.shape)
+        probe = _probe(arrays) if "probeGuess" in arrays else None
         obj = _object(arrays) if "objectGuess" in arrays else None
     sizes = geometry_of(metadata, Geometry(), str(path)).to_dict()
     own = metadata.get("geometry") or {}
@@ -160,6 +162,7 @@ def _metadata(arrays: Archive) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 def _dataset(arrays: Archive, kind: Kind, *, obj: bool, extras: bool) -> PtychoDataset:
     metadata, warnings = _metadata(arrays)
+    _refuse_lacking(arrays, "xcoords", "ycoords", "probeGuess")
     positions = _positions(arrays)
     n = len(positions)
     key, values = _diffraction(arrays, n, metadata, kind)
@@ -184,6 +187,16 @@ def _dataset(arrays: Archive, kind: Kind, *, obj: bool, extras: bool) -> PtychoD
         diffraction_from=f"{key}: {frames.taken_from}" if frames.taken_from else None,
         warnings=(*warnings, *_unusable(arrays, n), *frames.warnings),
     )
+
+
+def _refuse_lacking(arrays: Archive, *needed: str) -> None:
+    """Name all that a set lacks, and what helps where it is the probe alone."""
+    lacking = [key for key in needed if key not in arrays]
+    if not any(key in arrays for key in _DIFFRACTION):
+        lacking.append(" or ".join(_DIFFRACTION))
+    if lacking:
+        helps = "; fly64tasks convert writes a set with one that is guessed from the frames"
+        raise arrays.lacks(*lacking, helps=helps if lacking == ["probeGuess"] else "")
 
 
 def _single(arrays: Archive, key: str, array: NDArray[Any]) -> NDArray[Any]:

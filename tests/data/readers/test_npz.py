@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from broken_sets import Arrays, expect_refusal, save, valid_arrays
 
+from fly64tasks.convert import convert
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.readers.npz import read_base, read_dataset
 from fly64tasks.data.writers.npz import write_dataset
@@ -129,6 +130,29 @@ def test_what_real_files_hold_is_accepted(tmp_path: Path, edit: Callable[[Arrays
     dataset = read_dataset(save(tmp_path / "set.npz", arrays))
     assert np.array_equal(dataset.diffraction_amplitude, expected)
     assert dataset.mask is None
+
+
+def test_all_that_a_set_lacks_is_named_at_once(tmp_path: Path):
+    path = tmp_path / "names.npz"
+    np.savez(path, data=np.ones((3, 8, 8)), probe=np.ones((8, 8), complex), x=[1.0], y=[1.0])
+    lacks = "xcoords, ycoords, probeGuess, diffraction or diff3d are missing, found data, probe"
+    with pytest.raises(DatasetError, match=lacks):
+        read_dataset(path)
+    with pytest.raises(DatasetError, match="xcoords, ycoords, diffraction or diff3d are missing"):
+        convert(path, tmp_path / "set.npz")
+
+
+def test_probe_that_is_missing_is_guessed_by_convert_as_the_error_says(tmp_path: Path):
+    arrays = valid_arrays()
+    del arrays["probeGuess"]
+    path = save(tmp_path / "bare.npz", arrays)
+    with pytest.raises(DatasetError, match=r"probeGuess is missing, found .*; fly64tasks convert"):
+        read_dataset(path)
+    written, _, (warning, *_) = convert(path, tmp_path / "guessed.npz")
+    assert warning.startswith("NPZ holds no probe: one is guessed from the mean frame")
+    guessed = read_dataset(written[0])
+    assert guessed.probe_guess.shape == (1, 16, 16)
+    assert np.array_equal(guessed.diffraction_amplitude, arrays["diffraction"])
 
 
 BROKEN = {
