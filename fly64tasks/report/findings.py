@@ -56,8 +56,10 @@ def headline(jobs: Sequence[Job]) -> list[str]:
     name = f"The {in_sentence(metric.label)}"
     main = draws_of(job for job in jobs if job.case.method == MAIN)
     by = " of main" if len(_methods(jobs)) > 1 else ""
-    sentences.append(trend(dose_steps(main, metric), metric, "dose", name + by))
-    sentences.append(trend(view_steps(main, metric), metric, "view", "It"))
+    of_dose, subject = dose_steps(main, metric), name + by
+    sentences.append(trend(of_dose, metric, "dose", subject))
+    of_view = trend(view_steps(main, metric), metric, "view", "It" if of_dose else subject)
+    sentences.append(of_view)
     sentences += against_main(jobs, metric)
     sentences.append(f"{name} goes {_span(scored, metric)}.")
     sentences += [*_worse_than_flat(scored), *_misfits(scored)]

@@ -41,6 +41,13 @@ def test_error_that_falls_with_dose_and_rises_with_less_overlap_is_said_to(tmp_p
     ]
 
 
+def test_what_rises_is_named_where_nothing_is_said_of_the_dose(tmp_path: Path):
+    study = msgspec.structs.replace(STUDY, doses=(1e3,))
+    _, dose, view, *_ = headline(read_jobs(study, write_study(tmp_path)))
+    assert dose == "No two doses are scored alike, so that nothing can be said of the dose."
+    assert view.startswith("The complex NRMSE rises from baseline to dense to sparse, at every")
+
+
 def test_steps_that_break_the_trend_are_named_with_their_values(tmp_path: Path):
     layout = write_study(tmp_path)
     odd = case(1e5, "sparse", "test")
