@@ -83,19 +83,22 @@ def trend(
     if not steps:
         return f"No two {over}s are scored alike, so that nothing can be said of the {over}."
     broken = [step for step in steps if not step.holds]
-    falls, rises = ("falls", "rises") if metric.better == "lower" else ("rises", "falls")
+    fall, rise = ("fall", "rise") if metric.better == "lower" else ("rise", "fall")
+    never = len(broken) == len(steps)
+    does, every = ("does not {}", "any") if never else ("{}s", "every")
     if over == "dose":
-        verb, where = f"{falls} with every step in dose", "in every view"
+        verb, where = f"{does.format(fall)} with {every} step in dose", f"in {every} view"
     else:
         views = dict.fromkeys(
             cell.case.view for step in steps for cell in (step.before, step.after)
         )
-        verb, where = f"{rises} from {' to '.join(views)}", "at every dose"
+        verb, where = f"{does.format(rise)} from {' to '.join(views)}", f"at {every} dose"
     splits = listed([s for s in SPLITS if any(step.before.case.split == s for step in steps)])
     claim = f"{subject} {verb}, {where}, for {splits}"
     if broken:
         named = first_of([_named(step, metric, over) for step in broken])
-        claim += f", except in {len(broken)} of {counted(len(steps), 'step')}: {named}"
+        claim += "" if never else f", except in {len(broken)} of {counted(len(steps), 'step')}"
+        claim += f": {named}"
     return f"{claim}.{_spread(steps, metric, over)}"
 
 

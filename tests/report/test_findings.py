@@ -48,6 +48,20 @@ def test_what_rises_is_named_where_nothing_is_said_of_the_dose(tmp_path: Path):
     assert view.startswith("The complex NRMSE rises from baseline to dense to sparse, at every")
 
 
+def test_trend_that_every_step_breaks_is_not_claimed(tmp_path: Path):
+    layout = write_study(tmp_path)
+    for which in STUDY.cases():
+        worse = {"baseline": 0.4, "dense": 0.3, "sparse": 0.2}[which.view]
+        write_scores(layout, which, **with_error(which, worse + which.dose * 1e-7))
+    dose, view = headline(read_jobs(STUDY, layout))[1:3]
+    assert dose.startswith(
+        "The complex NRMSE does not fall with any step in dose, in any view, for train and test: "
+    )
+    assert view.startswith(
+        "It does not rise from baseline to dense to sparse, at any dose, for train and test: "
+    )
+
+
 def test_steps_that_break_the_trend_are_named_with_their_values(tmp_path: Path):
     layout = write_study(tmp_path)
     odd = case(1e5, "sparse", "test")
