@@ -19,6 +19,7 @@ from matplotlib import colormaps
 from PIL import Image
 from scored_study import (
     STUDY,
+    layout_in,
     page_without_figures,
     scores_of,
     write_run,
@@ -307,6 +308,23 @@ def test_page_never_scrolls_sideways(browser: Any, layout: Layout, width: int):
         for log in report.page.locator("details.log summary").all():
             log.click()
         assert report.page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_a_single_drawing_is_no_larger_than_one_of_two(
+    browser: Any, layout: Layout, tmp_path: Path
+):
+    alone = layout_in(tmp_path, STUDY)
+    for which in CASES:
+        write_run(alone, which)
+        if which.split == "train":
+            write_scores(alone, which)
+    write_report(STUDY, alone)
+    widths = []
+    for which in (layout, alone):
+        with opened(browser, which, viewport={"width": 1280, "height": 844}) as report:
+            drawn = report.page.locator(".panels > figure").first
+            widths.append(drawn.bounding_box()["width"])
+    assert widths[1] <= 1.2 * widths[0]
 
 
 def test_text_is_readable_by_day_and_by_night(browser: Any, layout: Layout):
