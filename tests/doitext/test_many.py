@@ -20,8 +20,8 @@ from doitext_project import MAIN
 
 from fly64tasks.doitext.errors import nearest
 from fly64tasks.doitext.graph import inputs
+from fly64tasks.doitext.graph.control import Control
 from fly64tasks.doitext.graph.manifest import FileNames, refuse_foreign
-from fly64tasks.doitext.graph.selection import Control
 
 MANY = 20_000
 

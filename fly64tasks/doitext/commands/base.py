@@ -16,9 +16,10 @@ from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 from ..errors import printable_lines, reader_gone
 from ..garbage import collected_later
 from ..graph import inputs
+from ..graph.control import Control
 from ..graph.manifest import FileNames, Manifest
 from ..graph.plan import create_known
-from ..graph.selection import Control, MetaFilter, Wanted, declared, no_such
+from ..graph.selection import MetaFilter, Wanted, declared, no_such
 from ..state.claims import Claims
 from ..state.digests import MD5Checker
 from ..state.journal import Journal

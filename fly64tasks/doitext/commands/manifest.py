@@ -6,9 +6,9 @@ from doit.exceptions import InvalidCommand
 
 from ..errors import printable
 from ..graph import inputs
+from ..graph.control import Control
 from ..graph.manifest import refuse_foreign, write
 from ..graph.plan import Planner
-from ..graph.selection import Control
 from ..state.record import ATTEMPT
 from .base import GraphCommand
 

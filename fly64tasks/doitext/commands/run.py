@@ -24,9 +24,9 @@ from .. import parallel
 from ..atomic import sweep
 from ..errors import exited, in_short, machine_fault, printable
 from ..graph import inputs
+from ..graph.control import Control
 from ..graph.manifest import refuse_foreign, write
 from ..graph.plan import Planner, Verdict, merged
-from ..graph.selection import Control
 from ..processes import end_descendants
 from ..running.events import Both, EventLog
 from ..running.failures import why_failed

@@ -10,7 +10,7 @@ from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
 from ..errors import in_short, printable
-from ..graph.selection import Control
+from ..graph.control import Control
 from ..graph.verify import Verifier, summary
 from .base import GraphCommand, flag
 

@@ -18,9 +18,10 @@ from ..bounded import text_of
 from ..state.journal import Journal
 from ..state.notes import noted, used
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
+from .control import Control
 from .moved import followed
 from .plan import Verdict
-from .selection import Control, MetaFilter, Wanted, grid_values
+from .selection import MetaFilter, Wanted, grid_values
 
 SCHEMA = 1
 _SEAL = ',\n  "md5": "'

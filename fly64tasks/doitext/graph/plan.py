@@ -14,9 +14,9 @@ from ..spec import SpecUnchanged
 from ..state.journal import Journal
 from ..state.notes import used
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
+from .control import Control
 from .current import calculated, is_current
 from .inputs import does_something, drop_missing, is_partial
-from .selection import Control
 from .targets import TargetsChanged, watch
 
 Word = Literal["run", "may run", "up to date", "error", "ignored", "skipped"]
