@@ -16,7 +16,8 @@ import pytest
 from doit.exceptions import InvalidCommand
 from doitext_project import MAIN, Project, wait_until_up
 
-from fly64tasks.doitext.graph.manifest import FileNames, refuse_foreign
+from fly64tasks.doitext.graph.manifest import FileNames
+from fly64tasks.doitext.graph.sealed import refuse_foreign
 from fly64tasks.doitext.spec import SpecUnchanged
 from fly64tasks.doitext.state.claims import LOCK, MARK, Claim, Owner
 
@@ -210,14 +211,14 @@ NAMES = FileNames()
 )
 def test_manifest_that_says_nothing_or_is_cut_short_may_be_ours(tmp_path: Path, ours: str) -> None:
     (tmp_path / NAMES.manifest).write_text(ours)
-    refuse_foreign(tmp_path, NAMES)
+    refuse_foreign(NAMES.within(tmp_path))
 
 
 @pytest.mark.parametrize("foreign", ["{}}", " " * 99 + "x", '{\n  "schemes": 1', '{"schema": 1}'])
 def test_manifest_that_begins_otherwise_is_refused(tmp_path: Path, foreign: str) -> None:
     (tmp_path / NAMES.skips).write_text(foreign)
     with pytest.raises(InvalidCommand, match="was not written by doit"):
-        refuse_foreign(tmp_path, NAMES)
+        refuse_foreign(NAMES.within(tmp_path))
 
 
 LONG = """

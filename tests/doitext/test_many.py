@@ -21,7 +21,8 @@ from doitext_project import MAIN
 from fly64tasks.doitext.errors import nearest
 from fly64tasks.doitext.graph import inputs
 from fly64tasks.doitext.graph.control import Control
-from fly64tasks.doitext.graph.manifest import FileNames, refuse_foreign
+from fly64tasks.doitext.graph.manifest import FileNames
+from fly64tasks.doitext.graph.sealed import refuse_foreign
 
 MANY = 20_000
 
@@ -70,7 +71,7 @@ def test_manifest_is_known_by_its_beginning(tmp_path: Path):
     path = tmp_path / FileNames().manifest
     path.write_text('{\n  "written": "')
     os.truncate(path, 2**29)  # of ten thousand jobs it has 20 MB
-    assert cpu_s(lambda: refuse_foreign(tmp_path, FileNames())) < 0.05  # else ten times that
+    assert cpu_s(lambda: refuse_foreign([path])) < 0.05  # else ten times that
 
 
 def test_mistyped_name_is_compared_with_few_of_many():

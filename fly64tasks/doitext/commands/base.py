@@ -234,10 +234,10 @@ class GraphCommand(StandsAside, DoitCmdBase):
             self.params["about"] or {},
         )
 
-    def manifest_folder(self) -> Path | None:
-        """The folder that DOIT_CONFIG names for the manifest."""
+    def manifest_files(self) -> tuple[Path, Path] | None:
+        """Where manifest and skip summary lie; None where DOIT_CONFIG names no folder for them."""
         folder = self.params["manifest_dir"]
-        return Path(folder) if folder else None
+        return self.manifest_names.within(Path(folder)) if folder else None
 
 
 def flag(name: str, long: str, help: str, short: str = "", section: str = "") -> CmdOption:

@@ -25,8 +25,8 @@ from ..atomic import sweep
 from ..errors import exited, in_short, machine_fault, printable
 from ..graph import inputs
 from ..graph.control import Control
-from ..graph.manifest import refuse_foreign, write
 from ..graph.plan import Planner, Verdict, merged
+from ..graph.sealed import refuse_foreign, write
 from ..processes import end_descendants
 from ..running.events import Both, EventLog
 from ..running.failures import why_failed
@@ -132,8 +132,8 @@ class Run(GraphCommand, cmd_run.Run):
         skipped = self.prepare(pos_args, control, single)
         if not self.params["take_over"]:
             self.claims().refuse_others()
-        if folder := self.manifest_folder():
-            refuse_foreign(folder, self.manifest_names)
+        if files := self.manifest_files():
+            refuse_foreign(files)
         if dry_run:
             return self._dry_run(skipped, always, as_json)
         inputs.refuse(self.broken, self.helpful_options())
@@ -239,17 +239,16 @@ class Run(GraphCommand, cmd_run.Run):
 
     def _write_manifest(self, nodes: dict[str, Any], skipped: dict[str, list[str]]) -> bool:
         """Whether the manifest could be written; if not, that is said."""
-        folder = self.manifest_folder()
-        if folder:
+        files = self.manifest_files()
+        if files:
             built = self.manifest().build(self.wanted, self._outcomes(nodes), skipped)
             try:
-                write(folder, self.manifest_names, *built)
+                write(zip(files, built, strict=True))
             except OSError as error:
                 said = machine_fault(error)
                 if said is None:
                     raise
-                path = folder / self.manifest_names.manifest
-                sys.stderr.write(f"{path}: not written: {said}; `doit manifest` writes it\n")
+                sys.stderr.write(f"{files[0]}: not written: {said}; `doit manifest` writes it\n")
                 return False
             with contextlib.suppress(InvalidCommand):  # then records are read again next time
                 self.state.dump()

@@ -42,10 +42,9 @@ class Verify(GraphCommand):
         control.choose(list(pos_args), self.params.get("default_tasks"), self.wanted)
         verifier = Verifier(control, self.state)
         found = list(verifier.findings())
-        folder = self.manifest_folder()
-        if folder and not (pos_args or self.wanted):
-            names = self.manifest_names
-            found += verifier.manifest([folder / names.manifest, folder / names.skips])
+        files = self.manifest_files()
+        if files and not (pos_args or self.wanted):
+            found += verifier.manifest(files)
         counts = summary(found)
         if not counts:
             raise InvalidCommand("nothing to verify: no selected task makes a file")
