@@ -30,8 +30,9 @@ from ..graph.sealed import refuse_foreign, write
 from ..processes import end_descendants
 from ..running.events import Both, EventLog
 from ..running.failures import why_failed
+from ..running.forked import ProcessRunner
 from ..running.reporter import LineReporter
-from ..running.runner import ProcessRunner, SerialRunner, ThreadRunner
+from ..running.runner import SerialRunner, ThreadRunner
 from ..running.signals import Stopped, stoppable
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
 from .base import GraphCommand, flag
