@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import functools
-import json
 import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,20 +19,22 @@ from doit.task import Stream
 
 from .. import parallel
 from ..atomic import sweep
-from ..errors import exited, in_short, machine_fault, printable
+from ..errors import exited, machine_fault, printable
 from ..graph import inputs
 from ..graph.control import Control
 from ..graph.plan import Planner, Verdict, merged
 from ..graph.sealed import refuse_foreign, write
 from ..processes import end_descendants
 from ..running.events import Both, EventLog
-from ..running.failures import why_failed
 from ..running.forked import ProcessRunner
+from ..running.outcomes import outcomes
 from ..running.reporter import LineReporter
 from ..running.runner import SerialRunner, ThreadRunner
 from ..running.signals import Stopped, stoppable
+from ..running.streams import same_streams, writing_to
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
 from .base import GraphCommand, flag
+from .dry import no_caches, write_json, write_lines
 
 _REPLACED = ("num_process", "reporter", "par_type", "outfile")
 _RUNNERS = {"thread": ThreadRunner, "process": ProcessRunner}
@@ -95,13 +94,8 @@ class Run(GraphCommand, cmd_run.Run):
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Run; in a dry run not even Python's bytecode caches are written."""
-        if not params["dry_run"]:
+        with no_caches(params["dry_run"]):
             return super().execute(params, args)
-        former, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-        try:
-            return super().execute(params, args)
-        finally:
-            sys.dont_write_bytecode = former
 
     def _execute(
         self,
@@ -201,13 +195,13 @@ class Run(GraphCommand, cmd_run.Run):
             stack.callback(self.state.unlock)
             stack.enter_context(self.claims().held(wait, self.params["take_over"]))
             sweep(target for _, targets in self.state.cut_off() for target in targets)
-            out = stack.enter_context(_writing_to(outfile))
+            out = stack.enter_context(writing_to(outfile))
             for name, reasons in skipped.items():
                 out.write(f"{printable(f'skipped {name}: ' + '; '.join(reasons))}\n")
             dispatcher = self.control.task_dispatcher()
             runner = make_runner(out)
             try:
-                with _same_streams(), parallel.running(threads, self.params):
+                with same_streams(), parallel.running(threads, self.params):
                     result = int(runner.run_all(dispatcher))
             except BaseException:  # whatever ends the run early leaves no child behind
                 end_descendants()
@@ -227,13 +221,10 @@ class Run(GraphCommand, cmd_run.Run):
                 {"task": item.task, "verdict": item.word, "reasons": item.reasons}
                 for item in verdicts
             ]
-            json.dump({"tasks": tasks, "summary": summary}, self.outstream, indent=2)
-            self.outstream.write("\n")
+            write_json(self.outstream, {"tasks": tasks, "summary": summary})
         else:
-            width = max((len(item.task) for item in verdicts), default=0)
-            for item in verdicts:
-                line = f"{item.word:<10}  {item.task:<{width}}  {in_short(item.reasons)}"
-                self.outstream.write(f"{printable(line.rstrip())}\n")
+            lines = [(item.word, item.task, item.reasons) for item in verdicts]
+            write_lines(self.outstream, lines, 10)
             counts = ", ".join(f"{n} {word}" for word, n in summary.items() if n) or "no task"
             self.outstream.write(f"{counts}. Nothing was run.\n")
         return 3 if summary["error"] else 0
@@ -242,7 +233,8 @@ class Run(GraphCommand, cmd_run.Run):
         """Whether the manifest could be written; if not, that is said."""
         files = self.manifest_files()
         if files:
-            built = self.manifest().build(self.wanted, self._outcomes(nodes), skipped)
+            became = outcomes(self.control, nodes, self.state)
+            built = self.manifest().build(self.wanted, became, skipped)
             try:
                 write(zip(files, built, strict=True))
             except OSError as error:
@@ -262,38 +254,6 @@ class Run(GraphCommand, cmd_run.Run):
             return None
         return (row.get(ATTEMPT) or {}).get("seconds")
 
-    def _outcomes(self, nodes: dict[str, Any]) -> Iterator[Verdict]:
-        """What became of each task of the run, in the words of a plan."""
-
-        @functools.cache
-        def failed(name: str) -> dict[str, str]:
-            """Why a task can not run: what failed of all that it waits for."""
-            found = {}
-            for dep in self.control.tasks[name].task_dep:
-                status = nodes[dep].run_status if dep in nodes else None
-                if status == "failure":
-                    found[dep] = why_failed(nodes[dep], self.state)
-                elif status in (None, "run"):
-                    found |= failed(dep)
-            return found
-
-        for name in self.control.closure():
-            status = nodes[name].run_status if name in nodes else None
-            if status in ("successful", "up-to-date"):
-                yield Verdict(name, "up to date")
-            elif status == "ignore":
-                yield Verdict(name, "ignored")
-            elif (row := self.state.row(name)).get(CHECKER) == FAILED:
-                yield Verdict(name, "run", (row[ATTEMPT]["message"],))
-            elif why := failed(name):
-                yield Verdict(
-                    name, "error", (*(f"after {by}: {said}" for by, said in why.items()),)
-                )
-            elif status == "failure":
-                yield Verdict(name, "error", ("input missing",))
-            else:
-                yield Verdict(name, "run", ("not reached",))
-
 
 def _leave(exit_code: int, others: set[threading.Thread]) -> int:
     """Return the exit code, or leave at once where tasks still run in threads, `others` aside.
@@ -310,34 +270,3 @@ def _leave(exit_code: int, others: set[threading.Thread]) -> int:
 def _event_log(named: str) -> EventLog | None:
     """The file of ``--events``, said from where doit was called."""
     return EventLog(Path(get_initial_workdir() or ".", named).expanduser()) if named else None
-
-
-@contextlib.contextmanager
-def _writing_to(outfile: Any) -> Iterator[Any]:
-    if not isinstance(outfile, str):
-        yield outfile or sys.stdout
-        return
-    try:
-        file = open(outfile, "w", encoding="utf-8", opener=_no_wait)  # noqa: SIM115
-    except OSError as error:
-        unread = error.errno == errno.ENXIO
-        why = "a pipe that nobody reads; start its reader first" if unread else error.strerror
-        raise InvalidCommand(printable(f"-o {outfile}: {why}")) from None
-    with file:
-        os.set_blocking(file.fileno(), True)
-        yield file
-
-
-def _no_wait(path: str, flags: int) -> int:
-    """Open for `open`, but do not wait for somebody to read a pipe."""
-    return os.open(path, flags | os.O_NONBLOCK, 0o666)
-
-
-@contextlib.contextmanager
-def _same_streams() -> Iterator[None]:
-    """Put stdout and stderr back: actions in threads swap them, not always in pairs."""
-    streams = sys.stdout, sys.stderr
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = streams
