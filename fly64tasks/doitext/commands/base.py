@@ -17,8 +17,9 @@ from ..errors import printable_lines, reader_gone
 from ..garbage import collected_later
 from ..graph import inputs
 from ..graph.control import Control
+from ..graph.delayed import create_known
 from ..graph.manifest import FileNames, Manifest
-from ..graph.plan import create_known
+from ..graph.plan import Planner
 from ..graph.selection import MetaFilter, Wanted, declared, no_such
 from ..state.claims import Claims
 from ..state.digests import MD5Checker
@@ -173,7 +174,8 @@ class GraphCommand(StandsAside, DoitCmdBase):
             self.dep_manager.checker.statuses = self.state.statuses
         self.control = control
         if control.delayed:
-            create_known(control, self.dep_manager, bool(self.params.get("always")))
+            always = bool(self.params.get("always"))
+            create_known(control, lambda: Planner(control, self.dep_manager, always).verdicts())
 
     def claims(self) -> Claims:
         """The folders that the tasks of the graph write."""

@@ -22,7 +22,8 @@ from ..atomic import sweep
 from ..errors import exited, machine_fault, printable
 from ..graph import inputs
 from ..graph.control import Control
-from ..graph.plan import Planner, Verdict, merged
+from ..graph.judgement import Verdict
+from ..graph.plan import Planner, merged
 from ..graph.sealed import refuse_foreign, write
 from ..processes import end_descendants
 from ..running.events import Both, EventLog

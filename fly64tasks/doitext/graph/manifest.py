@@ -14,8 +14,8 @@ from ..state.journal import Journal
 from ..state.notes import noted, used
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
 from .control import Control
+from .judgement import Verdict
 from .moved import followed
-from .plan import Verdict
 from .selection import MetaFilter, Wanted, grid_values
 
 SCHEMA = 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..graph.control import Control
-from ..graph.plan import Verdict
+from ..graph.judgement import Verdict
 from ..state.journal import Journal
 from ..state.record import ATTEMPT, CHECKER, FAILED
 from .failures import why_failed
