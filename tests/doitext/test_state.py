@@ -42,8 +42,7 @@ def journal() -> Iterator[Open]:
     yield open_
     for state in opened:
         state.unlock()
-        if state._connection is not None:
-            state._connection.close()
+        state._file.close()
 
 
 def dead_process() -> int:

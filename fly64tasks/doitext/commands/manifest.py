@@ -9,7 +9,7 @@ from ..graph import inputs
 from ..graph.control import Control
 from ..graph.plan import Planner
 from ..graph.sealed import refuse_foreign, write
-from ..state.record import ATTEMPT
+from ..state.record import attempt_of
 from .base import GraphCommand
 
 
@@ -43,9 +43,7 @@ class Manifest(GraphCommand):
 
     def _skipped_last_time(self) -> dict[str, list[str]]:
         """The tasks whose last failure is a skip by the options that are given."""
-        attempts = {
-            name: self.state.row(name).get(ATTEMPT) or {} for name in self.control.closure()
-        }
+        attempts = {name: attempt_of(self.state.row(name)) for name in self.control.closure()}
         return {
             name: [attempt["message"]]
             for name, attempt in attempts.items()

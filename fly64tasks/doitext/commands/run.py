@@ -33,7 +33,7 @@ from ..running.reporter import LineReporter
 from ..running.runner import SerialRunner, ThreadRunner
 from ..running.signals import Stopped, stoppable
 from ..running.streams import same_streams, writing_to
-from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
+from ..state.record import CHECKER, FAILED, INTERRUPTED, attempt_of
 from .base import GraphCommand, flag
 from .dry import no_caches, write_json, write_lines
 
@@ -253,7 +253,7 @@ class Run(GraphCommand, cmd_run.Run):
         row = self.state.row(name)
         if row.get(CHECKER) in (FAILED, INTERRUPTED):
             return None
-        return (row.get(ATTEMPT) or {}).get("seconds")
+        return attempt_of(row).get("seconds")
 
 
 def _leave(exit_code: int, others: set[threading.Thread]) -> int:

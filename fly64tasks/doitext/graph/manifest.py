@@ -12,7 +12,7 @@ from typing import Any
 from ..bounded import text_of
 from ..state.journal import Journal
 from ..state.notes import noted, used
-from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
+from ..state.record import CHECKER, FAILED, INTERRUPTED, Row, attempt_of
 from .control import Control
 from .judgement import Verdict
 from .moved import followed
@@ -158,7 +158,7 @@ class Manifest:
 
     def _entry(self, task: Any, verdict: Verdict | None) -> dict[str, Any]:
         row = followed(task, self._state)
-        attempt = row.get(ATTEMPT) or {}
+        attempt = attempt_of(row)
         inputs = [
             {"path": path, "md5": (row.get(path) or (None, None, None))[2]}
             for path in sorted(task.file_dep)
