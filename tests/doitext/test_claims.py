@@ -7,14 +7,13 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from doit.exceptions import InvalidCommand
-from doitext_project import MAIN, Project, wait_until_up
+from doitext_project import DOIT, Project, wait_until_up
 
 from fly64tasks.doitext.graph.manifest import FileNames
 from fly64tasks.doitext.graph.sealed import refuse_foreign
@@ -245,12 +244,11 @@ def task_long():
 
 def test_folder_is_not_taken_over_while_its_owner_writes(project: Project) -> None:
     project.write("dodo.py", LONG)
-    command = [sys.executable, "-c", MAIN]
-    running = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "WHO": "a"})
+    running = subprocess.Popen(DOIT, stderr=subprocess.DEVNULL, env={**os.environ, "WHO": "a"})
     try:
         wait_until_up(project.folder, running)
         refused = subprocess.run(
-            [*command, "--take-over"],
+            [*DOIT, "--take-over"],
             capture_output=True,
             text=True,
             check=False,
@@ -265,7 +263,7 @@ def test_folder_is_not_taken_over_while_its_owner_writes(project: Project) -> No
 
 def test_two_that_begin_at_once_in_a_new_folder_do_not_both_write(project: Project) -> None:
     project.write("dodo.py", LONG.replace("time.sleep(600)", "time.sleep(1)"))
-    command = [sys.executable, "-c", MAIN, "--wait"]
+    command = [*DOIT, "--wait"]
     ends = [
         subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env={**os.environ, "WHO": name}
