@@ -27,10 +27,9 @@ from ..graph.plan import Planner, merged
 from ..graph.sealed import refuse_foreign, write
 from ..processes import end_descendants
 from ..running.events import Both, EventLog
-from ..running.forked import ProcessRunner
 from ..running.outcomes import outcomes
 from ..running.reporter import LineReporter
-from ..running.runner import SerialRunner, ThreadRunner
+from ..running.runner import Journaled, SerialRunner, ThreadRunner
 from ..running.signals import Stopped, stoppable
 from ..running.streams import same_streams, writing_to
 from ..state.record import CHECKER, FAILED, INTERRUPTED, attempt_of
@@ -38,7 +37,7 @@ from .base import GraphCommand, flag
 from .dry import no_caches, write_json, write_lines
 
 _REPLACED = ("num_process", "reporter", "par_type", "outfile")
-_RUNNERS = {"thread": ThreadRunner, "process": ProcessRunner}
+_AT_ONCE = ("thread", "process")
 
 
 def _changed(option: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -118,8 +117,8 @@ class Run(GraphCommand, cmd_run.Run):
         pos_args: list[str],
     ) -> int:
         control = Control(self.task_list, auto_delayed_regex=auto_delayed_regex)
-        if par_type not in _RUNNERS:
-            raise InvalidCommand(f"-P {par_type}: expected one of {', '.join(_RUNNERS)}")
+        if par_type not in _AT_ONCE:
+            raise InvalidCommand(f"-P {par_type}: expected one of {', '.join(_AT_ONCE)}")
         if num_process < 0:
             raise InvalidCommand(
                 f"-j {num_process}: expected how many tasks to run at once, or 0 to run one after "
@@ -137,7 +136,7 @@ class Run(GraphCommand, cmd_run.Run):
         self.check(num_process)
 
         PythonAction.pm_pdb = pdb
-        runner_class = _RUNNERS[par_type] if num_process else SerialRunner
+        runner_class = _runner(par_type) if num_process else SerialRunner
         reporter_class = self.reporters[reporter] if isinstance(reporter, str) else reporter
         log = _event_log(self.params["events"])
 
@@ -254,6 +253,15 @@ class Run(GraphCommand, cmd_run.Run):
         if row.get(CHECKER) in (FAILED, INTERRUPTED):
             return None
         return attempt_of(row).get("seconds")
+
+
+def _runner(par_type: str) -> type[Journaled]:
+    """What runs several tasks at once; that in processes loads what few need."""
+    if par_type == "thread":
+        return ThreadRunner
+    from ..running.forked import ProcessRunner
+
+    return ProcessRunner
 
 
 def _leave(exit_code: int, others: set[threading.Thread]) -> int:
