@@ -22,6 +22,7 @@ from fly64tasks.crate.entities import (
     software_of,
     statuses_of,
 )
+from fly64tasks.doitext.state.claims import MARK
 from fly64tasks.errors import DatasetError
 
 METADATA = "ro-crate-metadata.json"
@@ -168,7 +169,7 @@ def _files_below(root: Path) -> Iterator[Path]:
     """Yield the files of a study below a root, in order; not hidden ones, nor another study's."""
     for folder, names, files in os.walk(root):
         here = Path(folder)
-        if here != root and (here / _REPORT).is_file():  # another study's root lies in ours
+        if here != root and (MARK in files or _REPORT in files):  # another study's lies in ours
             names.clear()
             continue
         names[:] = sorted(name for name in names if not name.startswith("."))

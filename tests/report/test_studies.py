@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from scored_study import STUDY, layout_in, run_of, scores_of, write_run, write_scores
 
+from fly64tasks.doitext.state.claims import MARK
 from fly64tasks.report.studies import text
 from fly64tasks.score.files import SCORES
 from fly64tasks.score.scorecard import METRICS
@@ -96,6 +97,19 @@ def test_folder_of_reports_will_do_and_jobs_of_one_study_alone_are_named(tmp_pat
     done = compared(first, layout_in(second).artifact_root)
     assert f"{CASES[0].name} (only in first)" in done.stdout
     assert "base." not in done.stdout
+
+
+def test_study_whose_results_lie_in_anothers_is_compared_with_it(tmp_path: Path):
+    first = study_in(tmp_path / "first")
+    reports = layout_in(first).artifact_root
+    shutil.copytree(
+        layout_in(study_in(tmp_path / "second", worse_by=2.0)).artifact_root, reports / "b"
+    )
+    for root in (reports, reports / "b"):
+        (root / MARK).write_text("{}")
+    for outer in (first, reports):
+        done = compared(outer, reports / "b")
+        assert f"worse in {len(CASES)} of {len(CASES)} jobs" in done.stdout, done.stderr
 
 
 def test_what_is_no_study_is_refused_in_one_line(tmp_path: Path):

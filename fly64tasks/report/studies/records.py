@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from fly64tasks.doitext.state.claims import MARK
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.recon.files import KEPT, RUN_RECORD
 from fly64tasks.report.reading import read_json
@@ -123,10 +125,15 @@ def _read(folder: Path, name: str) -> StudyRecord:
 
 
 def _records_in(folder: Path) -> Iterator[Path]:
-    for name in (SCORES, RUN_RECORD):
-        for path in folder.rglob(name):
-            if KEPT not in path.relative_to(folder).parts:  # of a program that failed
-                yield path
+    """Yield what jobs recorded; not of a study whose results lie in another's, nor of a failure."""
+    for place, below, names in os.walk(folder):
+        here = Path(place)
+        above = here.relative_to(folder).parents
+        if MARK in names and any((folder / up / MARK).is_file() for up in above):
+            below.clear()
+            continue
+        below[:] = (name for name in below if name != KEPT)  # of a program that failed
+        yield from (here / name for name in (SCORES, RUN_RECORD) if name in names)
 
 
 def _order(job: str) -> tuple[Any, ...]:
