@@ -153,10 +153,10 @@ def test_score_with_the_truth_is_that_of_the_study(project: Path):
 def test_measured_scans_are_searched_without_a_truth(small_sets: dict[str, Path], tmp_path: Path):
     shutil.copy(small_sets["train"], tmp_path / "one.npz")
     (tmp_path / "study.toml").write_text(
-        "[scans]\none = 'one.npz'\n[scans.two]\nfile = 'one.npz'\nrecon = { prior = 9.0 }\n"
+        "[scans]\none = 'one.npz'\n[scans.two]\nfile = 'one.npz'\nrecon = { prior = 1e7 }\n"
     )
     command = ("num_epochs=[1, 9]", PRIOR, "--trials", "1")
-    said = tune(tmp_path, *command, "--case", "two")
+    said = tune(tmp_path, *command, "--case", "two")  # whose prior is too strong
     assert "two: one.npz, 26 frames held out" in said
     assert "\n[scans.two.recon]\nnum_epochs = " in said
     said = tune(tmp_path, *command, "--case", "one", "--case", "two", "--name", "both", code=2)
