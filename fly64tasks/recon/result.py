@@ -197,7 +197,7 @@ def read_reconstruction(path: Path) -> Reconstructed:
         )
         positions = arrays.numbers("positions_px", kinds="f", expected="float numbers")
         loss = np.empty(0)  # of a program of others, which may say none
-        if "loss" not in arrays or arrays.header("loss")[0] != (0,):
+        if "loss" not in arrays or arrays.header("loss").shape != (0,):
             loss = arrays.numbers("loss", kinds="f", expected="float numbers")
         given = positions
         if "given_positions_px" in arrays:

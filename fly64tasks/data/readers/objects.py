@@ -101,8 +101,8 @@ def _of_npz(path: Path, key: str | None) -> FoundObject:
         shapes = {}
         for name in arrays.names:
             if name != "_metadata" and (key is None or name == key):
-                shape, dtype = arrays.header(name)
-                shapes[name] = (shape, dtype.kind == "c")
+                header = arrays.header(name)
+                shapes[name] = (header.shape, header.dtype.kind == "c")
         key = _chosen(path, key, shapes, arrays.names)
         obj = _image(path, key, arrays.get(key))
         said = arrays.metadata()
