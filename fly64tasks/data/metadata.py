@@ -10,7 +10,10 @@ import json
 import math
 import zipfile
 from collections.abc import Collection, Mapping
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+from msgspec import Meta, Struct
 
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.study.spec import parse_spec
@@ -52,6 +55,46 @@ def parse_metadata(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"JSON {type(found).__name__}")  # noqa: TRY004
     return found
+
+
+Number = Annotated[float, Meta(ge=-1e18, le=1e18)]
+"""What a record can repeat and a report can show."""
+
+
+class _Said(Struct):
+    """What sets may say of themselves that is used further on, and in which type."""
+
+    simulated: bool = False
+    lineage: dict[str, Any] | None = None
+    diffraction_order: str | None = None
+    dose_photons_per_frame: Number | None = None
+    split: str | None = None
+    overlap_view: str | None = None
+    selection_strategy: str | None = None
+    acceptance_rate: Number | None = None
+    spacing_threshold: Number | None = None
+    n_accepted: Number | None = None
+    n_rejected: Number | None = None
+    probe_diameter_px: Number | None = None
+    gridsize: Number | None = None
+    neighbor_count: Number | None = None
+    overlap_group_members: Number | None = None
+    overlap_neighbors: Number | None = None
+    overlap_groups: Number | None = None
+    overlap_notes: list[str] | None = None
+
+
+def why_unusable(metadata: Mapping[str, Any]) -> str | None:
+    """Return what of a set's metadata is of another type than it is used in, None where none is.
+
+    >>> why_unusable({"simulated": "yes"})
+    'Expected `bool`, got `str` - at `$.simulated`'
+    """
+    try:
+        msgspec.convert(metadata, _Said)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None
 
 
 def geometry_of(
