@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fly64tasks.recon.result import Reconstruction
+    from fly64tasks.recon.found import Reconstruction
     from fly64tasks.recon.start import Start
 
 RECONSTRUCTION = "reconstruction.npz"
@@ -80,16 +80,7 @@ class ResultFile:
 def _write_reconstruction(path: Path, finished: Finished) -> None:
     from fly64tasks.recon import result
 
-    found = finished.result
-    arrays = (found.obj, found.probe, found.positions_px, found.loss)
-    result.write_reconstruction(
-        path,
-        *arrays,
-        given_positions_px=finished.given_positions_px,
-        relaxation=found.relaxation,
-        slices=found.slices,
-        record=finished.record,
-    )
+    result.write_reconstruction(path, finished.result, finished.given_positions_px, finished.record)
 
 
 def _write_product(path: Path, finished: Finished) -> None:

@@ -13,11 +13,12 @@ from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.physics import alignment, image_quality
 from fly64tasks.physics.optics import synthetic_object, zone_plate_probe
 from fly64tasks.physics.scan import raster_positions
+from fly64tasks.recon.found import Reconstruction
 from fly64tasks.recon.ptychi.map import LONGEST_STEP, STOP_EPOCHS, MAPReconstructor
 from fly64tasks.recon.ptychi.map_task import MAPTask
 from fly64tasks.recon.ptychi.options import ptychi_options
 from fly64tasks.recon.ptychi.task import new_task
-from fly64tasks.recon.stages import Reconstruction, reconstruct
+from fly64tasks.recon.stages import reconstruct
 from fly64tasks.recon.start import Start, start_of
 from fly64tasks.simulation.simulate import simulate_amplitude
 from fly64tasks.study.recon_settings import ReconSpec
