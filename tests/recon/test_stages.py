@@ -16,11 +16,13 @@ from fly64tasks.physics import alignment, image_quality
 from fly64tasks.physics.optics import synthetic_object, zone_plate_probe
 from fly64tasks.physics.scan import raster_positions
 from fly64tasks.recon import stages
+from fly64tasks.recon.found import Reconstruction
 from fly64tasks.recon.ptychi import device
-from fly64tasks.recon.stages import Reconstruction, reconstruct
+from fly64tasks.recon.stages import reconstruct
 from fly64tasks.recon.start import Start, start_of
 from fly64tasks.simulation.simulate import simulate_amplitude
-from fly64tasks.study.recon_settings import ReconSpec, algorithms
+from fly64tasks.study.algorithms import ALGORITHMS
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.stages import BaseSpec, Geometry
 
@@ -183,7 +185,7 @@ def test_algorithm_reconstructs_with_the_settings_that_suit_it(algorithm: str, e
 
 def test_every_algorithm_offered_is_tested():
     (mark,) = test_algorithm_reconstructs_with_the_settings_that_suit_it.pytestmark
-    assert [name for name, _ in mark.args[1]] == list(algorithms())
+    assert [name for name, _ in mark.args[1]] == list(ALGORITHMS)
 
 
 def test_pie_with_a_free_probe_is_refused_where_ptychi_fails():
