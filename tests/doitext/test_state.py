@@ -140,10 +140,12 @@ def test_a_state_changed_by_another_is_not_overwritten(tmp_path: Path, journal: 
 # ---- Lock
 
 
-def test_a_lock_names_its_holder_and_ends_with_its_process(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def another_holding(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Give a process that holds a lock; it ends with the block, if it has not before."""
     script = (
         "import sys, time; from fly64tasks.doitext.state.lock import Lock;"
-        f"lock = Lock({str(tmp_path / 's')!r}); lock.acquire(); print('locked', flush=True);"
+        f"lock = Lock({str(path)!r}); lock.acquire(); print('locked', flush=True);"
         "time.sleep(60)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -152,11 +154,17 @@ def test_a_lock_names_its_holder_and_ends_with_its_process(tmp_path: Path) -> No
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
+        try:
+            yield other
+        finally:
+            other.kill()
+
+
+def test_a_lock_names_its_holder_and_ends_with_its_process(tmp_path: Path) -> None:
+    with another_holding(tmp_path / "s") as other:
         lock = Lock(str(tmp_path / "s"))
         with pytest.raises(InvalidCommand, match=rf"s: in use by pid {other.pid} on .* since 20"):
             lock.acquire()
-        other.kill()
-        other.wait()
     lock.acquire()
     assert lock.held
     assert f"pid {os.getpid()} on {socket.gethostname()}" in str(lock.holder())
@@ -342,20 +350,9 @@ def test_a_lock_left_by_a_killed_process_names_nobody(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}'])
 def test_a_lock_whose_holder_is_not_named_is_held_all_the_same(tmp_path: Path, text: str) -> None:
-    script = (
-        "import sys, time; from fly64tasks.doitext.state.lock import Lock;"
-        f"lock = Lock({str(tmp_path / 's')!r}); lock.acquire(); print('locked', flush=True);"
-        "time.sleep(60)"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment
-    ) as other:
-        assert other.stdout is not None
-        other.stdout.readline()
+    with another_holding(tmp_path / "s"):
         (tmp_path / "s.lock").write_text(text)
         assert Lock(str(tmp_path / "s")).holder() == "another doit"
-        other.kill()
 
 
 ENDLESS = """
