@@ -35,12 +35,7 @@ from fly64tasks.data.npy import (
 from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.doitext.errors import machine_fault
-from fly64tasks.errors import (
-    DatasetError,
-    Fly64Error,
-    machine_error,
-    shortened,
-)
+from fly64tasks.errors import DatasetError, Fly64Error, machine_error, shortened
 
 MAGNITUDE_LIMIT = 1e9
 INFLATED_LIMIT_GB = 8.0

@@ -9,14 +9,7 @@ import numpy as np
 
 from fly64tasks.recon.result import Reconstructed
 from fly64tasks.score.compare import Overlay
-from fly64tasks.score.files import (
-    COMPARISON,
-    FRC,
-    PANELS,
-    SCORES,
-    THUMBNAIL,
-    TRUTH_THUMBNAIL,
-)
+from fly64tasks.score.files import COMPARISON, FRC, PANELS, SCORES, THUMBNAIL, TRUTH_THUMBNAIL
 from fly64tasks.score.picture import draw_comparison
 from fly64tasks.score.record import write_frc, write_scores
 from fly64tasks.score.thumbnails import draw_panels, draw_thumbnails
