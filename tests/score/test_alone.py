@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -221,6 +222,19 @@ def test_what_can_not_be_placed_is_refused_by_name(
         score_object(tmp_path / "theirs.npy", small_sets["train"], SPEC, output_dir=tmp_path / "to")
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "to").exists()
+
+
+def test_scores_of_a_reconstruction_are_not_written_over(
+    ours: tuple[Path, Reconstructed, dict[str, Any]], small_sets: dict[str, Path], tmp_path: Path
+):
+    shutil.copytree(ours[0], tmp_path / "out")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    np.save(tmp_path / "theirs.npy", ours[1].obj.astype(np.complex64))
+    with pytest.raises(DatasetError, match=r"out: holds reconstruction.npz, whose scores would"):
+        score_object(
+            tmp_path / "theirs.npy", small_sets["train"], SPEC, output_dir=tmp_path / "out"
+        )
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_files_that_hold_no_object_or_several_are_refused(
