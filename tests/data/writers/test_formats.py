@@ -264,6 +264,15 @@ def test_bad_pixels_that_a_format_can_not_say_are_said(
     assert len(said) == (target != "set.npz")
 
 
+def test_sizes_that_are_assumed_stay_so(tmp_path: Path, small_sets: dict[str, Path]):
+    assert read_dataset(small_sets["train"]).metadata["geometry"]["assumed"] is True
+    (path,), said, _ = convert(small_sets["train"], tmp_path / "again.npz")
+    assert "assumed in part" in said
+    assert read_dataset(path).metadata["geometry"]["assumed"] is True
+    _, _, notes = convert(small_sets["train"], tmp_path / "again.cxi")
+    assert any("are assumed" in note for note in notes)
+
+
 def test_written_again_over_our_own(tmp_path: Path, counts_npz: Path):
     for name in ("scan_dp.hdf5", "diffraction.h5", "scan.cxi", "set.npz"):
         first, _, _ = convert(counts_npz, tmp_path / name)
