@@ -18,6 +18,7 @@ from fly64tasks.report.wording import (
     dose_text,
     quantity_text,
     score_text,
+    signed_score_text,
     signed_text,
 )
 from fly64tasks.score.metric import Metric
@@ -98,7 +99,7 @@ def _paired(each: Compared) -> dict[str, Any]:
     }
     if found is None:
         return row | {"n": 0, "difference": NONE, "sort": "", "interval": NONE, "p": NONE}
-    difference = _signed(metric, found.mean)
+    difference = signed_score_text(metric, found.mean)
     if found.sd is not None and not found.is_none:
         difference += f" ± {score_text(metric, found.sd)}"
     return row | {
@@ -118,13 +119,7 @@ def _mean(draws: Draws, metric: Metric) -> dict[str, Any]:
 def _interval(metric: Metric, found: Difference) -> str:
     if found.low is None or found.high is None or found.is_none:
         return NONE
-    return f"{_signed(metric, found.low)} to {_signed(metric, found.high)}"
-
-
-def _signed(metric: Metric, value: float) -> str:
-    """Return a difference with its sign, a bare 0 where there is none to the last digit."""
-    text = score_text(metric, value) if value else "0"
-    return f"+{text}" if value > 0 else text
+    return f"{signed_score_text(metric, found.low)} to {signed_score_text(metric, found.high)}"
 
 
 def exposures(jobs: Sequence[Job]) -> list[dict[str, Any]]:

@@ -79,6 +79,17 @@ def score_text(metric: Metric, value: float | None, *, is_bound: bool = False) -
     return text.replace("-", MINUS)
 
 
+def signed_score_text(metric: Metric, value: float) -> str:
+    """Return a difference of scores with its sign, a bare 0 where there is none to the last digit.
+
+    >>> from fly64tasks.score.scorecard import metric
+    >>> [signed_score_text(metric("complex_nrmse"), value) for value in (0.02, -0.02, 0.0)]
+    ['+0.0200', '−0.0200', '0']
+    """
+    text = score_text(metric, value) if value else "0"
+    return f"+{text}" if value > 0 else text
+
+
 def unit_text(metric: Metric, *, assumed: bool) -> str:
     """Return a score's unit; ``assumed`` says that the pixel size is, on which lengths rest.
 

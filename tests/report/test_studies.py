@@ -8,13 +8,15 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scored_study import STUDY, layout_in, run_of, scores_of, write_run, write_scores
 
 from fly64tasks.report.files import PAGE_MARK
-from fly64tasks.report.studies import command
+from fly64tasks.report.studies import text
 from fly64tasks.score.files import SCORES
 from fly64tasks.score.scorecard import METRICS
 
@@ -144,7 +146,7 @@ def test_what_is_no_study_is_refused_in_one_line(tmp_path: Path):
     assert compared(first).returncode == 2
 
 
-@pytest.mark.parametrize("key", command.MAIN_METRICS[:3])
+@pytest.mark.parametrize("key", text.MAIN_METRICS[:3])
 def test_scores_that_are_printed_exist(key: str):
     assert key in {metric.key for metric in METRICS}
 
@@ -197,3 +199,97 @@ def test_what_a_program_that_failed_left_is_no_job(tmp_path: Path):
     left.mkdir(parents=True)
     (left / "run.json").write_text("not ours")
     assert compared(first, second).returncode == 0
+
+
+def study_of(folder: Path, scores: dict[str, tuple[float, str]]) -> Path:
+    """Write a study whose jobs have one score: a value, and on which side of it the true one is."""
+    for name, (value, side) in scores.items():
+        job = folder / "reports" / name
+        job.mkdir(parents=True)
+        key = "frc_halfbit_period_nm"
+        record = {
+            "case": {"name": name},
+            "metrics": {key: value},
+            "bounds": [key] if side else [],
+            "unresolved": [key] if side == "worse" else [],
+        }
+        (job / SCORES).write_text(json.dumps(record), "utf-8")
+    return folder
+
+
+def drawn(folder: Path, **cells: Sequence[float]) -> Path:
+    """Write a study of some draws of each cell."""
+    jobs = {
+        name if draw == 1 else f"{name}@{draw}": (value, "")
+        for name, values in cells.items()
+        for draw, value in enumerate(values, 1)
+    }
+    return study_of(folder, jobs)
+
+
+def said_of(*studies: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(compared(*studies, "--json").stdout)["compared"][0]
+    return found
+
+
+def test_several_draws_are_paired_and_told_from_the_noise(tmp_path: Path):
+    first = drawn(tmp_path / "first", a=(20, 24, 28), b=(20, 24, 28), c=(20, 24), d=(5,))
+    second = drawn(tmp_path / "second", a=(18, 22, 25.5), b=(19, 25, 27.5), c=(20, 24), d=(4,))
+    draws = {cell["case"]: cell for cell in said_of(first, second)["draws"]}
+    verdicts = {name: cell["verdict"] for name, cell in draws.items()}
+    assert verdicts == {"a": "better", "b": "within the spread", "c": "equal"}
+    assert draws["a"]["old"] == {"mean": 24.0, "sd": 4.0, "n": 3}
+    difference = draws["a"]["difference"]
+    assert difference["mean"] == pytest.approx(-6.5 / 3)
+    reach = 4.302653 * 0.2886751 / 3**0.5  # Student's t for two degrees of freedom
+    assert difference["high"] == pytest.approx(-6.5 / 3 + reach, rel=1e-5)
+    done = compared(first, second, "--html", tmp_path / "page.html")
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    metric = "Resolution, FRC ½-bit nm"
+    assert f"a {metric} 24 ± 4 21.83 ± 3.8 -2.167 -2.884 to -1.45 3 better" in lines
+    assert f"d {metric} 5 4 -1 better" in lines
+    assert not any(line.startswith(("a@2", "c")) for line in lines)
+    said = "over the draws better in 1, within the spread in 1, equal in 1 of 3 cells."
+    assert said in done.stdout
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert ">24.0 ± 4.0</td>" in page
+    assert "is not known here" not in page
+
+
+def test_draw_that_one_study_lacks_is_left_out(tmp_path: Path):
+    first = drawn(tmp_path / "first", a=(20, 24, 28))
+    second = drawn(tmp_path / "second", a=(10, 99, 18))
+    shutil.rmtree(second / "reports/a@2")
+    (cell,) = said_of(first, second)["draws"]
+    assert (cell["difference"]["mean"], cell["difference"]["n"]) == (-10.0, 2)
+    shutil.rmtree(second / "reports/a@3")
+    assert said_of(first, second)["draws"] == []
+
+
+def test_limits_say_what_became_better_or_nothing(tmp_path: Path):
+    table = [
+        ((20, ""), (20, ""), "equal"),
+        ((20, "worse"), (15, ""), "better"),
+        ((15, ""), (20, "worse"), "worse"),
+        ((20, "worse"), (25, "worse"), "not known"),
+        ((20, "worse"), (20, "worse"), "equal"),
+        ((20, "better"), (25, ""), "worse"),
+        ((20, "better"), (15, ""), "not known"),
+        ((15, ""), (20, "better"), "not known"),
+        ((25, ""), (20, "better"), "better"),
+        ((20, "worse"), (15, "better"), "better"),
+        ((20, "better"), (15, "better"), "not known"),
+    ]
+    names = [f"{number:02}" for number in range(len(table))]
+    first, second = (
+        study_of(tmp_path / side, {n: row[at] for n, row in zip(names, table, strict=True)})
+        for at, side in enumerate(("first", "second"))
+    )
+    scores = said_of(first, second)["scores"]
+    for score, (old, new, verdict) in zip(scores, table, strict=True):
+        assert (score["verdict"], old, new) == (verdict, old, new)
+        assert (score["old_bound"], score["new_bound"]) == (old[1] or None, new[1] or None)
+        assert (score["difference"] is None) == bool(old[1] or new[1])
+    printed = " ".join(compared(first, second).stdout.split())
+    assert "½-bit nm none 15 - better" in printed
+    assert "½-bit nm <= 20 25 - worse" in printed

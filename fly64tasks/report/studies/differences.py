@@ -5,21 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
+from fly64tasks.report.studies.readings import KNOWN, Cell, Score, cells_of
 from fly64tasks.report.studies.records import INPUT_BESIDE, JobRecord, StudyRecord
-from fly64tasks.score.halves import HALVES_METRICS
 from fly64tasks.score.metric import Metric
-from fly64tasks.score.scorecard import METRICS
 
 _NOTHING = object()
-_EQUAL = 1e-5
-"""Of a score: another number of threads or another machine makes of the same settings no more."""
 _NAMED = 6
 _HASHES = ("input.sha256", INPUT_BESIDE)
-
-Verdict = Literal["better", "worse", "equal", "only in one"]
-KNOWN = {metric.key: metric for metric in (*METRICS, *HALVES_METRICS)}
 
 
 @dataclass(frozen=True)
@@ -40,32 +35,6 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Score:
-    """A score of a job in the first study and in another; None where it has none."""
-
-    job: str
-    metric: Metric
-    old: float | None
-    new: float | None
-
-    @property
-    def difference(self) -> float | None:
-        """Return new - old."""
-        return None if self.old is None or self.new is None else self.new - self.old
-
-    @property
-    def verdict(self) -> Verdict:
-        """Return what became of it."""
-        if self.old is None or self.new is None:
-            return "equal" if self.old is self.new else "only in one"
-        if abs(self.new - self.old) <= _EQUAL * max(abs(self.old), abs(self.new)):
-            return "equal"
-        return (
-            "better" if self.metric.badness(self.new) < self.metric.badness(self.old) else "worse"
-        )
-
-
-@dataclass(frozen=True)
 class Differences:
     """What differs between the first study and another."""
 
@@ -74,6 +43,11 @@ class Differences:
     settings: tuple[Setting, ...]
     scores: tuple[Score, ...]
     """All of them, equal ones too, in the order of jobs and metrics."""
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Return the scores of the cells that have several draws of the noise, equal ones too."""
+        return cells_of(self.scores)
 
     @property
     def changed(self) -> list[Score]:
@@ -116,16 +90,27 @@ class Differences:
                 continue
             counts = [
                 f"{verdict}{' study' if verdict == 'only in one' else ''} in {count}"
-                for verdict in ("better", "worse", "equal", "only in one")
+                for verdict in ("better", "worse", "equal", "not known", "only in one")
                 if (count := sum(score.verdict == verdict for score in scores))
             ]
             unit = f" {metric.unit}" if metric.unit else ""
             mean = f", mean difference {sum(both) / len(both):+.4g}{unit}" if both else ""
-            sentences.append(f"{metric.label}: {', '.join(counts)} of {len(scores)} jobs{mean}.")
+            said = f"{metric.label}: {', '.join(counts)} of {len(scores)} jobs{mean}"
+            sentences.append(f"{said}{self._over_draws(metric)}.")
         if alike:
             other = "other " if sentences else ""
             sentences.append(f"{alike} {other}scores are equal in every job.")
         return sentences
+
+    def _over_draws(self, metric: Metric) -> str:
+        """Return how a score went over the draws of the noise, empty where there are none."""
+        verdicts = [cell.verdict for cell in self.cells if cell.metric is metric]
+        counts = [
+            f"{verdict} in {count}"
+            for verdict in ("better", "worse", "within the spread", "equal")
+            if (count := verdicts.count(verdict))
+        ]
+        return f"; over the draws {', '.join(counts)} of {len(verdicts)} cells" if counts else ""
 
 
 def differences_of(old: StudyRecord, new: StudyRecord) -> Differences:

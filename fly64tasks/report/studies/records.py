@@ -15,6 +15,7 @@ from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.recon.files import KEPT, RUN_RECORD
 from fly64tasks.report.reading import read_json
 from fly64tasks.report.records import Number
+from fly64tasks.report.studies.readings import Reading
 from fly64tasks.score.files import SCORES
 from fly64tasks.study.cases import BASELINE
 from fly64tasks.study.measured import read_measured_study
@@ -61,12 +62,12 @@ class JobRecord:
     Attributes
     ----------
     metrics : dict
-        Every score by its key, None where there is none; a limit that it is worse than is none.
+        Every score by its key, None where there is none.
     settings : dict
         What it was made with, keys dotted.
     """
 
-    metrics: dict[str, float | None]
+    metrics: dict[str, Reading | None]
     settings: dict[str, Any]
 
 
@@ -157,14 +158,21 @@ def _job(place: Path, folder: Path) -> tuple[str, JobRecord]:
     if scores is None:
         return name, JobRecord({}, _of_run(run))
     said = [(scores.case or {}).get("name"), scores.scan, (scores.object or {}).get("label")]
-    metrics = {
-        key: None if key in scores.unresolved else value for key, value in scores.metrics.items()
-    }
+    metrics = {key: _reading(scores, key) for key in scores.metrics}
     settings = _of_run(run) | flat({"score": scores.settings})
     geometry = run.set.get("geometry", scores.set.get("geometry"))
     return str(next(filter(None, said), name)), JobRecord(
         metrics, settings | flat({"geometry": geometry or {}})
     )
+
+
+def _reading(scores: _Scores, key: str) -> Reading | None:
+    value = scores.metrics[key]
+    if value is None:
+        return None
+    if key in scores.unresolved:
+        return Reading(value, "worse")
+    return Reading(value, "better" if key in scores.bounds else "")
 
 
 def _of_run(run: _Run) -> dict[str, Any]:
