@@ -242,6 +242,10 @@ BROKEN |= {
         change(mask=np.ones((20, 20), bool)),
         r"mask has shape \(20, 20\), expected \(16, 16\) or \(12, 16, 16\)",
     ),
+    "a mask of NaN": (
+        change(mask=np.full((16, 16), np.nan)),
+        "mask holds NaN, which is neither good nor bad, expected 0 or 1",
+    ),
     "a mask that leaves nothing": (
         change(mask=np.zeros((16, 16), bool)),
         "diffraction has no pixel left that its mask lets count",
