@@ -11,7 +11,7 @@ import pytest
 from doit.task import Task
 
 from fly64tasks import tasks
-from fly64tasks.doitext.graph.selection import Control
+from fly64tasks.doitext.graph.control import Control
 from fly64tasks.doitext.spec import SpecUnchanged
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import ReconSpec

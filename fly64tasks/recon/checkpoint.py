@@ -63,7 +63,7 @@ class Checkpoints:
     why_stop : callable
         Asked after each epoch; words end the run there, with a checkpoint.
     reached : Progress or None
-        Where the run goes on from.
+        Where the run goes on from, until it is taken.
     """
 
     path: Path
@@ -72,6 +72,7 @@ class Checkpoints:
     why_stop: Callable[[], str | None] = lambda: None
     reached: Progress | None = None
     _written: float = field(default_factory=time.monotonic)
+    _was_taken: bool = False
 
     @classmethod
     def of_run(
@@ -151,6 +152,22 @@ class Checkpoints:
             content["losses_before_stage"],
             content["task"],
         )
+
+    def take(self) -> Progress | None:
+        """Return where the run goes on from, and hold it no longer: its arrays take memory.
+
+        Whoever asks once more, because what was begun did not fit, has it from the file again.
+
+        Raises
+        ------
+        CheckpointError, OSError
+            As `load` does, of the file.
+        """
+        if self._was_taken:
+            self.load()
+        progress, self.reached = self.reached, None
+        self._was_taken = progress is not None
+        return progress
 
     def after_epoch(
         self,

@@ -163,10 +163,10 @@ def _run_stages(
     on_epoch: EpochCallback,
     checkpoints: Checkpoints | None,
 ) -> Reconstruction:
-    reached = checkpoints.reached if checkpoints else None
+    reached = checkpoints.take() if checkpoints else None
     obj, probe = start.layers, start.scale.to_ptychi(start.probe)
     positions_px, relaxation = start.positions_px, start.relaxation
-    losses = list(checkpoints.losses) if checkpoints else []
+    losses = list(reached.losses) if reached else []
     used: list[dict[str, Any]] = []
     doubts: list[str] = []
     comparable_from, converged = 0, None
@@ -186,6 +186,7 @@ def _run_stages(
             if reached and index == reached.stage:
                 state.restore(task, reached.task)
                 before = reached.losses_before_stage
+                reached = None  # the task has its arrays
             if stage.algorithm != spec.algorithm:
                 comparable_from = before
             while len(losses) - before < stage.most_epochs:

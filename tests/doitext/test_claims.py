@@ -7,16 +7,16 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from doit.exceptions import InvalidCommand
-from doitext_project import MAIN, Project, wait_until_up
+from doitext_project import DOIT, Project, wait_until_up
 
-from fly64tasks.doitext.graph.manifest import FileNames, refuse_foreign
+from fly64tasks.doitext.graph.manifest import FileNames
+from fly64tasks.doitext.graph.sealed import refuse_foreign
 from fly64tasks.doitext.spec import SpecUnchanged
 from fly64tasks.doitext.state.claims import LOCK, MARK, Claim, Owner
 
@@ -210,14 +210,14 @@ NAMES = FileNames()
 )
 def test_manifest_that_says_nothing_or_is_cut_short_may_be_ours(tmp_path: Path, ours: str) -> None:
     (tmp_path / NAMES.manifest).write_text(ours)
-    refuse_foreign(tmp_path, NAMES)
+    refuse_foreign(NAMES.within(tmp_path))
 
 
 @pytest.mark.parametrize("foreign", ["{}}", " " * 99 + "x", '{\n  "schemes": 1', '{"schema": 1}'])
 def test_manifest_that_begins_otherwise_is_refused(tmp_path: Path, foreign: str) -> None:
     (tmp_path / NAMES.skips).write_text(foreign)
     with pytest.raises(InvalidCommand, match="was not written by doit"):
-        refuse_foreign(tmp_path, NAMES)
+        refuse_foreign(NAMES.within(tmp_path))
 
 
 LONG = """
@@ -244,12 +244,11 @@ def task_long():
 
 def test_folder_is_not_taken_over_while_its_owner_writes(project: Project) -> None:
     project.write("dodo.py", LONG)
-    command = [sys.executable, "-c", MAIN]
-    running = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "WHO": "a"})
+    running = subprocess.Popen(DOIT, stderr=subprocess.DEVNULL, env={**os.environ, "WHO": "a"})
     try:
         wait_until_up(project.folder, running)
         refused = subprocess.run(
-            [*command, "--take-over"],
+            [*DOIT, "--take-over"],
             capture_output=True,
             text=True,
             check=False,
@@ -264,7 +263,7 @@ def test_folder_is_not_taken_over_while_its_owner_writes(project: Project) -> No
 
 def test_two_that_begin_at_once_in_a_new_folder_do_not_both_write(project: Project) -> None:
     project.write("dodo.py", LONG.replace("time.sleep(600)", "time.sleep(1)"))
-    command = [sys.executable, "-c", MAIN, "--wait"]
+    command = [*DOIT, "--wait"]
     ends = [
         subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env={**os.environ, "WHO": name}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doitext_project import LONG, MAIN, Project, wait_until_up
+from doitext_project import DOIT, LONG, Project, wait_until_up
 
 from fly64tasks.doitext.spec import SpecUnchanged
 
@@ -93,11 +92,10 @@ def test_under_a_running_doit_nothing_is_removed(project: Project, line: list[st
     done = '\n\ndef task_done():\n    return {"actions": [], "targets": ["made"], "clean": True}\n'
     project.write("dodo.py", LONG + done)
     project.write("made", "precious")
-    command = [sys.executable, "-c", MAIN]
-    running = subprocess.Popen([*command, "long"], stderr=subprocess.DEVNULL)
+    running = subprocess.Popen([*DOIT, "long"], stderr=subprocess.DEVNULL)
     try:
         wait_until_up(project.folder, running)
-        refused = subprocess.run([*command, *line], capture_output=True, text=True, check=False)
+        refused = subprocess.run([*DOIT, *line], capture_output=True, text=True, check=False)
         assert refused.returncode == 3
         assert f"s.db: in use by pid {running.pid}" in refused.stderr
         assert (project.folder / "made").read_text() == "precious"

@@ -6,13 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from doitext_project import MAIN
+from doitext_project import DOIT
 
 DODO = """
 import time
@@ -66,9 +65,7 @@ def run(tmp_path: Path) -> Run:
 
     def run() -> list[str]:
         log.write_text("")
-        done = subprocess.run(
-            [sys.executable, "-c", MAIN], cwd=tmp_path, env=environment, capture_output=True
-        )
+        done = subprocess.run(DOIT, cwd=tmp_path, env=environment, capture_output=True)
         assert done.returncode == 0, done
         return log.read_text().split()
 

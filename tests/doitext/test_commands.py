@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doitext_project import LONG, MAIN, Project, wait_until_up
+from doitext_project import DOIT, LONG, Project, wait_until_up
 
 from fly64tasks.doitext.errors import TaskError
 from fly64tasks.doitext.spec import SpecUnchanged
@@ -627,16 +627,15 @@ def test_manifest_beside_a_run_tells_what_runs_from_what_was_cut_off(tmp_path: P
         "\n\nfor make in (task_long, task_then):\n"
         "    globals()[make.__name__] = lambda make=make: make() | {'meta': {'record': 'r'}}\n"
     )
-    command = [sys.executable, "-c", MAIN]
 
     def jobs() -> dict[str, dict[str, Any]]:
-        subprocess.run([*command, "manifest"], cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run([*DOIT, "manifest"], cwd=tmp_path, check=True, capture_output=True)
         found = json.loads((tmp_path / "m/manifest.json").read_text())["jobs"]
         return {job["task"]: job for job in found}
 
     for name in ("cut", "long"):
         (tmp_path / "up").unlink(missing_ok=True)
-        with subprocess.Popen([*command, name], cwd=tmp_path) as process:
+        with subprocess.Popen([*DOIT, name], cwd=tmp_path) as process:
             wait_until_up(tmp_path, process)
             found = jobs()
             process.kill()
@@ -674,7 +673,7 @@ def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
         "    for i in range(20000):\n"
         "        yield {'name': str(i), 'actions': None}\n"
     )
-    command = [sys.executable, "-c", MAIN, "list"]
+    command = [*DOIT, "list"]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -746,11 +745,10 @@ def test_doit_works_from_a_sub_folder(tmp_path: Path) -> None:
         "def task_t():\n    return {'actions': ['touch made'], 'targets': ['made']}\n"
     )
     (tmp_path / "deep/down").mkdir(parents=True)
-    command = [sys.executable, "-c", MAIN]
     before = sorted(tmp_path.rglob("*"))
-    subprocess.run([*command, "-n"], cwd=tmp_path / "deep/down", check=True)
+    subprocess.run([*DOIT, "-n"], cwd=tmp_path / "deep/down", check=True)
     assert sorted(tmp_path.rglob("*")) == before, "not even a bytecode cache"
-    subprocess.run(command, cwd=tmp_path / "deep/down", check=True)
+    subprocess.run(DOIT, cwd=tmp_path / "deep/down", check=True)
     assert (tmp_path / "made").exists()
     assert (tmp_path / "state/doit.db").exists()
 

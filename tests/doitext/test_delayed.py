@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from doitext_project import MAIN
+from doitext_project import DOIT
 
 DODO = """
 from pathlib import Path
@@ -56,9 +55,7 @@ class Folder:
 
     def doit(self, *args: str, code: int = 0) -> list[str]:
         """Run doit; return its lines."""
-        done = subprocess.run(
-            [sys.executable, "-c", MAIN, *args], cwd=self.folder, capture_output=True, text=True
-        )
+        done = subprocess.run([*DOIT, *args], cwd=self.folder, capture_output=True, text=True)
         assert done.returncode == code, done.stdout + done.stderr
         assert not done.stderr if code == 0 else "Traceback" not in done.stderr
         return [re.sub(" +", " ", line) for line in (done.stdout + done.stderr).splitlines()]

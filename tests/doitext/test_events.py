@@ -8,14 +8,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doitext_project import LONG, MAIN, Project, wait_until_up
+from doitext_project import DOIT, LONG, Project, wait_until_up
 from faults import fill, small_disk
 
 from fly64tasks.doitext import progress
@@ -155,7 +154,7 @@ def test_run_that_is_stopped_says_so_in_its_last_line(
     tmp_path: Path, signum: signal.Signals, jobs: list[str]
 ) -> None:
     (tmp_path / "dodo.py").write_text(LONG)
-    command = [sys.executable, "-c", MAIN, *jobs, "--events", "events.jsonl"]
+    command = [*DOIT, *jobs, "--events", "events.jsonl"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
     wait_until_up(tmp_path, process)
     process.send_signal(signum)

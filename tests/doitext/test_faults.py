@@ -9,13 +9,12 @@ import shutil
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doitext_project import MAIN, Project
+from doitext_project import DOIT, Project
 from faults import fill, read_only, small_disk
 
 from fly64tasks.doitext.errors import machine_fault
@@ -168,7 +167,7 @@ def folder(tmp_path: Path) -> Path:
 def started(folder: Path, *args: str) -> subprocess.Popen[str]:
     """A doit of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", MAIN, *args],
+        [*DOIT, *args],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

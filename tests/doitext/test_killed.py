@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from doit.dependency import JSONCodec
-from doitext_project import MAIN, session_members
+from doitext_project import DOIT, session_members
 
 from fly64tasks.doitext.state.journal import Journal
 from fly64tasks.doitext.state.record import ATTEMPT
@@ -86,7 +85,7 @@ LONGEST_S = 0.65
 
 def doit(folder: Path, *args: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", MAIN, *args],
+        [*DOIT, *args],
         cwd=folder,
         start_new_session=True,
         stdout=subprocess.PIPE,

@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 from doit.exceptions import InvalidTask
 from doit.task import Task
-from doitext_project import MAIN
+from doitext_project import DOIT, MAIN
 
 from fly64tasks.doitext.errors import nearest
 from fly64tasks.doitext.graph import inputs
-from fly64tasks.doitext.graph.manifest import FileNames, refuse_foreign
-from fly64tasks.doitext.graph.selection import Control
+from fly64tasks.doitext.graph.control import Control
+from fly64tasks.doitext.graph.manifest import FileNames
+from fly64tasks.doitext.graph.sealed import refuse_foreign
 
 MANY = 20_000
 
@@ -70,7 +71,7 @@ def test_manifest_is_known_by_its_beginning(tmp_path: Path):
     path = tmp_path / FileNames().manifest
     path.write_text('{\n  "written": "')
     os.truncate(path, 2**29)  # of ten thousand jobs it has 20 MB
-    assert cpu_s(lambda: refuse_foreign(tmp_path, FileNames())) < 0.05  # else ten times that
+    assert cpu_s(lambda: refuse_foreign([path])) < 0.05  # else ten times that
 
 
 def test_mistyped_name_is_compared_with_few_of_many():
@@ -132,7 +133,7 @@ atexit.register(lambda: print(json.dumps(seen), file=open("seen.json", "w")))
 def test_file_is_looked_at_once_in_a_command_that_runs_nothing(tmp_path: Path, command: list[str]):
     """The targets of 50 tasks are inputs of another."""
     (tmp_path / "dodo.py").write_text(FILES_OF_A_RUN)
-    subprocess.run([sys.executable, "-c", MAIN], cwd=tmp_path, check=True)
+    subprocess.run(DOIT, cwd=tmp_path, check=True)
     subprocess.run([sys.executable, "-c", COUNTED, *command], cwd=tmp_path, check=True)
     seen = json.loads((tmp_path / "seen.json").read_text())
     assert {seen[str(i)] for i in range(50)} == {1}
@@ -165,7 +166,5 @@ def task_leave():
 
 def test_what_a_task_leaves_is_collected_when_the_process_ends(tmp_path: Path):
     (tmp_path / "dodo.py").write_text(LEAVING, "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-c", MAIN], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(DOIT, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("gone"), done

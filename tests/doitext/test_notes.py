@@ -7,7 +7,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 from doit.dependency import JSONCodec
-from doitext_project import MAIN, Project
+from doitext_project import DOIT, Project
 
 from fly64tasks.doitext.graph.manifest import Describe
 from fly64tasks.doitext.state.journal import Journal
@@ -254,7 +253,7 @@ def task_one():
 
 
 def run(folder: Path, *arguments: str) -> None:
-    subprocess.run([sys.executable, "-c", MAIN, *arguments], cwd=folder, check=True)
+    subprocess.run([*DOIT, *arguments], cwd=folder, check=True)
 
 
 def test_manifest_reads_a_record_again_only_where_it_may_be_another(tmp_path: Path):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from doit.cmdparse import CmdOption, CmdParse
 from doit.task import Task
-from doitext_project import MAIN, Project
+from doitext_project import DOIT, Project
 
 from fly64tasks.doitext.commands.options import sorted_out
 
@@ -137,7 +136,7 @@ def test_option_that_a_task_has_itself_is_that_tasks(
     tmp_path: Path, line: list[str], said: str
 ) -> None:
     (tmp_path / "dodo.py").write_text(DODO)
-    command = [sys.executable, "-c", MAIN, *line]
+    command = [*DOIT, *line]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert said in done.stdout
@@ -145,7 +144,7 @@ def test_option_that_a_task_has_itself_is_that_tasks(
 
 def test_option_that_doit_needs_before_the_tasks_is_said_to_belong_there(tmp_path: Path) -> None:
     (tmp_path / "dodo.py").write_text(DODO)
-    command = [sys.executable, "-c", MAIN, "made", "-f", "dodo.py"]
+    command = [*DOIT, "made", "-f", "dodo.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     said = "ERROR: option -f not recognized after the name of a task; say -f before it\n"
     assert (done.returncode, done.stderr) == (3, said)

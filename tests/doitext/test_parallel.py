@@ -16,12 +16,6 @@ from doitext_project import Project
 from fly64tasks.doitext import parallel
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.chdir(tmp_path)
-    return Project(tmp_path)
-
-
 def test_the_task_with_the_most_to_read_starts_first(project: Project) -> None:
     sizes = {"small": 10, "none": 0, "large": 1000, "medium": 100, "twin": 100}
     for name, size in sizes.items():

@@ -178,7 +178,7 @@ def check(project: Any, seed: int) -> Counter[str]:
         planned = project.doit("-n", "--json", *arguments)
         assert project.snapshot() == before, "the dry run changed the disk"
         assert project.executed == [], "the dry run executed a task"
-        with mock.patch("fly64tasks.doitext.graph.plan.is_current", return_value=False):
+        with mock.patch("fly64tasks.doitext.graph.judgement.is_current", return_value=False):
             by_doit = project.doit("-n", "--json", *arguments)
         assert planned == by_doit, "doit itself says otherwise than the look that spares it"
         verdicts = planned.verdicts

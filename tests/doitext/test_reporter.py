@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from doit.task import Task
-from doitext_project import LONG, MAIN, Project, wait_until_up
+from doitext_project import DOIT, LONG, Project, wait_until_up
 
 from fly64tasks.doitext import progress
 from fly64tasks.doitext.running.ahead import Ahead
@@ -147,7 +147,7 @@ def on_terminal(folder: Path, width: int, *line: str, **environment: str) -> str
     of_ours = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
     clean = {key: value for key, value in os.environ.items() if key not in of_ours}
     process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, *line],
+        [*DOIT, *line],
         cwd=folder,
         stdout=follower,
         stderr=follower,
@@ -208,7 +208,7 @@ def test_failures_are_red_on_a_terminal_unless_no_color_says_otherwise(tmp_path:
 
 def test_long_job_off_a_terminal_says_something_now_and_then(tmp_path: Path) -> None:
     (tmp_path / "dodo.py").write_text(SLOW)
-    command = [sys.executable, "-c", MAIN, "recon"]
+    command = [*DOIT, "recon"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     said = [line for line in done.stdout.splitlines() if "running" in line]
     assert re.match(
@@ -274,7 +274,7 @@ def test_run_that_is_stopped_says_what_was_done_failed_and_cut_off(
 ) -> None:
     (tmp_path / "dodo.py").write_text(DODO)
     process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, "-c", *jobs, "done", "fails", "then"],
+        [*DOIT, "-c", *jobs, "done", "fails", "then"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doitext_project import MAIN, Project
+from doitext_project import DOIT, MAIN, Project
 
 from fly64tasks.doitext.errors import TaskError
 from fly64tasks.doitext.spec import SpecUnchanged
@@ -296,7 +296,7 @@ def test_it_works_in_a_sub_folder_beside_a_state_that_only_others_write(tmp_path
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     try:
         done = subprocess.run(
-            [sys.executable, "-c", MAIN, "verify"],
+            [*DOIT, "verify"],
             cwd=tmp_path / "deep/down",
             capture_output=True,
             text=True,

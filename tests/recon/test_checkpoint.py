@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.errors import CheckpointError, DatasetError, ReconstructionError, StoppedEarly
 from fly64tasks.recon import command as recon
+from fly64tasks.recon.checkpoint import Checkpoints, Progress
 from fly64tasks.recon.files import CHECKPOINT, LOSSES, PRODUCT, RECONSTRUCTION, RUN_RECORD
 from fly64tasks.recon.result import read_reconstruction
 from fly64tasks.study.recon_settings import ReconSpec
@@ -442,6 +444,31 @@ def test_checkpoint_is_written_without_a_copy_of_it(tmp_path: Path):
     took = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
     assert path.stat().st_size > 200e6
     assert int(took) < 20e6
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_run_that_goes_on_does_not_hold_its_checkpoint(
+    small_sets: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str
+):
+    """Else it takes more memory than the one that was cut off, perhaps for want of it."""
+    spec = ReconSpec(algorithm=algorithm, num_epochs=8)
+    with pytest.raises(StoppedEarly):
+        recon.run(small_sets["train"], tmp_path, spec, why_stop=stop_after(3))
+    held: list[weakref.ref[Progress]] = []
+    load = Checkpoints.load
+
+    def remembering(checkpoints: Checkpoints) -> None:
+        load(checkpoints)
+        assert checkpoints.reached is not None
+        held.append(weakref.ref(checkpoints.reached))
+
+    monkeypatch.setattr(Checkpoints, "load", remembering)
+    after: list[bool] = []
+    recon.run(
+        small_sets["train"], tmp_path, spec, on_epoch=lambda *_: after.append(held[0]() is None)
+    )
+    assert len(held) == 1
+    assert after == [True] * 5
 
 
 @pytest.mark.slow

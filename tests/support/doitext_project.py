@@ -62,11 +62,13 @@ class ForgivingManifest(Manifest):
 _WITHOUT_ENTRY_POINTS = mock.patch("doit.plugin.entry_points_impl", return_value=lambda group: ())
 """They go before what a project says, and those of fly64tasks are installed here."""
 
-MAIN = (  # for processes of their own: python -c MAIN [arguments of doit]
+MAIN = (
     "import sys, doit.plugin; from doit.doit_cmd import DoitMain; "
     "doit.plugin.entry_points_impl = lambda: lambda group: (); "
     f"sys.exit(DoitMain(config_filenames=(), extra_config={CONFIG!r}).run(sys.argv[1:]))"
 )
+DOIT = [sys.executable, "-c", MAIN]
+"""The command doit, for a process of its own."""
 
 LONG = """
 import time

@@ -16,9 +16,11 @@ from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 from ..errors import printable_lines, reader_gone
 from ..garbage import collected_later
 from ..graph import inputs
+from ..graph.control import Control
+from ..graph.delayed import create_known
 from ..graph.manifest import FileNames, Manifest
-from ..graph.plan import create_known
-from ..graph.selection import Control, MetaFilter, Wanted, declared, no_such
+from ..graph.plan import Planner
+from ..graph.selection import MetaFilter, Wanted, declared, no_such
 from ..state.claims import Claims
 from ..state.digests import MD5Checker
 from ..state.journal import Journal
@@ -172,7 +174,8 @@ class GraphCommand(StandsAside, DoitCmdBase):
             self.dep_manager.checker.statuses = self.state.statuses
         self.control = control
         if control.delayed:
-            create_known(control, self.dep_manager, bool(self.params.get("always")))
+            always = bool(self.params.get("always"))
+            create_known(control, lambda: Planner(control, self.dep_manager, always).verdicts())
 
     def claims(self) -> Claims:
         """The folders that the tasks of the graph write."""
@@ -233,10 +236,10 @@ class GraphCommand(StandsAside, DoitCmdBase):
             self.params["about"] or {},
         )
 
-    def manifest_folder(self) -> Path | None:
-        """The folder that DOIT_CONFIG names for the manifest."""
+    def manifest_files(self) -> tuple[Path, Path] | None:
+        """Where manifest and skip summary lie; None where DOIT_CONFIG names no folder for them."""
         folder = self.params["manifest_dir"]
-        return Path(folder) if folder else None
+        return self.manifest_names.within(Path(folder)) if folder else None
 
 
 def flag(name: str, long: str, help: str, short: str = "", section: str = "") -> CmdOption:

@@ -16,8 +16,8 @@ from doit.cmdparse import CmdOption
 from doit.exceptions import BaseFail, InvalidCommand
 
 from ..errors import machine_fault, printable
+from ..graph.control import Control
 from ..graph.orphans import gone, orphans
-from ..graph.selection import Control
 from ..running.failures import failing_in_words, reason_of
 from ..running.runner import MADE
 from ..state.claims import Claims

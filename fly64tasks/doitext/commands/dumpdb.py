@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from doit import cmd_dumpdb
 
 from ..state.journal import Journal
 from .base import GraphCommand
+from .dry import write_json
 
 
 class DumpDB(GraphCommand):
@@ -22,6 +21,5 @@ class DumpDB(GraphCommand):
         state = self.dep_manager.backend
         if not isinstance(state, Journal):
             return int(cmd_dumpdb.DumpDB().execute(self.params, []) or 0)
-        json.dump(dict(state.rows()), self.outstream, indent=2)
-        self.outstream.write("\n")
+        write_json(self.outstream, dict(state.rows()))
         return 0

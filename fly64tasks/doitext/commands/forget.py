@@ -6,7 +6,7 @@ from doit import cmd_forget
 from doit.exceptions import InvalidCommand
 
 from ..errors import printable
-from ..graph.selection import Control
+from ..graph.control import Control
 from .base import GraphCommand
 
 

@@ -9,8 +9,8 @@ from doit import cmd_info
 from doit.exceptions import InvalidCommand
 
 from ..errors import printable
+from ..graph.control import Control
 from ..graph.plan import Planner
-from ..graph.selection import Control
 from ..state.journal import Journal
 from .base import GraphCommand
 

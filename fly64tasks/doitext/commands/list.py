@@ -7,8 +7,8 @@ from typing import Any
 from doit import cmd_list
 
 from ..errors import printable
+from ..graph.control import Control
 from ..graph.plan import Planner
-from ..graph.selection import Control
 from .base import GraphCommand
 
 _LETTERS = {

@@ -8,7 +8,7 @@ from doit import cmd_ignore, cmd_resetdep
 from doit.exceptions import InvalidCommand
 
 from ..errors import printable
-from ..graph.selection import Control
+from ..graph.control import Control
 from .base import GraphCommand
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import functools
-import json
 import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,22 +19,25 @@ from doit.task import Stream
 
 from .. import parallel
 from ..atomic import sweep
-from ..errors import exited, in_short, machine_fault, printable
+from ..errors import exited, machine_fault, printable
 from ..graph import inputs
-from ..graph.manifest import refuse_foreign, write
-from ..graph.plan import Planner, Verdict, merged
-from ..graph.selection import Control
+from ..graph.control import Control
+from ..graph.judgement import Verdict
+from ..graph.plan import Planner, merged
+from ..graph.sealed import refuse_foreign, write
 from ..processes import end_descendants
 from ..running.events import Both, EventLog
-from ..running.failures import why_failed
+from ..running.outcomes import outcomes
 from ..running.reporter import LineReporter
-from ..running.runner import ProcessRunner, SerialRunner, ThreadRunner
+from ..running.runner import Journaled, SerialRunner, ThreadRunner
 from ..running.signals import Stopped, stoppable
-from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED
+from ..running.streams import same_streams, writing_to
+from ..state.record import CHECKER, FAILED, INTERRUPTED, attempt_of
 from .base import GraphCommand, flag
+from .dry import no_caches, write_json, write_lines
 
 _REPLACED = ("num_process", "reporter", "par_type", "outfile")
-_RUNNERS = {"thread": ThreadRunner, "process": ProcessRunner}
+_AT_ONCE = ("thread", "process")
 
 
 def _changed(option: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -94,13 +94,8 @@ class Run(GraphCommand, cmd_run.Run):
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Run; in a dry run not even Python's bytecode caches are written."""
-        if not params["dry_run"]:
+        with no_caches(params["dry_run"]):
             return super().execute(params, args)
-        former, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-        try:
-            return super().execute(params, args)
-        finally:
-            sys.dont_write_bytecode = former
 
     def _execute(
         self,
@@ -122,8 +117,8 @@ class Run(GraphCommand, cmd_run.Run):
         pos_args: list[str],
     ) -> int:
         control = Control(self.task_list, auto_delayed_regex=auto_delayed_regex)
-        if par_type not in _RUNNERS:
-            raise InvalidCommand(f"-P {par_type}: expected one of {', '.join(_RUNNERS)}")
+        if par_type not in _AT_ONCE:
+            raise InvalidCommand(f"-P {par_type}: expected one of {', '.join(_AT_ONCE)}")
         if num_process < 0:
             raise InvalidCommand(
                 f"-j {num_process}: expected how many tasks to run at once, or 0 to run one after "
@@ -132,8 +127,8 @@ class Run(GraphCommand, cmd_run.Run):
         skipped = self.prepare(pos_args, control, single)
         if not self.params["take_over"]:
             self.claims().refuse_others()
-        if folder := self.manifest_folder():
-            refuse_foreign(folder, self.manifest_names)
+        if files := self.manifest_files():
+            refuse_foreign(files)
         if dry_run:
             return self._dry_run(skipped, always, as_json)
         inputs.refuse(self.broken, self.helpful_options())
@@ -141,7 +136,7 @@ class Run(GraphCommand, cmd_run.Run):
         self.check(num_process)
 
         PythonAction.pm_pdb = pdb
-        runner_class = _RUNNERS[par_type] if num_process else SerialRunner
+        runner_class = _runner(par_type) if num_process else SerialRunner
         reporter_class = self.reporters[reporter] if isinstance(reporter, str) else reporter
         log = _event_log(self.params["events"])
 
@@ -200,13 +195,13 @@ class Run(GraphCommand, cmd_run.Run):
             stack.callback(self.state.unlock)
             stack.enter_context(self.claims().held(wait, self.params["take_over"]))
             sweep(target for _, targets in self.state.cut_off() for target in targets)
-            out = stack.enter_context(_writing_to(outfile))
+            out = stack.enter_context(writing_to(outfile))
             for name, reasons in skipped.items():
                 out.write(f"{printable(f'skipped {name}: ' + '; '.join(reasons))}\n")
             dispatcher = self.control.task_dispatcher()
             runner = make_runner(out)
             try:
-                with _same_streams(), parallel.running(threads, self.params):
+                with same_streams(), parallel.running(threads, self.params):
                     result = int(runner.run_all(dispatcher))
             except BaseException:  # whatever ends the run early leaves no child behind
                 end_descendants()
@@ -226,30 +221,27 @@ class Run(GraphCommand, cmd_run.Run):
                 {"task": item.task, "verdict": item.word, "reasons": item.reasons}
                 for item in verdicts
             ]
-            json.dump({"tasks": tasks, "summary": summary}, self.outstream, indent=2)
-            self.outstream.write("\n")
+            write_json(self.outstream, {"tasks": tasks, "summary": summary})
         else:
-            width = max((len(item.task) for item in verdicts), default=0)
-            for item in verdicts:
-                line = f"{item.word:<10}  {item.task:<{width}}  {in_short(item.reasons)}"
-                self.outstream.write(f"{printable(line.rstrip())}\n")
+            lines = [(item.word, item.task, item.reasons) for item in verdicts]
+            write_lines(self.outstream, lines, 10)
             counts = ", ".join(f"{n} {word}" for word, n in summary.items() if n) or "no task"
             self.outstream.write(f"{counts}. Nothing was run.\n")
         return 3 if summary["error"] else 0
 
     def _write_manifest(self, nodes: dict[str, Any], skipped: dict[str, list[str]]) -> bool:
         """Whether the manifest could be written; if not, that is said."""
-        folder = self.manifest_folder()
-        if folder:
-            built = self.manifest().build(self.wanted, self._outcomes(nodes), skipped)
+        files = self.manifest_files()
+        if files:
+            became = outcomes(self.control, nodes, self.state)
+            built = self.manifest().build(self.wanted, became, skipped)
             try:
-                write(folder, self.manifest_names, *built)
+                write(zip(files, built, strict=True))
             except OSError as error:
                 said = machine_fault(error)
                 if said is None:
                     raise
-                path = folder / self.manifest_names.manifest
-                sys.stderr.write(f"{path}: not written: {said}; `doit manifest` writes it\n")
+                sys.stderr.write(f"{files[0]}: not written: {said}; `doit manifest` writes it\n")
                 return False
             with contextlib.suppress(InvalidCommand):  # then records are read again next time
                 self.state.dump()
@@ -260,39 +252,16 @@ class Run(GraphCommand, cmd_run.Run):
         row = self.state.row(name)
         if row.get(CHECKER) in (FAILED, INTERRUPTED):
             return None
-        return (row.get(ATTEMPT) or {}).get("seconds")
+        return attempt_of(row).get("seconds")
 
-    def _outcomes(self, nodes: dict[str, Any]) -> Iterator[Verdict]:
-        """What became of each task of the run, in the words of a plan."""
 
-        @functools.cache
-        def failed(name: str) -> dict[str, str]:
-            """Why a task can not run: what failed of all that it waits for."""
-            found = {}
-            for dep in self.control.tasks[name].task_dep:
-                status = nodes[dep].run_status if dep in nodes else None
-                if status == "failure":
-                    found[dep] = why_failed(nodes[dep], self.state)
-                elif status in (None, "run"):
-                    found |= failed(dep)
-            return found
+def _runner(par_type: str) -> type[Journaled]:
+    """What runs several tasks at once; that in processes loads what few need."""
+    if par_type == "thread":
+        return ThreadRunner
+    from ..running.forked import ProcessRunner
 
-        for name in self.control.closure():
-            status = nodes[name].run_status if name in nodes else None
-            if status in ("successful", "up-to-date"):
-                yield Verdict(name, "up to date")
-            elif status == "ignore":
-                yield Verdict(name, "ignored")
-            elif (row := self.state.row(name)).get(CHECKER) == FAILED:
-                yield Verdict(name, "run", (row[ATTEMPT]["message"],))
-            elif why := failed(name):
-                yield Verdict(
-                    name, "error", (*(f"after {by}: {said}" for by, said in why.items()),)
-                )
-            elif status == "failure":
-                yield Verdict(name, "error", ("input missing",))
-            else:
-                yield Verdict(name, "run", ("not reached",))
+    return ProcessRunner
 
 
 def _leave(exit_code: int, others: set[threading.Thread]) -> int:
@@ -310,34 +279,3 @@ def _leave(exit_code: int, others: set[threading.Thread]) -> int:
 def _event_log(named: str) -> EventLog | None:
     """The file of ``--events``, said from where doit was called."""
     return EventLog(Path(get_initial_workdir() or ".", named).expanduser()) if named else None
-
-
-@contextlib.contextmanager
-def _writing_to(outfile: Any) -> Iterator[Any]:
-    if not isinstance(outfile, str):
-        yield outfile or sys.stdout
-        return
-    try:
-        file = open(outfile, "w", encoding="utf-8", opener=_no_wait)  # noqa: SIM115
-    except OSError as error:
-        unread = error.errno == errno.ENXIO
-        why = "a pipe that nobody reads; start its reader first" if unread else error.strerror
-        raise InvalidCommand(printable(f"-o {outfile}: {why}")) from None
-    with file:
-        os.set_blocking(file.fileno(), True)
-        yield file
-
-
-def _no_wait(path: str, flags: int) -> int:
-    """Open for `open`, but do not wait for somebody to read a pipe."""
-    return os.open(path, flags | os.O_NONBLOCK, 0o666)
-
-
-@contextlib.contextmanager
-def _same_streams() -> Iterator[None]:
-    """Put stdout and stderr back: actions in threads swap them, not always in pairs."""
-    streams = sys.stdout, sys.stderr
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = streams

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import Any
 from doit.cmd_base import Command
 from doit.cmdparse import CmdOption
 from doit.doit_cmd import DoitMain
+
+from .dry import no_caches
 
 _STOCK = {command.get_name(): command for command in DoitMain.DOIT_CMDS}
 _MAY_BE_DRY = re.compile(r"--d|-[^-]*n")
@@ -53,15 +54,14 @@ class StandsAside(Command):
     def _is_asked_for(self, args: list[str]) -> bool:
         if self.name in self.config.get("COMMAND", {}):
             return True
-        loader, here, caching = self._given["task_loader"], Path.cwd(), sys.dont_write_bytecode
-        sys.dont_write_bytecode |= any(map(_MAY_BE_DRY.match, args))
+        loader, here = self._given["task_loader"], Path.cwd()
         try:
-            loader.setup(_where(loader, args) | self.opt_vals)
-            settings = self.config_vals | loader.load_doit_config()
+            with no_caches(any(map(_MAY_BE_DRY.match, args))):
+                loader.setup(_where(loader, args) | self.opt_vals)
+                settings = self.config_vals | loader.load_doit_config()
         except Exception:  # met again by the command, which says it
             return True
         finally:
-            sys.dont_write_bytecode = caching
             os.chdir(here)
         return bool(settings.get("backend") == "journal")
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Any, ClassVar
 
 from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
-from ..errors import in_short, printable
-from ..graph.selection import Control
+from ..graph.control import Control
 from ..graph.verify import Verifier, summary
 from .base import GraphCommand, flag
+from .dry import no_caches, write_json, write_lines
 
 
 class Verify(GraphCommand):
@@ -30,11 +28,8 @@ class Verify(GraphCommand):
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Verify; not even Python's bytecode caches are written."""
-        former, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-        try:
+        with no_caches():
             return super().execute(params, args)
-        finally:
-            sys.dont_write_bytecode = former
 
     def _execute(self, as_json: bool, pos_args: list[str]) -> int:
         control = Control(self.task_list)
@@ -42,10 +37,9 @@ class Verify(GraphCommand):
         control.choose(list(pos_args), self.params.get("default_tasks"), self.wanted)
         verifier = Verifier(control, self.state)
         found = list(verifier.findings())
-        folder = self.manifest_folder()
-        if folder and not (pos_args or self.wanted):
-            names = self.manifest_names
-            found += verifier.manifest([folder / names.manifest, folder / names.skips])
+        files = self.manifest_files()
+        if files and not (pos_args or self.wanted):
+            found += verifier.manifest(files)
         counts = summary(found)
         if not counts:
             raise InvalidCommand("nothing to verify: no selected task makes a file")
@@ -56,13 +50,10 @@ class Verify(GraphCommand):
                 "found": [{key: getattr(item, key) for key in keys} for item in found],
                 "summary": counts,
             }
-            json.dump(content, self.outstream, indent=2)
-            self.outstream.write("\n")
+            write_json(self.outstream, content)
         else:
-            width = max((len(item.task) for item in named), default=0)
-            for item in named:
-                line = f"{item.word:<16}  {item.task:<{width}}  {in_short([item.detail])}"
-                self.outstream.write(f"{printable(line.rstrip())}\n")
+            lines = [(item.word, item.task, [item.detail]) for item in named]
+            write_lines(self.outstream, lines, 16)
             others = "".join(f", {n} {word}" for word, n in counts.items() if word != "whole")
             total = sum(counts.values())
             self.outstream.write(f"{counts.get('whole', 0)} of {total} artifacts whole{others}.\n")

@@ -9,7 +9,7 @@ from typing import Any
 
 from doit.exceptions import InvalidCommand
 
-from .selection import Control
+from .control import Control
 
 
 def problems(control: Control, is_ignored: Callable[[Any], bool]) -> dict[str, list[str]]:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from doit.exceptions import InvalidCommand
-
-from ..atomic import replaced
 from ..bounded import text_of
 from ..state.journal import Journal
 from ..state.notes import noted, used
-from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, Row
+from ..state.record import CHECKER, FAILED, INTERRUPTED, Row, attempt_of
+from .control import Control
+from .judgement import Verdict
 from .moved import followed
-from .plan import Verdict
-from .selection import Control, MetaFilter, Wanted, grid_values
+from .selection import MetaFilter, Wanted, grid_values
 
 SCHEMA = 1
-_SEAL = ',\n  "md5": "'
-_END = "\n}\n"
 
 KINDS = ("filtered", "skipped", "missing")
 """Of what is left out: not asked for; skipped on request, as its input may be missing; unable to
@@ -71,6 +65,10 @@ class FileNames:
 
     manifest: str = "manifest.json"
     skips: str = "skip_summary.json"
+
+    def within(self, folder: Path) -> tuple[Path, Path]:
+        """Where they lie."""
+        return folder / self.manifest, folder / self.skips
 
 
 def is_job(task: Any) -> bool:
@@ -160,7 +158,7 @@ class Manifest:
 
     def _entry(self, task: Any, verdict: Verdict | None) -> dict[str, Any]:
         row = followed(task, self._state)
-        attempt = row.get(ATTEMPT) or {}
+        attempt = attempt_of(row)
         inputs = [
             {"path": path, "md5": (row.get(path) or (None, None, None))[2]}
             for path in sorted(task.file_dep)
@@ -199,113 +197,12 @@ class Manifest:
         return "stale" if row else "never run"
 
 
-_BEGINNINGS = (b'{\n  "written": "', b'{\n  "schema": ')
-"""Of files of ours, the second of earlier versions."""
-
-
-def refuse_foreign(folder: Path, names: FileNames) -> None:
-    """Refuse to write over files that no doit has written; one cut short is known by what is left.
-
-    Raises
-    ------
-    InvalidCommand
-        One is there, and is named.
-    """
-    for path in (folder / names.manifest, folder / names.skips):
-        if path.exists() and not _may_be_ours(path):
-            raise InvalidCommand(
-                f"{path}: exists and was not written by doit; expected a free name: move it away"
-            )
-
-
-def _may_be_ours(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        beginning = file.read(max(map(len, _BEGINNINGS)))
-        if any(ours.startswith(beginning[: len(ours)]) for ours in _BEGINNINGS):
-            return True  # and may be long: what comes is not read
-        return (beginning + file.read()).split() in ([], [b"{", b"}"])
-
-
-def write(
-    folder: Path, names: FileNames, manifest: Mapping[str, Any], skips: Mapping[str, Any]
-) -> None:
-    """Write both files, each whole or not at all, and only when more changes than the time."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    for name, content in ((names.manifest, manifest), (names.skips, skips)):
-        path = folder / name
-        text = sealed(_text({"written": now, **content}))
-        if not _says(path, text):
-            with replaced(path) as temporary:
-                temporary.write_text(text, "utf-8")
-
-
-def _says(path: Path, text: str) -> bool:
-    """Whether a file is whole and says what `text` does, but for the time that it was written."""
-    if not path.is_file() or broken_seal(path):
-        return False
-    return _timeless(path.read_text("utf-8", "replace")) == _timeless(text)
-
-
-def _timeless(text: str) -> str:
-    """What is said between the time, which comes first, and the seal."""
-    return text.partition('",\n')[2].rpartition(_SEAL)[0]
-
-
 def _left_out(kind: str, reasons: Sequence[str]) -> dict[str, Any]:
     return {"kind": kind, "reasons": list(reasons)}
 
 
 def _counted(entries: Iterable[Mapping[str, Any]], key: str) -> Counter[str]:
     return Counter(entry[key] for entry in entries)
-
-
-def sealed(text: str) -> str:
-    """The text of a JSON object with its own MD5 as the last value, by which it is known for whole.
-
-    Examples
-    --------
-    >>> print(sealed('{\\n  "schema": 1\\n}\\n'), end="")
-    {
-      "schema": 1,
-      "md5": "9cd5d552cef9d330c9c21d262be6b90c"
-    }
-    """
-    md5 = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-    return f'{text.removesuffix(_END)}{_SEAL}{md5}"{_END}'
-
-
-def broken_seal(path: Path) -> tuple[Literal["truncated", "altered", "not recorded"], str] | None:
-    """What is wrong with a file that was written `sealed`, in a word and in words; None if nothing.
-
-    Raises
-    ------
-    OSError
-        It can not be read.
-    """
-    if not path.is_file():
-        path.stat()
-        return "altered", f"{path}: not a file"
-    text = path.read_bytes().decode(errors="replace")
-    if not text.endswith(_END):
-        return "truncated", f"{path}: {'does not end' if text else 'empty'}"
-    body, seal, _ = text.rpartition(_SEAL)
-    if not seal:
-        return "not recorded", f"{path}: written without a digest; `doit manifest` writes it again"
-    return None if sealed(body + _END) == text else ("altered", f"{path}: other content")
-
-
-def _text(content: Mapping[str, Any]) -> str:
-    """JSON with one job a line: short to read, to compare and to write."""
-    lines = []
-    for key, value in content.items():
-        if isinstance(value, list) and value:
-            items = ",\n    ".join(map(json.dumps, value))
-            lines.append(f"  {json.dumps(key)}: [\n    {items}\n  ]")
-        else:
-            lines.append(f"  {json.dumps(key)}: {json.dumps(value)}")
-    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -15,10 +15,10 @@ from doit import dependency
 from ..spec import SpecUnchanged
 from ..state.journal import Journal
 from ..state.record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, TARGETS, Row
+from .control import Control
 from .inputs import drop_missing, is_partial
-from .manifest import broken_seal
 from .moved import follow
-from .selection import Control
+from .sealed import broken_seal
 from .targets import resized
 
 Word = Literal[

@@ -12,7 +12,7 @@ from doit.exceptions import BaseFail, TaskError, TaskFailed
 
 from ..errors import exited, in_one_line, is_task_error, machine_fault, printable
 from ..state.journal import Journal
-from ..state.record import ATTEMPT
+from ..state.record import attempt_of
 
 _RETURNED = re.compile(r"returned (-?\d+)$")
 
@@ -43,8 +43,7 @@ def why_failed(node: Any, state: Journal) -> str:
     if node.bad_deps:
         first = node.bad_deps[0]
         return f"{first.task.name}: {why_failed(first, state)}"
-    attempt = state.row(node.task.name).get(ATTEMPT) or {}
-    return attempt.get("message") or "an input is missing"
+    return attempt_of(state.row(node.task.name)).get("message") or "an input is missing"
 
 
 def failing_in_words(action: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,8 +8,18 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+from doit.runner import MRunner
 
-def largest_first(dispatched: Generator[Any, Any, None]) -> Generator[Any, Any, None]:
+
+class LargestFirst(MRunner):
+    """What runs several tasks at once starts with the long ones, lest one is left at the end."""
+
+    def _run_tasks_init(self, task_dispatcher: Any) -> None:
+        super()._run_tasks_init(task_dispatcher)
+        task_dispatcher.generator = _largest_first(task_dispatcher.generator)
+
+
+def _largest_first(dispatched: Generator[Any, Any, None]) -> Generator[Any, Any, None]:
     """Yield what doit's dispatcher has ready, the task with the most bytes to read first.
 
     Tasks with as many bytes keep the order of their definition.

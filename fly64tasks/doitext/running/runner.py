@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
-import signal
 from collections.abc import Collection
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from doit.action import PythonAction
-from doit.exceptions import BaseFail, DependencyError, TaskError, TaskFailed, UnmetDependency
-from doit.runner import ERROR, FAILURE, MRunner, MThreadRunner, Runner
+from doit.exceptions import BaseFail, DependencyError, TaskFailed, UnmetDependency
+from doit.runner import ERROR, FAILURE, MThreadRunner, Runner
 
-from ..atomic import sweep
 from ..errors import machine_fault
 from ..garbage import collect_garbage
 from ..graph.current import calculated, is_current
 from ..graph.inputs import do_without, drop_missing, for_want_of, is_partial
 from ..graph.targets import watch
-from ..processes import die_with_parent
 from ..state.journal import Journal
 from ..state.notes import used
 from .failures import failing_in_words, reason_of, why_failed
-from .order import largest_first
+from .order import LargestFirst
 
-_FORK = multiprocessing.get_context("fork")
 MADE = "made"
 """Key of ``task.meta``: what the task has made before, whatever was done to these files since."""
 TOOK = "took"
 """Key of ``task.meta``, where that has ``times``: the seconds of each task that succeeded."""
 
 
-class _Journaled(Runner):
-    """What the serial and the parallel runner have in common."""
+class Journaled(Runner):
+    """What all runners have in common."""
 
     final_result: int
     _stop_running: bool
@@ -219,94 +210,12 @@ class _Journaled(Runner):
         self._stop_running = self._stop_running or not self.continue_
 
 
-class SerialRunner(_Journaled, Runner):
+class SerialRunner(Journaled, Runner):
     """One task after the other."""
 
 
-class _LargestFirst(MRunner):
-    """What runs several tasks at once starts with the long ones, lest one is left at the end."""
-
-    def _run_tasks_init(self, task_dispatcher: Any) -> None:
-        super()._run_tasks_init(task_dispatcher)
-        task_dispatcher.generator = largest_first(task_dispatcher.generator)
-
-
-class ThreadRunner(_Journaled, _LargestFirst, MThreadRunner):
+class ThreadRunner(Journaled, LargestFirst, MThreadRunner):
     """Tasks in threads of this process."""
-
-
-class ProcessRunner(_Journaled, _LargestFirst, MRunner):
-    """Each task in a forked process of its own, which ends with this one."""
-
-    def run_tasks(self, task_dispatcher: Any) -> None:
-        """Run tasks, so many at once; one whose process dies has failed."""
-        self._run_tasks_init(task_dispatcher)
-        running: dict[Connection, tuple[Any, BaseProcess]] = {}
-        node, more = None, True
-        while more or running:
-            while more and len(running) < self.num_process and not self._stop_running:
-                try:
-                    node = task_dispatcher.generator.send(node)
-                except StopIteration:
-                    more = False
-                    break
-                if node == "hold on":
-                    assert running, "a task waits for one that does not run"
-                    node = None
-                    break
-                if self.select_task(node, task_dispatcher.tasks):
-                    receiver, process = self._forked(node.task)
-                    running[receiver] = node, process
-                    node = None
-            if not running:
-                break
-            receiver = wait(running)[0]  # type: ignore[assignment]
-            node, process = running.pop(receiver)
-            self._process_result(node, node.task, _result(receiver, process))
-
-    def _forked(self, task: Any) -> tuple[Connection, BaseProcess]:
-        """Start a task; return where its result will come from, and its process."""
-        self._prepare(task)
-        if task.teardown:
-            self.teardown_list.append(task)
-        self.reporter.execute_task(task)
-        receiver, sender = _FORK.Pipe(duplex=False)
-        process = _FORK.Process(target=self._execute_forked, args=(task, sender, os.getpid()))
-        process.start()
-        sender.close()  # so that the death of the process is the end of its pipe
-        return receiver, process
-
-    def _execute_forked(self, task: Any, sender: Connection, parent: int) -> None:
-        die_with_parent(parent)
-        with contextlib.suppress(KeyboardInterrupt):  # doit's own end says it
-            result = {"failure": task.execute(self.stream), "task": task.pickle_safe_dict()}
-            for stream in ("out", "err"):
-                result[stream] = [getattr(action, stream) for action in task.actions]
-            try:
-                sender.send(result)
-            except Exception as error:  # a value that can not be pickled
-                sender.send({"failure": TaskError("its result can not be sent to doit", error)})
-
-    def _process_result(self, node: Any, task: Any, result: dict[str, Any]) -> None:
-        if "task" in result:
-            super()._process_result(node, task, result)
-        else:
-            sweep(task.targets)
-            self.process_task_result(node, result["failure"])
-
-
-def _result(receiver: Connection, process: BaseProcess) -> dict[str, Any]:
-    """What the process of a task sends; a failure where it has died before."""
-    with receiver:
-        try:
-            return dict(receiver.recv())
-        except EOFError:
-            pass
-        finally:
-            process.join()
-    code = process.exitcode or 0
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-    return {"failure": TaskFailed(f"its process {how}, and no result")}
 
 
 def _marks(path: str) -> object:

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sqlite3
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from operator import itemgetter
 from typing import Any
 
 from doit.exceptions import InvalidCommand
 
 from ..errors import printable
+from .database import Database
 from .digests import DigestCache
-from .lock import Lock
-from .notes import Key, Note, Notes
-from .readonly import BUSY_S, named_errors, reading, tables_of
-from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, OURS, TARGETS, Row, flaw
+from .notes import Notes
+from .record import ATTEMPT, CHECKER, FAILED, INTERRUPTED, OURS, TARGETS, Row, attempt_of, flaw
 from .statuses import Statuses, status
-
-_SCHEMA = """
-create table if not exists doit (task_id text not null primary key, task_data json);
-create table if not exists digest (
-    path text not null primary key, size integer, mtime_ns integer, inode integer, md5 text
-);
-create table if not exists note (
-    path text not null, kind text not null, size integer, mtime_ns integer, ctime_ns integer,
-    inode integer, text text, primary key (path, kind)
-);
-create table if not exists owner (file text, folder text);
-"""
 
 
 class Journal:
@@ -63,20 +47,18 @@ class Journal:
     """
 
     desc = "sqlite3 file, committed after each task"
-    _last: tuple[str | None, Row]
 
     def __init__(self, name: str, codec: Any, *, module_name: str | None = None) -> None:
         self.name = name
         self.began = False
         self.digests = DigestCache()
         self.statuses = Statuses()
-        self.notes = Notes(codec.decode, self._stored_notes, self.statuses)
+        self._file = Database(name, self.digests)
+        self.notes = Notes(codec.decode, self._file.notes, self.statuses)
         self._codec = codec
-        self._lock = Lock(name)
-        self._guarded = False
-        self._connection: sqlite3.Connection | None = None
-        self._forget_loaded()
+        self._rows: dict[str, Row] = {}  # those that differ from the file, or did
         self._changed: set[str] = set()
+        self._last: tuple[str | None, Row] = None, {}
         self._running: dict[str, tuple[float, float]] = {}  # since when, by both clocks
 
     # ---- the backend protocol of doit
@@ -104,7 +86,7 @@ class Journal:
     def remove_all(self) -> None:
         """Forget every task."""
         self.load()
-        for task_id in [*self._text, *self._rows]:
+        for task_id in [*self._file.text, *self._rows]:
             self.remove(task_id)
 
     def dump(self) -> None:
@@ -115,11 +97,7 @@ class Journal:
         try:
             self._store(self._changed - self._running.keys())
         finally:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-            if not self._guarded:
-                self._lock.release()
+            self._file.close()
 
     # ---- beyond doit's protocol
 
@@ -127,20 +105,16 @@ class Journal:
     def owner(self) -> tuple[str, str] | None:
         """Whose state it is."""
         self.load()
-        return self._owner
+        return self._file.owner
 
     def belong_to(self, owner: tuple[str, str]) -> None:
         """Store whose state it is."""
-        with self._writing() as connection:
-            connection.execute("delete from owner")
-            connection.execute("insert into owner values (?, ?)", owner)
-        self._owner: tuple[str, str] | None = owner
+        self._file.belong_to(owner)
 
     def recorded(self) -> Iterator[tuple[str, list[str]]]:
         """Yield each task of which anything is recorded, with the targets that are named there."""
         for task_id, row in self.rows():
-            attempt = row.get(ATTEMPT) or {}
-            yield task_id, [*(row.get(TARGETS) or ()), *(attempt.get("targets") or ())]
+            yield task_id, [*(row.get(TARGETS) or ()), *(attempt_of(row).get("targets") or ())]
 
     def row(self, task_id: str) -> Row:
         """All that is stored for a task; empty when it never ran.
@@ -148,13 +122,13 @@ class Journal:
         It is made of its text anew, but for the last one: who asks for all of them asks for each
         once, and together they have twenty times the size of their text.
         """
-        if not self._loaded:
-            self.load()
+        if not self._file.loaded:
+            self._file.load()
         row = self._rows.get(task_id)
         if row is None:
             asked, row = self._last
             if asked != task_id:
-                text = self._text.get(task_id)
+                text = self._file.text.get(task_id)
                 row = self._decoded(task_id, text) if text else {}
                 self._last = task_id, row
         return row
@@ -162,40 +136,22 @@ class Journal:
     def rows(self) -> Iterator[tuple[str, Row]]:
         """Yield every task of which anything is stored, with all that is, in the file's order."""
         self.load()
-        for task_id in list(self._text):
+        for task_id in list(self._file.text):
             yield task_id, self.row(task_id)
-
-    def _decoded(self, task_id: str, text: str) -> Row:
-        try:
-            row: Row = self._codec.decode(text)
-            wrong = flaw(row)
-        except (ValueError, RecursionError) as error:
-            wrong = f"not JSON: {error}"
-        if wrong:
-            raise InvalidCommand(
-                printable(
-                    f"{self.name}: what is recorded of {task_id} is not doit's ({wrong}); "
-                    "move the file away and doit starts afresh"
-                )
-            )
-        return row
 
     def lock(self, wait: bool = False) -> None:
         """Become the only writer; see `Lock.acquire`."""
-        self._lock.acquire(wait)
-        self._guarded = True
-        if self._loaded and self._marks() != self._seen:  # another doit has run meanwhile
+        if self._file.lock(wait):  # another doit has run meanwhile
             self.statuses.forget()
-            self._forget_loaded()
+            self._rows, self._last = {}, (None, {})
 
     def unlock(self) -> None:
         """Let other processes write."""
-        self._guarded = False
-        self._lock.release()
+        self._file.unlock()
 
     def holder(self) -> str | None:
         """The other process that writes the state file at the moment, in words."""
-        return None if self._lock.held else self._lock.holder()
+        return self._file.holder()
 
     def made(self, task_id: str) -> list[str]:
         """The files that the task made the last time that it succeeded, whatever it did since."""
@@ -205,7 +161,7 @@ class Journal:
     def at_it(self, row: Row) -> str | None:
         """The process that runs, at the moment, the task of a row; None where it was cut off."""
         holder = self.holder() if row.get(CHECKER) == INTERRUPTED else None
-        pid = (row.get(ATTEMPT) or {}).get("pid")
+        pid = attempt_of(row).get("pid")
         return holder if holder and (pid is None or holder.startswith(f"pid {pid} ")) else None
 
     def begin(self, task_id: str, targets: Iterable[str], made: Iterable[str] = ()) -> None:
@@ -272,132 +228,55 @@ class Journal:
     def cut_off(self) -> Iterator[tuple[str, list[str]]]:
         """Yield each task that was running when its doit died, with its targets."""
         self.load()
-        for task_id, text in self._text.items():
+        for task_id, text in self._file.text.items():
             if f'"{INTERRUPTED}"' in text and self.row(task_id).get(CHECKER) == INTERRUPTED:
-                attempt = self.row(task_id).get(ATTEMPT) or {}
-                yield task_id, attempt.get("targets") or []
+                yield task_id, attempt_of(self.row(task_id)).get("targets") or []
 
     def took(self) -> dict[str, float]:
         """The seconds that each task took whose last attempt succeeded."""
         self.load()
-        attempts = {
-            name: self.row(name).get(ATTEMPT) or {} for name in {**self._text, **self._rows}
-        }
+        attempts = {name: attempt_of(self.row(name)) for name in {**self._file.text, **self._rows}}
         return {
             name: attempt["seconds"]
             for name, attempt in attempts.items()
             if attempt.get("status") == "done" and "seconds" in attempt
         }
 
-    # ---- reading and writing the file
-
-    def _forget_loaded(self) -> None:
-        self._loaded = False
-        self._seen: object = None
-        self._text: dict[str, str] = {}
-        self._rows: dict[str, Row] = {}  # those that differ from their text, or did
-        self._last = None, {}
-        self._owner = None
+    # ---- what is in the file, and what is to be
 
     def load(self) -> None:
         """Read the file, once."""
-        if self._loaded:
-            return
-        self._loaded = True
-        self._seen = self._marks()
-        if self._seen is None:
-            return
-        with reading(self.name) as connection:
-            tables = tables_of(self.name, connection)
-            if not tables:  # killed before the first commit
-                return
-            self._text = dict(
-                connection.execute(
-                    "select cast(task_id as text), cast(task_data as text) from doit"
-                    " where task_data not null"
+        self._file.load()
+
+    def _decoded(self, task_id: str, text: str) -> Row:
+        try:
+            row: Row = self._codec.decode(text)
+            wrong = flaw(row)
+        except (ValueError, RecursionError) as error:
+            wrong = f"not JSON: {error}"
+        if wrong:
+            raise InvalidCommand(
+                printable(
+                    f"{self.name}: what is recorded of {task_id} is not doit's ({wrong}); "
+                    "move the file away and doit starts afresh"
                 )
             )
-            if "digest" in tables:
-                rows = connection.execute(
-                    "select size, mtime_ns, inode, md5, path from digest"
-                    " where typeof(path) = 'text' and typeof(md5) = 'text'"
-                ).fetchall()
-                self.digests.known.update(zip(map(itemgetter(4), rows), rows, strict=True))
-            if "owner" in tables:
-                self._owner = connection.execute(
-                    "select cast(file as text), cast(folder as text) from owner"
-                    " where file not null and folder not null limit 1"
-                ).fetchone()
-
-    def _stored_notes(self, kind: str) -> Iterator[tuple[Key, Note]]:
-        if self._marks() is None:
-            return
-        with reading(self.name) as connection:
-            if "note" in tables_of(self.name, connection):
-                rows = connection.execute(
-                    "select path, size, mtime_ns, ctime_ns, inode, text from note"
-                    " where typeof(path) = 'text' and kind = ?",
-                    (kind,),
-                )
-                yield from (((row[0], kind), (row[1:5], row[5])) for row in rows)
-
-    def _marks(self) -> object:
-        """By what the file is known to be as it was loaded: sqlite3 counts its changes in there."""
-        try:
-            size, mtime_ns, _, inode, mode = status(self.name)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        head = b""
-        if stat.S_ISREG(mode):  # a pipe would be waited for
-            with contextlib.suppress(OSError), open(self.name, "rb") as file:  # noqa: PTH123
-                head = file.read(100)
-        return size, mtime_ns, inode, head
+        return row
 
     def _store(self, task_ids: Iterable[str]) -> None:
-        """Write the rows of `task_ids` that differ from the file, and the fresh digests."""
-        rows = []
+        """Store the rows of `task_ids` that differ from the file, fresh digests, fresh notes."""
+        records = {}
         for task_id in task_ids:
-            text = self._codec.encode(self._rows[task_id]) if self._rows[task_id] else None
-            if text != self._text.get(task_id):
-                rows.append((task_id, text))
-        digests = [self.digests.known[path] for path in self.digests.fresh]
-        notes = [
-            (*key, *marks, text)
-            for key in self.notes.fresh
-            for marks, text in [self.notes.known[key]]
-        ]
-        if rows or digests or notes:
-            with self._writing() as connection:
-                for task_id, text in rows:
-                    if text is None:
-                        connection.execute("delete from doit where task_id = ?", (task_id,))
-                    else:
-                        connection.execute("replace into doit values (?, ?)", (task_id, text))
-                connection.executemany(
-                    "replace into digest (size, mtime_ns, inode, md5, path) values (?, ?, ?, ?, ?)",
-                    digests,
-                )
-                connection.executemany("replace into note values (?, ?, ?, ?, ?, ?, ?)", notes)
-        for task_id, text in rows:
-            if text is None:
-                del self._text[task_id]
-            else:
-                self._text[task_id] = text
-        self.digests.fresh.clear()
-        self.notes.fresh.clear()
+            row = self._rows[task_id]
+            text = self._codec.encode(row) if row else None
+            if text != self._file.text.get(task_id):
+                records[task_id] = text
+        digests, notes = self.digests, self.notes
+        self._file.store(
+            records,
+            [digests.known[path] for path in digests.fresh],
+            [(key, notes.known[key]) for key in notes.fresh],
+        )
+        digests.fresh.clear()
+        notes.fresh.clear()
         self._changed.difference_update(task_ids)
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A connection whose changes are committed together, or not at all."""
-        if not self._lock.held:
-            self._lock.acquire()
-            if self._marks() != self._seen:
-                self._lock.release()
-                raise InvalidCommand(f"{self.name}: changed by another doit meanwhile; try again")
-        with named_errors(self.name):
-            if self._connection is None:
-                self._connection = sqlite3.connect(self.name, timeout=BUSY_S)
-                self._connection.executescript(_SCHEMA)
-            with self._connection:
-                yield self._connection

@@ -15,6 +15,11 @@ INTERRUPTED = "interrupted"
 FAILED = "failed"
 
 
+def attempt_of(row: Row) -> dict[str, Any]:
+    """What is recorded of the last time that a task began; empty where it never did."""
+    return row.get(ATTEMPT) or {}
+
+
 def flaw(row: object) -> str | None:
     """What in `row` no doit has written, in words; None for a sound one."""
     if not isinstance(row, dict):
@@ -26,8 +31,7 @@ def flaw(row: object) -> str | None:
         sound = fits(value) if fits else _is_file_state(value) or key.endswith(":")
         if not sound:
             return f"{key} {_short(value)}"
-    attempt = row.get(ATTEMPT) or {}
-    if row.get(CHECKER) == FAILED and "message" not in attempt:
+    if row.get(CHECKER) == FAILED and "message" not in attempt_of(row):
         return "failed, but no message"
     return None
 

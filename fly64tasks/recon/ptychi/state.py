@@ -59,6 +59,8 @@ def positions_of_stage(state: dict[str, Any]) -> NDArray[np.float64]:
 def restore(task: Any, state: dict[str, Any]) -> None:
     """Put a captured state into a task that was built in the same way and has not run.
 
+    Its tensors are the task's afterwards.
+
     Raises
     ------
     CheckpointError
@@ -161,7 +163,7 @@ class _Restore:
                 with torch.no_grad():
                     there.copy_(content)
                 return there
-            return content.clone().to(*device)
+            return content.to(*device)
         if kind == "array":
             return content.numpy().copy()
         if kind == "generator":
