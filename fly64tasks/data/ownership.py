@@ -1,6 +1,7 @@
 """Which files are ours to write over: those with our mark, and what doit's state says we made.
 
-None of them is one that is read from."""
+None of them is one that is read from.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +42,7 @@ _MARKS: dict[bytes, bytes | re.Pattern[bytes]] = {
 has it too. Our name alone is no mark: paths of a clone have it, in files of anybody's."""
 
 _recorded: ContextVar[frozenset[Path]] = ContextVar("recorded", default=frozenset())
+_read: ContextVar[frozenset[str]] = ContextVar("read", default=frozenset())
 
 
 @contextmanager
@@ -54,9 +56,6 @@ def recorded(paths: Iterable[str | Path]) -> Iterator[None]:
         yield
     finally:
         _recorded.reset(token)
-
-
-_read: ContextVar[frozenset[str]] = ContextVar("read", default=frozenset())
 
 
 @contextmanager
