@@ -44,6 +44,8 @@ class Measurement:
     pixel_size_m : float or None
         Pixel of object and probe.
     energy_ev, detector_pixel_size_m : float or None
+    sizes_assumed : bool
+        Whether the file itself calls the sizes that it says assumed.
     defocus_m : float
         How far from its focus a probe is that has to be guessed.
     files : tuple of Path
@@ -62,6 +64,7 @@ class Measurement:
     pixel_size_m: float | None = None
     energy_ev: float | None = None
     detector_pixel_size_m: float | None = None
+    sizes_assumed: bool = False
     defocus_m: float = 0.0
     files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
@@ -70,7 +73,7 @@ class Measurement:
     def geometry(self) -> Geometry:
         """Return its sizes; ``assumed`` where one of them is."""
         known = self._known_sizes()
-        return Geometry(**known, assumed=len(known) < len(SIZES))
+        return Geometry(**known, assumed=self.sizes_assumed or len(known) < len(SIZES))
 
     def _known_sizes(self) -> dict[str, float]:
         return {name: size for name in SIZES if (size := getattr(self, name)) is not None}
@@ -81,8 +84,8 @@ class Measurement:
         said["taken_from"] = {"format": self.kind, "file": self.path.name}
         sizes = self._known_sizes()
         if sizes:
-            known = {"assumed": False} if len(sizes) == len(SIZES) else {}
-            said["geometry"] = {**sizes, **known}
+            assumed = self.sizes_assumed or (False if len(sizes) == len(SIZES) else None)
+            said["geometry"] = sizes if assumed is None else {**sizes, "assumed": assumed}
         return said
 
     def error(self, problem: str) -> DatasetError:

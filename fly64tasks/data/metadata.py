@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.study.spec import parse_spec
-from fly64tasks.study.stages import Geometry
+from fly64tasks.study.stages import SIZES, Geometry
 
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Those of numpy. Of others, zipfile unpacks all that it has read, whatever was asked for."""
@@ -102,7 +102,8 @@ def geometry_of(
 ) -> Geometry:
     """Return the physical sizes of a set: its own, and for those that it does not say, others.
 
-    Sizes that a set calls assumed are none of its own where ``otherwise`` has measured ones.
+    Sizes that a set calls assumed are none of its own where ``otherwise`` has measured ones. Those
+    that it says without a word are known.
 
     Parameters
     ----------
@@ -125,8 +126,9 @@ def geometry_of(
     >>> measured = Geometry(pixel_size_m=7e-9, energy_ev=8e3, assumed=False)
     >>> geometry_of({}, measured, "set.npz") == measured
     True
-    >>> geometry_of({"geometry": {"pixel_size_m": 5e-9}}, measured, "set.npz").energy_ev
-    8000.0
+    >>> found = geometry_of({"geometry": {"pixel_size_m": 5e-9}}, measured, "set.npz")
+    >>> found.energy_ev, found.assumed
+    (8000.0, False)
     """
     table = metadata.get("geometry")
     if table is None or table == {}:
@@ -143,7 +145,8 @@ def geometry_of(
                 f"{name}: _metadata.geometry says {key} {getattr(own, key):g}, asked for is "
                 f"{getattr(otherwise, key):g}; expected one: leave out what is wrong"
             )
-    return parse_spec(Geometry, {**otherwise.to_dict(), "assumed": True, **table}, name)
+    assumed = otherwise.assumed and not all(key in table for key in SIZES)
+    return parse_spec(Geometry, {**otherwise.to_dict(), "assumed": assumed, **table}, name)
 
 
 def _not_finite(text: str) -> NoReturn:

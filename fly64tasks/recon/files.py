@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fly64tasks.data.ownership import Beside, Mark, is_ours, refuse_foreign
+from fly64tasks.data.ownership import Beside, Mark, is_ours, reading, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.recon.runlog import LOG_MARK
 
@@ -114,7 +115,7 @@ RESULTS = (
 )
 """In the order in which they are written."""
 
-_RECORDS = {LOSSES: b"epoch,loss", RUN_RECORD: None}
+_RECORDS = {LOSSES: re.compile(rb"epoch,loss\r\n"), RUN_RECORD: None}
 """Written however the run ends; with their marks."""
 
 TARGETS = (*(file.name for file in RESULTS), *_RECORDS)
@@ -142,19 +143,27 @@ SHOWN = (*(file.name for file in RESULTS), RUN_RECORD, LOSSES, LOG, OLDER_LOG, P
 """What the report links to."""
 
 
-def refuse_foreign_files(folder: Path, marks: Mapping[str, Mark | None] = MARKS) -> None:
-    """Refuse a folder where a file that a run writes or removes is somebody else's.
+def refuse_foreign_files(
+    folder: Path, reads: Iterable[Path], marks: Mapping[str, Mark | None] = MARKS
+) -> None:
+    """Refuse a folder where a file that a run writes or removes is not its own to take.
 
     A log that is a link is none of them: the link is replaced, and where it leads is left alone.
+
+    Parameters
+    ----------
+    reads : iterable of Path
+        What the run reads.
 
     Raises
     ------
     DatasetError
-        It was not written by this project.
+        One was not written by this project, or is read by the run.
     """
-    for name, mark in marks.items():
-        if not (name in _LOGS and (folder / name).is_symlink()):
-            refuse_foreign(folder / name, mark)
+    with reading(reads):
+        for name, mark in marks.items():
+            if not (name in _LOGS and (folder / name).is_symlink()):
+                refuse_foreign(folder / name, mark)
 
 
 def remove_results(folder: Path) -> None:

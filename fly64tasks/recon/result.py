@@ -28,6 +28,7 @@ _REPEATED = ("stage", "spec", "data", "versions", "input", "start", "set")
 class _Input(Struct):
     path: str
     sha256: str
+    beside: dict[str, str] = msgspec.field(default_factory=dict, name="with")
 
 
 class _Start(Struct):

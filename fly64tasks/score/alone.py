@@ -22,6 +22,7 @@ from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.readers.objects import FoundObject, read_object
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics.alignment import illuminated_region
+from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.score.compare import Overlay, overlay, why_set_has_no_truth
 from fly64tasks.score.files import MARKS
 from fly64tasks.score.folder import write_scored
@@ -64,11 +65,17 @@ def score_object(
     Raises
     ------
     DatasetError
-        A file can not be read, the set has no truth, or the object can not be placed on it.
+        A file can not be read, the set has no truth, or the object can not be placed on it; or
+        ``output_dir`` holds a reconstruction, or what is not ours.
     """
     if output_dir is not None:
         for name, mark in MARKS.items():
             refuse_foreign(output_dir / name, mark)
+        if (output_dir / RECONSTRUCTION).exists():
+            raise DatasetError(
+                f"{output_dir}: holds {RECONSTRUCTION}, whose scores would be written over; "
+                "expected another folder for those of an object alone"
+            )
     found, sha256 = _read(obj, key)
     dataset, source = _set_of(data, truth)
     absent = why_set_has_no_truth(dataset, truth)

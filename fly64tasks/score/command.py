@@ -83,7 +83,7 @@ def score(
             obj=truth is not None,
             extras=False,
         )
-        refuse_another_content(found, input_npz)
+        refuse_another_content(found, input_npz, dataset.files)
     if asked is not None:
         asked.refuse_other(dataset.metadata, input_npz)
     if recon is not None:

@@ -145,6 +145,8 @@ def mask(arrays: Archive, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
         array = arrays.get(key)
         if array.dtype.kind not in "biuf":
             raise arrays.error(key, f"has dtype {array.dtype}, expected truth values or numbers")
+        if np.isnan(array).any():
+            raise arrays.error(key, "holds NaN, which is neither good nor bad, expected 0 or 1")
         if array.shape not in (shape, shape[1:]) and array.shape == (*shape[1:], shape[0]):
             array = np.moveaxis(array, 2, 0)
         if array.shape not in (shape, shape[1:]):

@@ -96,7 +96,9 @@ def read_measurement(path: Path) -> Measurement:
         mask, probe = contract.mask(arrays, frames.shape), contract.probe(arrays)
         obj = contract.obj(arrays) if "objectGuess" in arrays else None
     sizes = geometry_of(metadata, Geometry(), str(path)).to_dict()
-    said = {key: sizes[key] for key in SIZES if key in metadata.get("geometry", {})}
+    table = metadata.get("geometry") or {}
+    said = {key: sizes[key] for key in SIZES if key in table}
+    said["sizes_assumed"] = bool(table.get("assumed"))
     found = Measurement(
         path, "NPZ", frames, positions, probe, obj, mask=None, notes=warnings, **said
     )
