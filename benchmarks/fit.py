@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from settings import train_set
 
+from fly64tasks import make_set
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.errors import ReconstructionError
 from fly64tasks.physics import optics
@@ -46,12 +47,12 @@ def small_set(dose: float) -> PtychoDataset:
     probe = optics.zone_plate_probe(BASE, Geometry())[None] * np.sqrt(dose)
     obj, positions = optics.synthetic_object(BASE), raster_positions(BASE)
     rng = np.random.default_rng(0)
-    return PtychoDataset(
+    return make_set(
         diffraction_amplitude=simulate_amplitude(probe, obj, positions, rng),
-        object_guess=obj.astype(np.complex64),
-        probe_guess=probe.astype(np.complex64),
+        obj=obj,
+        probe=probe,
         positions_px=positions,
-        metadata={"simulated": True},
+        simulated=True,
     )
 
 

@@ -32,8 +32,9 @@ from fly64tasks.recon.stages import reconstruct
 from fly64tasks.recon.start import start_of
 from fly64tasks.simulation.simulate import make_base, simulate
 from fly64tasks.simulation.views import make_view
+from fly64tasks.study.algorithms import ALGORITHMS
 from fly64tasks.study.cases import BASELINE, SPLITS
-from fly64tasks.study.recon_settings import ReconSpec, algorithms
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.study import Study
 
 PRIORS = (0.0, 10.0, 30.0, 70.0, 150.0)
@@ -138,7 +139,7 @@ def main() -> None:
         own = {"MAP": study.recon, "LSQML": lsqml}
         columns = [
             (name, own.get(name) or ReconSpec(algorithm=name, num_epochs=100))
-            for name in algorithms()
+            for name in ALGORITHMS
         ]
     print(f"{machine()}\n")
     print("| dose | view | " + " | ".join(name for name, _ in columns) + " |")

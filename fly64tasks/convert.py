@@ -139,7 +139,8 @@ def convert(
     Raises
     ------
     DatasetError
-        The source can not be read, or a file of somebody else's has the target's name.
+        The source can not be read, or what has the target's name is somebody else's, part of the
+        source, or no conversion.
     StudyError
         The target's name asks for no format.
     """
@@ -148,9 +149,13 @@ def convert(
         raise StudyError(f"{target}: is the source, expected another name for the target")
     if TARGETS[wanted].of_result:
         return _write_result(source, target, wanted)
+    from fly64tasks.data.ownership import reading
     from fly64tasks.data.readers import open_measurement
 
-    with open_measurement(source) as measurement:
+    with (
+        open_measurement(source) as measurement,
+        reading((source, measurement.path, *measurement.files)),
+    ):
         return _write_scan(measurement, target, wanted)
 
 
@@ -202,6 +207,11 @@ def _write_scan(
     if wanted == "pair" and measurement.mask is not None and not measurement.mask.all():
         bad = int((~measurement.mask).sum())
         notes += (f"a dp/para pair has no mask: {bad} bad pixels are left to be known otherwise",)
+    if wanted != "npz" and seen.bad:
+        notes += (
+            f"{seen.bad:,} bad pixels of single frames are written as 0 counts: a {wanted} file "
+            "has no mask of single frames",
+        )
     module = importlib.import_module(f"fly64tasks.data.writers.{wanted}")
     write = module.write_measurement if wanted == "npz" else module.write
     written: list[Path] = write(target, complete, counts)

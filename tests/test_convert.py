@@ -16,6 +16,7 @@ from measured import Known, known_of
 from fly64tasks import cli, runner
 from fly64tasks.convert import TARGETS
 from fly64tasks.data.readers.npz import read_dataset
+from fly64tasks.score import command as score
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,21 @@ def test_run_goes_on_only_with_the_same_files(tmp_path: Path, known: Known):
     assert runner.main([*run, "--fresh", "--num-epochs", "2"]) == 0
     record = json.loads((output / "run.json").read_text())
     assert list(record["input"]["with"]) == [str(tmp_path / "scan_para.hdf5")]
+
+
+def test_result_is_scored_with_the_same_files_only(
+    tmp_path: Path, known: Known, capsys: pytest.CaptureFixture[str]
+):
+    """The file that is named stays as it is; frames, positions or probe lie in the other one."""
+    written.pair(tmp_path, known)
+    named, output = tmp_path / "scan_para.hdf5", tmp_path / "out"
+    run = ["--input", str(named), "--output-dir", str(output), "--num-epochs", "1"]
+    assert runner.main(run) == 0
+    assert score.main(["--input-npz", str(named), "--output-dir", str(output)]) == 0
+    with h5py.File(tmp_path / "scan_dp.hdf5", "r+") as file:
+        file["dp"][...] = 1 + file["dp"][...][::-1]
+    assert score.main(["--input-npz", str(named), "--output-dir", str(output)]) == 3
+    assert "was made from another content of" in capsys.readouterr().err
 
 
 def test_the_old_name_of_the_option_stays(tmp_path: Path, small_sets: dict[str, Path]):

@@ -197,6 +197,11 @@ DOUBTFUL = {
         ("4 pixels of the detector (first: y 3, x 4) are hot or stuck",),
         epochs=2,
     ),
+    "a cosmic ray": Doubtful(
+        lambda: frames(at(np.s_[7, 3, 4:6], np.sqrt([2e4, 9e3]))),
+        ("2 pixels of the detector (first: y 3, x 4) are struck: 20000 counts in frame 7",),
+        epochs=2,
+    ),
     "hot pixels, and a mask": Doubtful(
         lambda: {
             **frames(at(np.s_[:, [3, 20], [4, 25]], np.sqrt(2e4))),

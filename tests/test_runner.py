@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import pytest
 import warm
 
 from fly64tasks import runner
+from fly64tasks.convert import convert
 from fly64tasks.errors import ReconstructionError
 from fly64tasks.recon import command as recon
 from fly64tasks.score import command as score
@@ -266,6 +268,30 @@ def test_results_of_another_are_not_overwritten(
     assert f"{name}: exists and was not written by fly64tasks" in capsys.readouterr().err
     assert theirs.read_text() == "precious"
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["reconstruction.npz", "product.h5", "diffraction.h5"])
+def test_a_run_does_not_write_over_what_it_reads(
+    small_sets: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+):
+    """Frames and positions would be gone, ours as they are."""
+    if name == "reconstruction.npz":
+        shutil.copy(small_sets["train"], tmp_path / name)
+    else:
+        convert(small_sets["train"], tmp_path / "diffraction.h5")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for fresh in ([], ["--fresh"]):
+        run = ["--input", str(tmp_path / name), "--output-dir", str(tmp_path), *fresh]
+        assert runner.main([*run, "--num-epochs", "1"]) == 3
+        assert "is read from, and would be written over" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_losses_of_another_training_are_not_ours(small_sets: dict[str, Path], tmp_path: Path):
+    (tmp_path / "losses.csv").write_text("epoch,loss,val_loss\n1,0.5,0.6\n")
+    run = ["--input", str(small_sets["train"]), "--output-dir", str(tmp_path)]
+    assert runner.main([*run, "--num-epochs", "1"]) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["losses.csv"]
 
 
 def test_file_in_the_place_of_the_folder_is_named(

@@ -1,53 +1,46 @@
 """NPZ archives: opened without pickle, every failure one line that names file and key.
 
-Written whole or not at all, over our own files only. numpy's own reader takes a file at its word:
-here what a member declares is held against what it holds, and what inflates against a limit of the
-memory that reading the file takes, before memory is asked for.
+Written whole or not at all, over our own files only. What a member declares (`npy`) is held against
+what it holds, and what inflates against a limit of the memory that reading the file takes, before
+memory is asked for.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
-import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.data.metadata import COMPRESSIONS, METADATA_LIMIT_BYTES, parse_metadata
+from fly64tasks.data.npy import (
+    Header,
+    Stored,
+    Unreadable,
+    blocks_of,
+    read_array,
+    read_header,
+    write_array,
+)
 from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.doitext.errors import machine_fault
-from fly64tasks.errors import (
-    DatasetError,
-    Fly64Error,
-    MachineError,
-    machine_error,
-    shortened,
-)
+from fly64tasks.errors import DatasetError, Fly64Error, machine_error, shortened
 
 MAGNITUDE_LIMIT = 1e9
 INFLATED_LIMIT_GB = 8.0
 """Most memory that reading a file's compressed arrays may take, copies of them included."""
 INFLATED_LIMIT_VARIABLE = "FLY64TASKS_MAX_INFLATED_GB"
-HEADER_LIMIT_BYTES = 1024
-"""Most that the header of an array may take; numpy's take 128 or little more."""
-_MAGIC = b"\x93NUMPY"
-_LONG_OF_PYTHON_2 = re.compile(rb"(?<=[0-9])L(?=[,)])")
-"""The letter in ``(12L, 16L)``: a shape as Python 2 wrote it."""
-_BLOCK = 2**18
-"""Numbers that are read or looked at at once."""
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -61,54 +54,6 @@ _DAMAGE = (
     TokenError,
     TypeError,
 )
-
-
-class Unreadable(DatasetError):
-    """A member that is whole, and holds what is never read or can not be understood."""
-
-
-class _Declared(NamedTuple):
-    """What the header of an array says, and where its numbers begin."""
-
-    shape: tuple[int, ...]
-    is_fortran: bool
-    dtype: np.dtype[Any]
-    begin: int
-
-    @property
-    def size_bytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
-@dataclass(frozen=True)
-class Stored:
-    """An array inside a file, read in parts along its first axis."""
-
-    path: Path
-    begin: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    def __getitem__(self, key: slice) -> Any:
-        start, stop, _ = key.indices(self.shape[0])
-        size = math.prod(self.shape[1:])
-        where = self.begin + start * size * self.dtype.itemsize
-        count = max(stop - start, 0) * size
-        read = np.fromfile(self.path, self.dtype, count, offset=where)
-        if read.size < count:
-            raise DatasetError(f"{self.path}: ends early; write it again")
-        return read.reshape(-1, *self.shape[1:])
-
-
-def blocks_of(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Yield the numbers of an array in flat parts, so that a look at them takes no memory.
-
-    >>> [part.tolist() for part in blocks_of(np.array([[1, 2], [3, 4]]))]
-    [[1, 2, 3, 4]]
-    """
-    flat = array.ravel(order="K")  # no copy of what is contiguous in either order
-    for begin in range(0, flat.size, _BLOCK):
-        yield flat[begin : begin + _BLOCK]
 
 
 class Archive:
@@ -166,19 +111,19 @@ class Archive:
         return tuple(self._members)
 
     def error(self, key: str, problem: str) -> DatasetError:
-        return DatasetError(f"{self.path}: {shortened(key)} {problem}")
+        return DatasetError(f"{self._named(key)} {problem}")
 
-    def unreadable(self, key: str, problem: str) -> Unreadable:
-        return Unreadable(f"{self.path}: {shortened(key)} {problem}")
+    def _named(self, key: str) -> str:
+        return f"{self.path}: {shortened(key)}"
 
     def get(self, *keys: str) -> NDArray[Any]:
         """Return the array of the first key that is there."""
         for key in keys:
             if key in self:
-                declared = self._declared(key)
-                self.take(key, declared.size_bytes)
+                header = self.header(key)
+                self.take(key, header.size_bytes)
                 with self._reading(key) as file:
-                    return self._read(key, file, declared)
+                    return read_array(file, header, self._named(key))
         raise self.lacks(" or ".join(keys))
 
     def lacks(self, *keys: str, helps: str = "") -> DatasetError:
@@ -189,15 +134,15 @@ class Archive:
 
     def stored(self, key: str) -> Stored | None:
         """Return an array that can be read in parts; None where it is compressed, or in columns."""
-        declared, member = self._declared(key), self._members[key]
-        if member.compress_type != zipfile.ZIP_STORED or declared.is_fortran:
+        header, member = self.header(key), self._members[key]
+        if member.compress_type != zipfile.ZIP_STORED or header.is_fortran:
             return None
         with self.path.open("rb") as file:
             file.seek(member.header_offset)
             local = file.read(30)  # of a member: two lengths end it, a name and an extra follow
         lengths = int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
-        begin = member.header_offset + 30 + lengths + declared.begin
-        return Stored(self.path, begin, declared.shape, declared.dtype)
+        begin = member.header_offset + 30 + lengths + header.begin
+        return Stored(self.path, begin, header.shape, header.dtype)
 
     def take(self, key: str, size: int) -> None:
         """Count so many bytes of memory that reading ``key`` takes; of stored arrays none count.
@@ -220,23 +165,6 @@ class Archive:
                 f"{limit:g} GB; if you trust the file, set {INFLATED_LIMIT_VARIABLE}",
             )
 
-    def _read(self, key: str, file: IO[bytes], declared: _Declared) -> NDArray[Any]:
-        try:
-            array: NDArray[Any] = np.empty(math.prod(declared.shape), declared.dtype)
-        except MemoryError as error:  # what it declares is what it holds: no damage
-            raise MachineError(
-                f"{self.path}: {key} does not fit into memory ({error}); use more memory"
-            ) from None
-        file.read(declared.begin)
-        if declared.size_bytes:
-            for part in blocks_of(array.view(np.uint8)):
-                read = file.read(part.size)
-                if len(read) < part.size:
-                    raise EOFError("it ends early")
-                part[:] = np.frombuffer(read, np.uint8)
-        file.read(1)  # nothing: at its end the checksum is looked at
-        return array.reshape(declared.shape, order="F" if declared.is_fortran else "C")
-
     @contextmanager
     def _reading(self, key: str) -> Iterator[IO[bytes]]:
         """Open a member; whatever its bytes do to zipfile and numpy is one line."""
@@ -252,12 +180,7 @@ class Archive:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise self.error(key, f"is damaged ({shortened(said)}); write the file again") from None
 
-    def header(self, key: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        """Return shape and dtype of a member that is a plain array, and holds what it declares."""
-        declared = self._declared(key)
-        return declared.shape, declared.dtype
-
-    def _declared(self, key: str) -> _Declared:
+    def header(self, key: str) -> Header:
         """Return what a member declares; refuse one that is no plain array, or holds another."""
         member = self._members[key]
         if member.compress_type not in COMPRESSIONS:
@@ -266,32 +189,8 @@ class Archive:
                 "is compressed in a way of its own, expected numpy.savez or savez_compressed",
             )
         with self._reading(key) as file:
-            start = file.read(12)
-            if start[:6] != _MAGIC:
-                raise self.unreadable(key, "is not an array; write the file with numpy.savez")
-            wide = start[6:8] == b"\x02\x00"
-            if not wide and start[6:8] != b"\x01\x00":
-                raise self.unreadable(key, "is an array of records, expected plain numbers or text")
-            length = int.from_bytes(start[8 : 12 if wide else 10], "little")
-            if length > HEADER_LIMIT_BYTES:
-                raise self.error(
-                    key, f"has a header of {length} bytes, expected at most {HEADER_LIMIT_BYTES}"
-                )
-            begin = (12 if wide else 10) + length
-            header = (start[12 if wide else 10 :] + file.read(length))[:length]
-            header = _LONG_OF_PYTHON_2.sub(b"", header)  # numpy would warn of it
-            counted = len(header).to_bytes(4 if wide else 2, "little") + header
-            formats = np.lib.format
-            read = formats.read_array_header_2_0 if wide else formats.read_array_header_1_0
-            shape, is_fortran, dtype = read(io.BytesIO(counted))
-        if dtype.hasobject:
-            raise self.unreadable(key, "is a pickled object array, expected plain numbers or text")
-        if dtype.kind not in "biufcUS":
-            raise self.unreadable(key, f"has dtype {dtype.kind}, expected plain numbers or text")
-        if any(not 0 <= extent < 2**48 for extent in shape) or len(shape) > 8:
-            raise self.error(key, "declares a shape that no array has; write the file again")
-        declared = _Declared(shape, is_fortran, dtype, begin)
-        size = declared.size_bytes
+            header = read_header(file, self._named(key))
+        size, begin = header.size_bytes, header.begin
         if key == "_metadata" and size > METADATA_LIMIT_BYTES:
             raise self.error(
                 key, f"takes {size:,} bytes, expected at most {METADATA_LIMIT_BYTES:,}"
@@ -300,15 +199,14 @@ class Archive:
         if begin + size != member.file_size or (stored and member.compress_size != begin + size):
             raise self.error(
                 key,
-                f"declares {size:,} bytes of {dtype}, shape {shape}, but holds "
+                f"declares {size:,} bytes of {header.dtype}, shape {header.shape}, but holds "
                 f"{min(member.file_size, 2**62) - begin:,}; it is damaged: write the file again",
             )
-        return declared
+        return header
 
-    def numbers(self, *keys: str, kinds: str, expected: str) -> NDArray[Any]:
+    def numbers(self, key: str, *, kinds: str, expected: str) -> NDArray[Any]:
         """Return an array of one of these dtype kinds, finite and within single precision."""
-        array = self.get(*keys)
-        key = next(key for key in keys if key in self)
+        array = self.get(key)
         if array.dtype.kind not in kinds:
             raise self.error(key, f"has dtype {array.dtype}, expected {expected}")
         if array.size == 0:
@@ -333,8 +231,8 @@ class Archive:
                 raise ValueError(f"dtype {array.dtype}, shape {array.shape}")
             return parse_metadata(str(array))
         except ValueError as error:
-            raise self.unreadable(
-                "_metadata", f"is not readable ({error}), expected JSON text of an object"
+            raise Unreadable(
+                f"{self.path}: _metadata is not readable ({error}), expected JSON text of an object"
             ) from None
 
 
@@ -374,15 +272,4 @@ def write_npz(
     with replaced(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for key, array in {"_metadata": np.array(text), **arrays}.items():
             with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
-                _write_array(member, array)
-
-
-def _write_array(member: IO[bytes], array: NDArray[Any] | FrameStack) -> None:
-    if not isinstance(array, FrameStack):
-        np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
-        return
-    described = np.lib.format.dtype_to_descr(array.dtype)
-    header = {"descr": described, "fortran_order": False, "shape": array.shape}
-    np.lib.format.write_array_header_1_0(member, header)
-    for block in array.blocks():
-        member.write(np.ascontiguousarray(block).data)
+                write_array(member, array)

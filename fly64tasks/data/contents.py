@@ -48,9 +48,9 @@ def _of_hdf5(file: Hdf5, name: str) -> Declared:
 
 def _of_npz(arrays: Archive, name: str) -> Declared:
     try:
-        shape, dtype = arrays.header(name)
+        header = arrays.header(name)
     except DatasetError as error:
         return Declared(
             shortened(name), None, str(error).removeprefix(f"{arrays.path}: {shortened(name)} ")
         )
-    return Declared(shortened(name), shape, str(dtype))
+    return Declared(shortened(name), header.shape, str(header.dtype))

@@ -162,7 +162,8 @@ def _good(
 def _marks(values: NDArray[Any], mask: NDArray[np.bool_] | None, intensity: bool) -> dict[str, Any]:
     """Return the detector's mark, by its name, where the largest value of the good pixels is one.
 
-    One pixel may hold that many photons; a mark is there more often.
+    One pixel may hold that many photons, and a mark is there more often: unless it is the most that
+    the file's counter can say, which measures nothing however often.
     """
     largest, times = values.dtype.type(0), 0
     for lines, part in _blocks(values):
@@ -171,11 +172,13 @@ def _marks(values: NDArray[Any], mask: NDArray[np.bool_] | None, intensity: bool
         top = finite.max(initial=largest)
         times = int(np.count_nonzero(finite == top)) + (times if top == largest else 0)
         largest = top
-    if times < 2 or largest <= 0:
-        return {}
     marked = set(MARKED_COUNTS)
     if values.dtype.kind in "iu" and values.dtype.itemsize > 1:
-        marked.add(int(np.iinfo(values.dtype).max))
+        full = int(np.iinfo(values.dtype).max)
+        marked.add(full)
+        times += int(largest == full > np.iinfo(np.int16).max)
+    if times < 2 or largest <= 0:
+        return {}
     for counts in marked:
         mark = counts if intensity else counts**0.5
         if abs(float(largest) - mark) <= (1e-6 * mark if values.dtype.kind == "f" else 0):

@@ -45,7 +45,7 @@ class Measurement:
         Pixel of object and probe.
     energy_ev, detector_pixel_size_m : float or None
     sizes_assumed : bool
-        Whether the file says itself that those sizes were not measured.
+        Whether the file itself calls the sizes that it says assumed.
     defocus_m : float
         How far from its focus a probe is that has to be guessed.
     files : tuple of Path
@@ -84,8 +84,8 @@ class Measurement:
         said["taken_from"] = {"format": self.kind, "file": self.path.name}
         sizes = self._known_sizes()
         if sizes:
-            all_or_none = self.sizes_assumed or len(sizes) == len(SIZES)
-            said["geometry"] = sizes | ({"assumed": self.sizes_assumed} if all_or_none else {})
+            assumed = self.sizes_assumed or (False if len(sizes) == len(SIZES) else None)
+            said["geometry"] = sizes if assumed is None else {**sizes, "assumed": assumed}
         return said
 
     def error(self, problem: str) -> DatasetError:

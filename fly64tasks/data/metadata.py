@@ -10,7 +10,10 @@ import json
 import math
 import zipfile
 from collections.abc import Collection, Mapping
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+from msgspec import Meta, Struct
 
 from fly64tasks.errors import DatasetError, StudyError
 from fly64tasks.study.spec import parse_spec
@@ -54,13 +57,53 @@ def parse_metadata(text: str) -> dict[str, Any]:
     return found
 
 
+Number = Annotated[float, Meta(ge=-1e18, le=1e18)]
+"""What a record can repeat and a report can show."""
+
+
+class _Said(Struct):
+    """What sets may say of themselves that is used further on, and in which type."""
+
+    simulated: bool = False
+    lineage: dict[str, Any] | None = None
+    diffraction_order: str | None = None
+    dose_photons_per_frame: Number | None = None
+    split: str | None = None
+    overlap_view: str | None = None
+    selection_strategy: str | None = None
+    acceptance_rate: Number | None = None
+    spacing_threshold: Number | None = None
+    n_accepted: Number | None = None
+    n_rejected: Number | None = None
+    probe_diameter_px: Number | None = None
+    gridsize: Number | None = None
+    neighbor_count: Number | None = None
+    overlap_group_members: Number | None = None
+    overlap_neighbors: Number | None = None
+    overlap_groups: Number | None = None
+    overlap_notes: list[str] | None = None
+
+
+def why_unusable(metadata: Mapping[str, Any]) -> str | None:
+    """Return what of a set's metadata is of another type than it is used in, None where none is.
+
+    >>> why_unusable({"simulated": "yes"})
+    'Expected `bool`, got `str` - at `$.simulated`'
+    """
+    try:
+        msgspec.convert(metadata, _Said)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None
+
+
 def geometry_of(
     metadata: Mapping[str, Any], otherwise: Geometry, name: str, given: Collection[str] = ()
 ) -> Geometry:
     """Return the physical sizes of a set: its own, and for those that it does not say, others.
 
-    Sizes that a set calls assumed give way to measured and to given ones. Where it says some, and
-    not that they are assumed, the result is so unless all others are measured, or given.
+    Sizes that a set calls assumed give way to measured and to given ones. Those that it says
+    without a word are known.
 
     Parameters
     ----------
@@ -104,9 +147,9 @@ def geometry_of(
                 f"{name}: _metadata.geometry says {key} {getattr(own, key):g}, asked for is "
                 f"{getattr(otherwise, key):g}; expected one: leave out what is wrong"
             )
-    others = set(SIZES) - table.keys()
-    known = bool(others) and (not otherwise.assumed or others <= set(given))
-    return parse_spec(Geometry, {**otherwise.to_dict(), "assumed": not known, **table}, name)
+    known = {*table, *given}
+    assumed = otherwise.assumed and not all(key in known for key in SIZES)
+    return parse_spec(Geometry, {**otherwise.to_dict(), "assumed": assumed, **table}, name)
 
 
 def _not_finite(text: str) -> NoReturn:

@@ -1,8 +1,12 @@
-"""Which files are ours to write over: those with our mark, and what doit's state says we made."""
+"""Which files are ours to write over: those with our mark, and what doit's state says we made.
+
+None of them is one that is read from.
+"""
 
 from __future__ import annotations
 
 import mmap
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,18 +28,21 @@ class Beside(NamedTuple):
 Mark = bytes | re.Pattern[bytes] | Beside
 """What a file of ours holds, or what it begins with."""
 
-_MARKS: dict[str, Mark] = {
-    ".npz": f'"writer": "{WRITER}"'.encode("utf-32-le"),  # in `_metadata`: numpy's text
-    ".json": f'"writer": "{WRITER}"'.encode(),
-    ".h5": WRITER.encode(),
-    ".svg": f"<dc:title>{WRITER}</dc:title>".encode(),
-    ".pdf": re.compile(rf"(?s:.*?)(?:\n%{WRITER}\n|/Creator \({WRITER}\))".encode()),
-    ".png": f"Software\0{WRITER}".encode(),
+_MARKS: dict[bytes, bytes | re.Pattern[bytes]] = {
+    b"PK": f'"writer": "{WRITER}"'.encode("utf-32-le"),  # NPZ: in `_metadata`, numpy's text
+    b"{": f'"writer": "{WRITER}"'.encode(),
+    b"\x89HDF": len(WRITER).to_bytes(8, "little") + WRITER.encode() + b"\0",  # a whole text
+    b"<?xml": f"<dc:title>{WRITER}</dc:title>".encode(),
+    b"%PDF": re.compile(rf"(?s:.*?)(?:\n%{WRITER}\n|/Creator \({WRITER}\))".encode()),
+    b"\x89PNG": f"Software\0{WRITER}".encode(),
+    b"II*\0": f"\0{WRITER}\0".encode(),  # TIFF: a whole text
+    b"SQLite": WRITER.encode(),
 }
-"""What a file of ours holds, by its suffix: near its beginning, so that one cut short has it too.
-Any other file of ours holds our name."""
+"""What a file of ours holds, by how its format begins: near the beginning, so that one cut short
+has it too. Our name alone is no mark: paths of a clone have it, in files of anybody's."""
 
 _recorded: ContextVar[frozenset[Path]] = ContextVar("recorded", default=frozenset())
+_read: ContextVar[frozenset[str]] = ContextVar("read", default=frozenset())
 
 
 @contextmanager
@@ -51,19 +58,34 @@ def recorded(paths: Iterable[str | Path]) -> Iterator[None]:
         _recorded.reset(token)
 
 
+@contextmanager
+def reading(paths: Iterable[Path]) -> Iterator[None]:
+    """Within it, no file at ``paths`` is to be written over, ours or not: it is read from."""
+    token = _read.set(frozenset(map(os.path.realpath, paths)))
+    try:
+        yield
+    finally:
+        _read.reset(token)
+
+
 def refuse_foreign(path: Path, mark: Mark | None = None) -> None:
     """Refuse to write over a file that is not ours: one with content that lacks our mark.
 
     Parameters
     ----------
     mark : bytes or pattern, optional
-        What a file of ours holds, or begins with, where its suffix does not say it.
+        What a file of ours holds, or begins with, where its format does not say it.
 
     Raises
     ------
     DatasetError
-        ``path`` exists and was not written by this project.
+        ``path`` exists and was not written by this project, or it is one that is read from.
     """
+    if os.path.realpath(path) in _read.get():
+        raise DatasetError(
+            f"{path}: is read from, and would be written over; expected another folder, or another "
+            "name"
+        )
     if path.exists() and not is_ours(path, mark):
         raise DatasetError(
             f"{path}: exists and was not written by {WRITER}; expected a free name: move it away "
@@ -83,13 +105,17 @@ def is_ours(path: Path, mark: Mark | None = None) -> bool:
         return False
     if path in _recorded.get() or path.stat().st_size == 0:
         return True
-    mark = mark or _MARKS.get(path.suffix, WRITER.encode())
     if isinstance(mark, Beside):
         return is_ours(path.with_name(mark.name))
     with (
         path.open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
     ):
+        if mark is None:
+            head = content[:8]
+            mark = next((its for begins, its in _MARKS.items() if head.startswith(begins)), None)
+        if mark is None:
+            return False
         if isinstance(mark, bytes):
             return content.find(mark) >= 0
         return mark.match(content) is not None

@@ -25,30 +25,35 @@ class Survey:
     whole : bool
         Whether all are whole numbers, and some above 1: counts, not amplitudes.
     largest : float
+    bad : int
+        Pixels of single frames that hold no counts, though the mask lets them count.
     """
 
     mean: NDArray[np.float64]
     whole: bool
     largest: float
+    bad: int
 
 
 def survey(measurement: Measurement) -> Survey:
     """Read all frames once, in blocks."""
     _, height, width = measurement.frames.shape
     total, seen = np.zeros((height, width)), np.zeros((height, width))
-    whole, largest = True, 0.0
+    whole, largest, n_bad = True, 0.0, 0
+    counting = True if measurement.mask is None else measurement.mask
     for block in measurement.frames.blocks():
         bad = bad_pixels(block)
         good = np.where(bad, 0, block)
         total += good.sum(axis=0, dtype=np.float64)
         seen += len(block) - bad.sum(axis=0)
+        n_bad += int((bad & counting).sum())
         largest = max(largest, float(good.max()))
         if whole and block.dtype.kind == "f":
             whole = bool(np.array_equal(good, np.round(good)))
     if measurement.mask is not None:
         total[~measurement.mask] = 0
     mean = total / np.maximum(seen, 1)
-    return Survey(mean, whole and largest > 1, largest)
+    return Survey(mean, whole and largest > 1, largest, n_bad)
 
 
 def first_probe(measurement: Measurement, mean: NDArray[np.float64]) -> NDArray[np.complex64]:

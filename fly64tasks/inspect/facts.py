@@ -147,7 +147,7 @@ def inspect(
     dataset = read_dataset(path, diffraction=diffraction, orientation=orientation, extras=False)
     geometry = geometry_of(dataset.metadata, geometry, str(path), given or {})
     own = dataset.metadata.get("geometry") or {}
-    known = {*(given or ()), *(() if own.get("assumed", own.keys() >= set(SIZES)) else own)}
+    known = {*(given or ()), *(() if own.get("assumed") else own)}
     doubts, unit, refusal = dataset.warnings, None, None
     try:
         start = start_of(dataset, ReconSpec(), str(path), geometry)

@@ -133,8 +133,12 @@ def locate(
 
 
 def _smoothed(obj: ComplexArray) -> ComplexArray:
-    """Return an object in single precision, with less of the noise that differs from px to px."""
-    smooth: ComplexArray = gaussian_filter(obj.astype(np.complex64), _SMOOTH_PX)
+    """Return an object in single precision, with less of the noise that differs from px to px.
+
+    Whatever its unit, its largest pixel is brought near 1, exactly: by a power of two.
+    """
+    near_one = obj * 2.0 ** -int(np.frexp(np.abs(obj).max())[1])
+    smooth: ComplexArray = gaussian_filter(near_one.astype(np.complex64), _SMOOTH_PX)
     return smooth
 
 

@@ -87,7 +87,7 @@ def run(
     ------
     DatasetError
         The input breaks the contract or was made from anything else, or a file in the folder is
-        not ours; before anything is written.
+        not ours, or part of the input; before anything is written.
     StudyError
         There is no such device.
     ReconstructionError
@@ -103,7 +103,7 @@ def run(
     with lineage.unchanged(input_npz):
         start = read_start(input_npz, spec, geometry, given, diffraction, orientation, asked)
         sha256 = lineage.digest(input_npz)
-    files.refuse_foreign_files(output_dir)
+    files.refuse_foreign_files(output_dir, (input_npz, *start.files))
 
     # These cost seconds: only for inputs that can be reconstructed.
     from fly64tasks.recon import stages

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fly64tasks.errors import failed_reconstruction
 from fly64tasks.physics.scan import patches_inside
-from fly64tasks.recon.result import Reconstruction
+from fly64tasks.recon.found import Reconstruction
 from fly64tasks.recon.start import Start
 from fly64tasks.study.recon_settings import ReconSpec
 

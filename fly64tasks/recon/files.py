@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fly64tasks.data.ownership import Beside, Mark, is_ours, refuse_foreign
+from fly64tasks.data.ownership import Beside, Mark, is_ours, reading, refuse_foreign
 from fly64tasks.doitext.atomic import replaced
 from fly64tasks.recon.runlog import LOG_MARK
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fly64tasks.recon.result import Reconstruction
+    from fly64tasks.recon.found import Reconstruction
     from fly64tasks.recon.start import Start
 
 RECONSTRUCTION = "reconstruction.npz"
@@ -80,16 +81,7 @@ class ResultFile:
 def _write_reconstruction(path: Path, finished: Finished) -> None:
     from fly64tasks.recon import result
 
-    found = finished.result
-    arrays = (found.obj, found.probe, found.positions_px, found.loss)
-    result.write_reconstruction(
-        path,
-        *arrays,
-        given_positions_px=finished.given_positions_px,
-        relaxation=found.relaxation,
-        slices=found.slices,
-        record=finished.record,
-    )
+    result.write_reconstruction(path, finished.result, finished.given_positions_px, finished.record)
 
 
 def _write_product(path: Path, finished: Finished) -> None:
@@ -123,7 +115,7 @@ RESULTS = (
 )
 """In the order in which they are written."""
 
-_RECORDS = {LOSSES: b"epoch,loss", RUN_RECORD: None}
+_RECORDS = {LOSSES: re.compile(rb"epoch,loss\r\n"), RUN_RECORD: None}
 """Written however the run ends; with their marks."""
 
 TARGETS = (*(file.name for file in RESULTS), *_RECORDS)
@@ -151,19 +143,27 @@ SHOWN = (*(file.name for file in RESULTS), RUN_RECORD, LOSSES, LOG, OLDER_LOG, P
 """What the report links to."""
 
 
-def refuse_foreign_files(folder: Path, marks: Mapping[str, Mark | None] = MARKS) -> None:
-    """Refuse a folder where a file that a run writes or removes is somebody else's.
+def refuse_foreign_files(
+    folder: Path, reads: Iterable[Path], marks: Mapping[str, Mark | None] = MARKS
+) -> None:
+    """Refuse a folder where a file that a run writes or removes is not its own to take.
 
     A log that is a link is none of them: the link is replaced, and where it leads is left alone.
+
+    Parameters
+    ----------
+    reads : iterable of Path
+        What the run reads.
 
     Raises
     ------
     DatasetError
-        It was not written by this project.
+        One was not written by this project, or is read by the run.
     """
-    for name, mark in marks.items():
-        if not (name in _LOGS and (folder / name).is_symlink()):
-            refuse_foreign(folder / name, mark)
+    with reading(reads):
+        for name, mark in marks.items():
+            if not (name in _LOGS and (folder / name).is_symlink()):
+                refuse_foreign(folder / name, mark)
 
 
 def remove_results(folder: Path) -> None:

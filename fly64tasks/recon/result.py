@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from fly64tasks.data.frames import Kind
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics.relaxation import Relaxation
+from fly64tasks.recon.found import Reconstruction
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.stages import TURNS, Geometry, Orientation
@@ -28,6 +28,7 @@ _REPEATED = ("stage", "spec", "data", "versions", "input", "start", "set")
 class _Input(Struct):
     path: str
     sha256: str
+    beside: dict[str, str] = msgspec.field(default_factory=dict, name="with")
 
 
 class _Start(Struct):
@@ -58,50 +59,6 @@ class _Made(Struct):
     start: _Start
     set: _Set
     data: _Data | None = None
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """What was found, by pty-chi or a program of others.
-
-    Attributes
-    ----------
-    obj : (H, W) complex64
-        On the start's canvas: the product of its layers.
-    probe : (modes, N, N) complex64
-        In sqrt(photons) per pixel, in the scale of the set; it holds what is known (`scale`).
-    positions_px : (n, 2) float64
-        In pixels of the object, y first: the start's, or corrected.
-    factor : float
-        What the object was divided by, and the probe multiplied, to get there.
-    loss : tuple of float
-        Of each epoch: pty-chi's displayed loss, or MAP's objective in nats per valid pixel, less
-        that of a perfect fit.
-    comparable_from : int
-        How many losses before the last ones are of another algorithm, and in another unit.
-    converged : bool or None
-        Whether MAP stopped by itself, before its bound of epochs; None where MAP did not end it.
-    options : tuple of dict
-        Every option that pty-chi ran with, in each stage.
-    relaxation : Relaxation or None
-        What the probe changes by from frame to frame; None where it is the same in all.
-    slices : (layers, H, W) complex64 or None
-        Of an object of several.
-    doubts : tuple of str
-        What is to be said of how it was found.
-    """
-
-    obj: NDArray[np.complex64]
-    probe: NDArray[np.complex64]
-    positions_px: NDArray[np.float64]
-    factor: float = 1.0
-    loss: tuple[float, ...] = ()
-    comparable_from: int = 0
-    converged: bool | None = None
-    options: tuple[dict[str, Any], ...] = ()
-    relaxation: Relaxation | None = None
-    slices: NDArray[np.complex64] | None = None
-    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,7 +154,7 @@ def read_reconstruction(path: Path) -> Reconstructed:
         )
         positions = arrays.numbers("positions_px", kinds="f", expected="float numbers")
         loss = np.empty(0)  # of a program of others, which may say none
-        if "loss" not in arrays or arrays.header("loss")[0] != (0,):
+        if "loss" not in arrays or arrays.header("loss").shape != (0,):
             loss = arrays.numbers("loss", kinds="f", expected="float numbers")
         given = positions
         if "given_positions_px" in arrays:
@@ -259,22 +216,16 @@ def _slices(arrays: Archive, shape: tuple[int, ...]) -> NDArray[np.complexfloati
 
 def write_reconstruction(
     path: Path,
-    obj: NDArray[np.complex64],
-    probe: NDArray[np.complex64],
-    positions_px: NDArray[np.float64],
-    loss: Sequence[float],
-    *,
-    given_positions_px: NDArray[np.float64] | None = None,
-    relaxation: Relaxation | None = None,
-    slices: NDArray[np.complex64] | None = None,
+    found: Reconstruction,
+    given_positions_px: NDArray[np.float64] | None,
     record: dict[str, Any],
 ) -> None:
     """Write a ``reconstruction.npz``, whole or not at all.
 
     Parameters
     ----------
-    obj, probe, positions_px, loss, given_positions_px, relaxation, slices
-        As `Reconstructed` has them; the positions given where they were corrected.
+    given_positions_px : (n, 2) float or None
+        Those that the set has, where they were corrected.
     record : dict
         ``run.json``, of which the metadata repeat what the result depends on.
 
@@ -284,19 +235,16 @@ def write_reconstruction(
         ``path`` exists and was not written by this project.
     """
     arrays: dict[str, NDArray[Any]] = {
-        "object": obj,
-        "probe": probe,
-        "positions_px": positions_px,
-        "loss": np.array(loss),
+        "object": found.obj,
+        "probe": found.probe,
+        "positions_px": found.positions_px,
+        "loss": np.array(found.loss),
     }
     if given_positions_px is not None:
         arrays["given_positions_px"] = given_positions_px
-    if relaxation is not None:
-        arrays["opr_modes"], arrays["opr_weights"] = relaxation.modes, relaxation.weights
-    if slices is not None:
-        arrays["object_slices"] = slices
-    write_npz(
-        path,
-        arrays,
-        {key: record[key] for key in _REPEATED if key in record},
-    )
+    if found.relaxation is not None:
+        arrays["opr_modes"] = found.relaxation.modes
+        arrays["opr_weights"] = found.relaxation.weights
+    if found.slices is not None:
+        arrays["object_slices"] = found.slices
+    write_npz(path, arrays, {key: record[key] for key in _REPEATED if key in record})

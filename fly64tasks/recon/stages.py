@@ -16,6 +16,7 @@ import numpy as np
 from fly64tasks.errors import MachineError, failed_reconstruction
 from fly64tasks.recon.checkpoint import Checkpoints
 from fly64tasks.recon.diverged import refuse_diverged
+from fly64tasks.recon.found import Reconstruction
 from fly64tasks.recon.ptychi import device as devices
 from fly64tasks.recon.ptychi import fourier_shift, memory, modulus, state
 from fly64tasks.recon.ptychi.options import ptychi_options
@@ -28,7 +29,6 @@ from fly64tasks.recon.ptychi.task import (
     relaxation_of,
     run_epoch,
 )
-from fly64tasks.recon.result import Reconstruction
 from fly64tasks.recon.start import Start
 from fly64tasks.study.recon_settings import ReconSpec
 

@@ -100,7 +100,7 @@ class Outcome:
     def is_worse_than_flat(self) -> bool:
         """Return whether an object of ones is nearer to the truth."""
         error, flat = self.value(NRMSE), self.flat_error
-        return error is not None and flat is not None and error > flat
+        return error is not None and flat is not None and scorecard.is_worse(error, flat)
 
     @property
     def truth_seeded(self) -> bool:

@@ -22,29 +22,13 @@ from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.readers.objects import FoundObject, read_object
 from fly64tasks.errors import DatasetError
 from fly64tasks.physics.alignment import illuminated_region
+from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.score.compare import Overlay, overlay, why_set_has_no_truth
-from fly64tasks.score.files import (
-    COMPARISON,
-    FRC,
-    MARKS,
-    PANELS,
-    SCORES,
-    THUMBNAIL,
-    TRUTH_THUMBNAIL,
-)
-from fly64tasks.score.picture import draw_comparison
+from fly64tasks.score.files import MARKS
+from fly64tasks.score.folder import write_scored
 from fly64tasks.score.placement import Placement, place
-from fly64tasks.score.record import (
-    SCHEMA,
-    SET_KEYS,
-    Truth,
-    alignment_of,
-    region_of,
-    write_frc,
-    write_scores,
-)
+from fly64tasks.score.record import SCHEMA, SET_KEYS, Truth, alignment_of, region_of
 from fly64tasks.score.scorecard import METRICS, scores_of
-from fly64tasks.score.thumbnails import draw_panels, draw_thumbnails
 from fly64tasks.study.stages import ASSUMED, ScoreSpec
 
 NO_DATA = "an object alone predicts no data: it has no probe"
@@ -81,11 +65,17 @@ def score_object(
     Raises
     ------
     DatasetError
-        A file can not be read, the set has no truth, or the object can not be placed on it.
+        A file can not be read, the set has no truth, or the object can not be placed on it; or
+        ``output_dir`` holds a reconstruction, or what is not ours.
     """
     if output_dir is not None:
         for name, mark in MARKS.items():
             refuse_foreign(output_dir / name, mark)
+        if (output_dir / RECONSTRUCTION).exists():
+            raise DatasetError(
+                f"{output_dir}: holds {RECONSTRUCTION}, whose scores would be written over; "
+                "expected another folder for those of an object alone"
+            )
     found, sha256 = _read(obj, key)
     dataset, source = _set_of(data, truth)
     absent = why_set_has_no_truth(dataset, truth)
@@ -122,7 +112,7 @@ def score_object(
         },
     }
     if output_dir is not None:
-        _write(output_dir, scores, laid, called)
+        write_scored(output_dir, scores, laid, None, title=called, note=placement.words)
     return scores
 
 
@@ -167,28 +157,3 @@ def _laid_over(
     wandered = np.array(placement.wandered_px)
     laid = overlay(placement.obj, truth, region, spec, geometry, wandered_px=wandered)
     return placement, laid, float(region.sum() / lit.sum())
-
-
-def _write(output_dir: Path, scores: dict[str, Any], laid: Overlay, title: str) -> None:
-    draw_comparison(
-        output_dir / COMPARISON,
-        laid.aligned.obj,
-        None,
-        geometry=laid.geometry,
-        truth=laid.truth,
-        region=laid.region,
-        title=title,
-        note=scores["object"]["placement"]["words"],
-    )
-    scores["picture"] = draw_thumbnails(
-        output_dir / THUMBNAIL,
-        output_dir / TRUTH_THUMBNAIL,
-        laid.aligned.obj,
-        truth=laid.truth,
-        seen=laid.region,
-    )
-    scores["panels"] = draw_panels(
-        output_dir / PANELS, laid.aligned.obj, truth=laid.truth, seen=laid.region
-    )
-    write_frc(output_dir / FRC, laid.rings)
-    write_scores(output_dir / SCORES, scores)

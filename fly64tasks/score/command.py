@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fly64tasks.commandline import Parser, exit_code_of
 from fly64tasks.data import lineage
 from fly64tasks.data.lineage import AskedSet
@@ -21,27 +19,16 @@ from fly64tasks.data.readers import read_dataset
 from fly64tasks.doitext.errors import printable
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import read_reconstruction
-from fly64tasks.score.files import (
-    COMPARISON,
-    FRC,
-    MARKS,
-    PANELS,
-    SCORES,
-    THUMBNAIL,
-    TRUTH_THUMBNAIL,
-)
+from fly64tasks.score.files import MARKS
+from fly64tasks.score.folder import write_scored
 from fly64tasks.score.metric import Metric
-from fly64tasks.score.picture import draw_comparison
 from fly64tasks.score.record import (
     Truth,
     assess,
     refuse_another_content,
     refuse_other_settings,
-    write_frc,
-    write_scores,
 )
 from fly64tasks.score.scorecard import METRICS
-from fly64tasks.score.thumbnails import draw_panels, draw_thumbnails
 from fly64tasks.study.cases import Case
 from fly64tasks.study.methods import Method
 from fly64tasks.study.stages import ScoreSpec
@@ -96,7 +83,7 @@ def score(
             obj=truth is not None,
             extras=False,
         )
-        refuse_another_content(found, input_npz)
+        refuse_another_content(found, input_npz, dataset.files)
     if asked is not None:
         asked.refuse_other(dataset.metadata, input_npz)
     if recon is not None:
@@ -108,24 +95,14 @@ def score(
         "sha256": sha256,
         **scores["reconstruction"],
     }
-    obj = found.obj if comparison is None else comparison.aligned.obj
-    true_obj = None if comparison is None else comparison.truth
-    region = None if comparison is None else comparison.region
-    draw_comparison(
-        output_dir / COMPARISON,
-        obj,
+    write_scored(
+        output_dir,
+        scores,
+        comparison,
         found if comparison is None else comparison.found,
-        truth=true_obj,
-        region=region,
         title=case.name if case else input_npz.name,
         note=scores["truth"]["reason"] or "",
     )
-    seen = np.ones(obj.shape, dtype=bool) if region is None else region
-    thumbnails = output_dir / THUMBNAIL, output_dir / TRUTH_THUMBNAIL
-    scores["picture"] = draw_thumbnails(*thumbnails, obj, truth=true_obj, seen=seen)
-    scores["panels"] = draw_panels(output_dir / PANELS, obj, truth=true_obj, seen=seen)
-    write_frc(output_dir / FRC, None if comparison is None else comparison.rings)
-    write_scores(output_dir / SCORES, scores)
     return scores
 
 

@@ -83,7 +83,7 @@ def score_scan(
             obj=False,
             extras=False,
         )
-        refuse_another_content(found, source)
+        refuse_another_content(found, source, dataset.files)
     refuse_another(dataset, found)
     if recon is not None:
         refuse_other_settings(found, recon)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,12 +108,20 @@ def assess(
     return scores, comparison
 
 
-def refuse_another_content(found: Reconstructed, input_npz: Path) -> None:
-    """Refuse a reconstruction of a file that holds something else by now; raises DatasetError."""
-    if found.metadata["input"]["sha256"] != lineage.digest(input_npz):
+def refuse_another_content(found: Reconstructed, input_npz: Path, beside: Iterable[Path]) -> None:
+    """Refuse a reconstruction of files that hold something else by now; raises DatasetError.
+
+    Parameters
+    ----------
+    beside : iterable of Path
+        What else the set is read from.
+    """
+    said = found.metadata["input"]
+    digests = {Path(name).name: digest for name, digest in said.get("with", {}).items()}
+    now = {path.name: lineage.digest(path) for path in beside}
+    if said["sha256"] != lineage.digest(input_npz) or digests != now:
         raise DatasetError(
-            f"{found.name}: was made from another content of {found.metadata['input']['path']}; "
-            "reconstruct again"
+            f"{found.name}: was made from another content of {said['path']}; reconstruct again"
         )
 
 

@@ -23,6 +23,9 @@ from fly64tasks.score.compare import Comparison, Fitted, Overlay
 from fly64tasks.score.metric import Bound, Metric, Noted
 from fly64tasks.score.resolution import crossing, period_nm
 
+_ROUNDING = 1e-6
+"""Of an error, in single precision: equal objects are not told apart by less."""
+
 
 @dataclass(frozen=True)
 class Values:
@@ -88,10 +91,19 @@ def metric(key: str) -> Metric:
     return next(metric for metric in METRICS if metric.key == key)
 
 
+def is_worse(error: float, flat: float) -> bool:
+    """Return whether an error is larger than that of a flat object, by more than rounding.
+
+    >>> is_worse(0.2, 0.2 - 1e-16), is_worse(0.2001, 0.2)
+    (False, True)
+    """
+    return error > flat * (1 + _ROUNDING)
+
+
 def _complex_nrmse(c: Overlay) -> Noted:
     """Return the error, and how it compares with that of an object of ones."""
     error, flat = complex_nrmse(c.aligned.obj, c.truth, c.region), c.flat_error
-    worse = "worse than a flat object, which" if error > flat else "a flat object"
+    worse = "worse than a flat object, which" if is_worse(error, flat) else "a flat object"
     return Noted(error, f"{worse} has {flat:.4f}")
 
 

@@ -95,6 +95,8 @@ class MeasuredStudy(Spec, frozen=True):
     result depends on it.
     """
 
+    of_no_result: ClassVar = ("tune",)
+
     scans: Annotated[dict[str, ScanSpec | Files], Meta(min_length=1, max_length=10_000)]
     name: str = "measured"
     halves: bool = False
@@ -131,10 +133,6 @@ class MeasuredStudy(Spec, frozen=True):
                     f"scans.{name}: recon.half is {recon.half!r} where halves is true; leave out "
                     "one of them"
                 )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what the study's results depend on, as JSON-ready builtins."""
-        return {key: value for key, value in super().to_dict().items() if key != "tune"}
 
     def spec_of(self, scan: str) -> ScanSpec:
         """Return what the study says of a scan."""

@@ -6,16 +6,16 @@ study file, the option with its help, and the reason that a dry run gives follow
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
-from fly64tasks.study import ptychi_options
+from fly64tasks.study import algorithms, ptychi_options
+from fly64tasks.study.algorithms import Algorithm
 from fly64tasks.study.spec import Count, NotNegative, Positive, Seed, Spec
 from fly64tasks.study.stages import Geometry, Length
 
-Algorithm = Literal["MAP", "LSQML", "PIE", "EPIE", "RPIE", "DM", "BH", "AD"]
 Batching = Literal["COMPACT", "RANDOM", "UNIFORM"]
 
 
@@ -153,8 +153,8 @@ class ReconSpec(Spec, frozen=True):
         if not self.opr_modes:
             return
         asked = f"opr_modes is {self.opr_modes}"
-        if self.ends_in_map or self.algorithm not in _RELAXES:
-            raise ValueError(f"{asked}, expected 0 for {self._instead(_RELAXES)}")
+        if self.ends_in_map or self.algorithm not in algorithms.HAVE_RELAXATION:
+            raise ValueError(f"{asked}, expected 0 for {self._instead(algorithms.HAVE_RELAXATION)}")
         if self.update_probe is False:
             raise ValueError(
                 f"{asked} with update_probe false, expected true: its modes are what the probe "
@@ -172,8 +172,10 @@ class ReconSpec(Spec, frozen=True):
 
     def _refuse_slices(self) -> None:
         """Refuse layers that an algorithm does not have, or whose distance nobody says."""
-        if self.slices > 1 and (self.ends_in_map or self.algorithm not in _SLICES):
-            raise ValueError(f"slices is {self.slices}, expected 1 for {self._instead(_SLICES)}")
+        if self.slices > 1 and (self.ends_in_map or self.algorithm not in algorithms.HAVE_LAYERS):
+            raise ValueError(
+                f"slices is {self.slices}, expected 1 for {self._instead(algorithms.HAVE_LAYERS)}"
+            )
         if self.slices > 1 and self.slice_spacing_m is None:
             raise ValueError(
                 f"slices is {self.slices} without slice_spacing_m, expected the distance between "
@@ -197,7 +199,10 @@ class ReconSpec(Spec, frozen=True):
         >>> ReconSpec(algorithm="PIE").resolved().update_probe
         False
         """
-        suited = {"num_epochs": _MAP_EPOCHS if self.ends_in_map else 50, **_SUITED[self.algorithm]}
+        suited = {
+            "num_epochs": algorithms.MAP_EPOCHS if self.ends_in_map else 50,
+            **algorithms.SUITED[self.algorithm],
+        }
         chosen = {key: value for key, value in suited.items() if getattr(self, key) is None}
         return msgspec.structs.replace(self, **chosen) if chosen else self
 
@@ -251,9 +256,9 @@ class ReconSpec(Spec, frozen=True):
         """
         most = self.most_epochs
         warmup = min(self.warmup_epochs, most) if self.algorithm == "LSQML" else 0
-        refining = _REFINING if self.algorithm != "MAP" and self.ends_in_map else {}
+        refining = algorithms.REFINING if self.algorithm != "MAP" and self.ends_in_map else {}
         changes: list[dict[str, Any]] = [
-            {"num_epochs": warmup, "batch_size": self.warmup_batch_size, **_WARMUP},
+            {"num_epochs": warmup, "batch_size": self.warmup_batch_size, **algorithms.WARMUP},
             {"num_epochs": most - warmup, **refining},
         ]
         return tuple(
@@ -266,36 +271,3 @@ class ReconSpec(Spec, frozen=True):
         """Return those of pty-chi's options that a stage has."""
         algorithm = change.get("algorithm", self.algorithm)
         return {"ptychi": ptychi_options.of_algorithm(self.ptychi, algorithm)}
-
-
-_WARMUP: dict[str, Any] = {
-    "batching": "RANDOM",
-    "noise_model": "GAUSSIAN",  # pty-chi's POISSON can diverge with random batches
-    "momentum": 0.0,
-    "damping": 0.1,
-    "plateau_epochs": None,
-}
-_REFINING: dict[str, Any] = {
-    "algorithm": "MAP",
-    "batch_size": 100_000,
-    "batching": "RANDOM",
-}
-_MAP_EPOCHS = 200  # a bound: it has converged before
-_RELAXES = ("LSQML", "EPIE", "RPIE", "AD")
-"""Have OPR modes in pty-chi 2.2: PIE could, with a probe that it holds; DM and BH refuse them."""
-_SLICES = ("LSQML", "PIE", "EPIE", "RPIE", "AD")
-_SUITED: dict[str, dict[str, Any]] = {
-    "LSQML": {"batch_size": 96, "batching": "COMPACT", "update_probe": True},
-    "PIE": {"batch_size": 16, "batching": "RANDOM", "update_probe": False},
-    "EPIE": {"batch_size": 16, "batching": "RANDOM", "update_probe": True},
-    "RPIE": {"batch_size": 16, "batching": "RANDOM", "update_probe": True},
-    "DM": {"batch_size": 96, "batching": "RANDOM", "update_probe": True},
-    "BH": {"batch_size": 100_000, "batching": "RANDOM", "update_probe": True},
-    "AD": {"batch_size": 96, "batching": "RANDOM", "update_probe": True},
-    "MAP": {"batch_size": 100_000, "batching": "RANDOM", "update_probe": True},
-}
-
-
-def algorithms() -> tuple[str, ...]:
-    """Return the names of the pty-chi reconstructors that the runner offers."""
-    return get_args(Algorithm)

@@ -36,10 +36,14 @@ class Spec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     added_later: ClassVar[tuple[str, ...]] = ()
     """Fields that a former version did not have. `to_dict` leaves them out while they have their
     default, so that what was made before them is up to date, and says of itself what it said."""
+    of_no_result: ClassVar[tuple[str, ...]] = ()
+    """Fields that no result depends on. `to_dict` leaves them out."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as JSON-ready builtins, keys in the order of definition."""
+        """Return what results depend on as JSON-ready builtins, keys in the order of definition."""
         built: dict[str, Any] = msgspec.to_builtins(self)
+        for name in self.of_no_result:
+            del built[name]
         for name, default in _later_or_nested(type(self)):
             value = getattr(self, name)
             if name in self.added_later and value == default:

@@ -93,6 +93,7 @@ class Study(Spec, frozen=True, dict=True):
     """
 
     added_later: ClassVar = ("data", "repeats", "methods")
+    of_no_result: ClassVar = ("tune",)
 
     name: str = "synthetic-fly64"
     doses: Annotated[tuple[Positive, ...], Meta(min_length=1, max_length=1000)] = (1e3, 1e4, 1e5)
@@ -132,10 +133,6 @@ class Study(Spec, frozen=True, dict=True):
             )
         if len(methods) > 1000:
             raise ValueError(f"methods are {len(methods)}, expected at most 1000")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what the study's results depend on, as JSON-ready builtins."""
-        return {key: value for key, value in super().to_dict().items() if key != "tune"}
 
     @cached_property
     def all_methods(self) -> dict[str, Method]:

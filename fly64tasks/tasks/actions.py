@@ -177,41 +177,34 @@ def score_scan(
 
 
 def report(study: Study, layout: Layout, dependencies: list[str], task: Any) -> None:
-    scores = [Path(path) for path in dependencies if Path(path).name == SCORES]
-    arguments = (study, layout, scores, task.meta.get("without", {}), task.meta.get(TOOK, {}))
-    _through_the_engine(_write_report, *arguments, task=task, writes=task.targets)
-
-
-def _write_report(
-    study: Study,
-    layout: Layout,
-    scores: list[Path],
-    without: dict[str, str],
-    took: dict[str, float],
-) -> None:
-    from fly64tasks.report import command
-
-    command.write_report(study, layout, scores, without, took)
+    _report(_write_report, study, layout, dependencies, task)
 
 
 def report_scans(
     study: MeasuredStudy, layout: MeasuredLayout, dependencies: list[str], task: Any
 ) -> None:
+    _report(_write_report_on_scans, study, layout, dependencies, task)
+
+
+def _report(
+    write: Callable[..., None], study: Any, layout: Any, dependencies: list[str], task: Any
+) -> None:
+    """Write a report of the scores that there are, with what there is not and what tasks took."""
     scores = [Path(path) for path in dependencies if Path(path).name == SCORES]
     arguments = (study, layout, scores, task.meta.get("without", {}), task.meta.get(TOOK, {}))
-    _through_the_engine(_write_report_on_scans, *arguments, task=task, writes=task.targets)
+    _through_the_engine(write, *arguments, task=task, writes=task.targets)
 
 
-def _write_report_on_scans(
-    study: MeasuredStudy,
-    layout: MeasuredLayout,
-    scores: list[Path],
-    without: dict[str, str],
-    took: dict[str, float],
-) -> None:
+def _write_report(study: Study, layout: Layout, *found: Any) -> None:
+    from fly64tasks.report import command
+
+    command.write_report(study, layout, *found)
+
+
+def _write_report_on_scans(study: MeasuredStudy, layout: MeasuredLayout, *found: Any) -> None:
     from fly64tasks.report.measured import command
 
-    command.write_report(study, layout, scores, without, took)
+    command.write_report(study, layout, *found)
 
 
 def problems(source: Path, spec: ReconSpec, geometry: Geometry, data: DataSpec) -> list[str]:

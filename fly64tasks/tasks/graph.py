@@ -19,6 +19,7 @@ from fly64tasks.report.files import REPORT_FILES
 from fly64tasks.score.files import MARKS as SCORE_MARKS
 from fly64tasks.score.files import SCORE_FILES
 from fly64tasks.study.cases import BASELINE, SPLITS, Case, set_name
+from fly64tasks.study.measured import MeasuredStudy
 from fly64tasks.study.methods import ProgramSpec
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import ReconSpec
@@ -260,13 +261,14 @@ def report(study: Study, layout: Layout) -> TaskDict:
         "actions": [(actions.report, [], {"study": study, "layout": layout})],
         "file_dep": [f"{folder}/{name}" for folder in folders for name in parts],
         "targets": targets,
-        "uptodate": [
-            SpecUnchanged(
-                {**study.to_dict(), "recon": study.recon.resolved().to_dict()},
-                besides=[f"paths.{place}" for place in PLACES],
-            )
-        ],
+        "uptodate": [whole(study)],
         "clean": [(actions.remove, [str(root), REPORT_MARKS])],
         "meta": {"partial": True, "times": True, "claim": roots.results(layout)},
         "doc": "Write the report: a page, tables and figures of every score",
     }
+
+
+def whole(study: Study | MeasuredStudy) -> SpecUnchanged:
+    """Return what a report depends on besides files: all of its study, but where things lie."""
+    said = {**study.to_dict(), "recon": study.recon.resolved().to_dict()}
+    return SpecUnchanged(said, besides=[f"paths.{place}" for place in PLACES])

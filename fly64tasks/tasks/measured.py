@@ -9,9 +9,8 @@ from fly64tasks.recon import files
 from fly64tasks.report.files import MEASURED_MARKS as REPORT_MARKS
 from fly64tasks.score.files import MEASURED_MARKS as SCORE_MARKS
 from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy, Part
-from fly64tasks.study.study import PLACES
 from fly64tasks.tasks import actions, roots
-from fly64tasks.tasks.graph import TaskDict, reconstruction
+from fly64tasks.tasks.graph import TaskDict, reconstruction, whole
 
 
 def recon_part(study: MeasuredStudy, layout: MeasuredLayout, part: Part) -> TaskDict:
@@ -74,12 +73,7 @@ def report_scans(study: MeasuredStudy, layout: MeasuredLayout) -> TaskDict:
         "actions": [(actions.report_scans, [], {"study": study, "layout": layout})],
         "file_dep": [f"{folder}/{name}" for folder in folders for name in parts],
         "targets": targets,
-        "uptodate": [
-            SpecUnchanged(
-                {**study.to_dict(), "recon": study.recon.resolved().to_dict()},
-                besides=[f"paths.{place}" for place in PLACES],
-            )
-        ],
+        "uptodate": [whole(study)],
         "clean": [(actions.remove, [str(root), REPORT_MARKS])],
         "meta": {"partial": True, "times": True, "claim": roots.results_of_scans(layout)},
         "doc": "Write the report: a page and tables of every scan",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import time
 import tomllib
 from collections.abc import Sequence
@@ -148,7 +149,7 @@ def _search(
     engine = read_engine(options.engine)
     jobs = options.jobs or (engine.workers if options.engine else 0)
     head = ",".join(tables.CSV_HEAD).encode()
-    refuse_foreign(folder / TABLE, head)
+    refuse_foreign(folder / TABLE, re.compile(head))
     tasks = [trial.prepare(target, spec.score, spec.held_out, spec.seed) for target in targets]
     for task in tasks:
         held = f", {len(task.held_out)} frames held out" if task.held_out else ""

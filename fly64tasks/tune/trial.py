@@ -26,7 +26,8 @@ from fly64tasks.physics.image_quality import complex_nrmse
 from fly64tasks.recon import record
 from fly64tasks.recon.epochs import EpochCallback
 from fly64tasks.recon.fit import predicted_by
-from fly64tasks.recon.result import Reconstructed, Reconstruction
+from fly64tasks.recon.found import Reconstruction
+from fly64tasks.recon.result import Reconstructed
 from fly64tasks.recon.runlog import logging_to
 from fly64tasks.recon.start import Start, start_of
 from fly64tasks.score.compare import compare, why_no_truth, why_set_has_no_truth

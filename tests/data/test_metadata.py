@@ -8,7 +8,7 @@ import pytest
 
 from fly64tasks.data.metadata import geometry_of
 from fly64tasks.errors import DatasetError
-from fly64tasks.study.stages import ASSUMED, Geometry
+from fly64tasks.study.stages import ASSUMED, SIZES, Geometry
 
 MEASURED = Geometry(pixel_size_m=7e-9, energy_ev=8e3, assumed=False)
 OWN = {"pixel_size_m": 4e-9, "energy_ev": 6e3, "detector_pixel_size_m": 55e-6, "assumed": False}
@@ -23,11 +23,16 @@ CASES: dict[str, tuple[dict[str, Any] | None, Geometry, Geometry]] = {
         MEASURED,
         Geometry(pixel_size_m=4e-9, energy_ev=8e3, assumed=False),
     ),
-    "not said to be measured": ({"pixel_size_m": 4e-9}, ASSUMED, Geometry(pixel_size_m=4e-9)),
-    "the rest is measured": (
+    "a part, the rest unknown": ({"pixel_size_m": 4e-9}, ASSUMED, Geometry(pixel_size_m=4e-9)),
+    "a part, the rest measured": (
         {"pixel_size_m": 4e-9},
         MEASURED,
         Geometry(pixel_size_m=4e-9, energy_ev=8e3, assumed=False),
+    ),
+    "all said without a word": (
+        {key: OWN[key] for key in SIZES},
+        ASSUMED,
+        Geometry(**OWN),
     ),
     "measured before assumed": (ASSUMED.to_dict(), MEASURED, MEASURED),
 }

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_project import begun, living_in, new_project, start, wait_for
+from engine_project import living_in, new_project, start, under_way
 
 from fly64tasks.engine.folder import OwnFolder
 
@@ -123,8 +123,7 @@ def test_what_a_killed_run_leaves_is_removed_by_the_next(
     temporary = short_folder
     settings = f'run_dir = "{tmp_path}/scratch"\n' if own_run_dir else ""
     folder = new_project(tmp_path / "project", settings)
-    process = start(folder, "-j", "2", temporary=temporary)
-    wait_for(lambda: len(begun(folder)) >= 2, 40, lambda: (begun(folder), living_in(folder)))
+    process = under_way(folder, "-j", "2", steps=2, temporary=temporary)
     while living := living_in(folder):
         for pid in living:
             with contextlib.suppress(ProcessLookupError):

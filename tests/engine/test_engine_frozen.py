@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 from engine_project import (
-    EXPECTED,
-    assert_nothing_left,
+    assert_all_done,
     begun,
     living_in,
     new_project,
-    outputs,
     start,
+    under_way,
     victim,
     wait_for,
 )
@@ -28,8 +27,7 @@ SAID = r"stood still \(stopped\)|does not answer|worker lost: "
 def frozen_run(folder: Path, who: str, resumed_after_s: float | None = None) -> tuple[str, float]:
     """Stop a part of a run; return what doit printed at its end, and how long that took."""
     new_project(folder)
-    process = start(folder, "-j", "2")
-    wait_for(lambda: len(begun(folder)) >= 3, 40, lambda: (begun(folder), living_in(folder)))
+    process = under_way(folder, "-j", "2")
     pid = victim(folder, who)
     began = time.monotonic()
     os.kill(pid, signal.SIGSTOP)
@@ -43,8 +41,7 @@ def frozen_run(folder: Path, who: str, resumed_after_s: float | None = None) -> 
     assert process.returncode == 0, printed
     assert "Traceback" not in printed
     assert "6 done" in printed
-    assert outputs(folder) == EXPECTED
-    assert_nothing_left(folder)
+    assert_all_done(folder)
     assert not (folder / "state" / ".engine").exists()
     return printed, time.monotonic() - began
 
@@ -90,5 +87,4 @@ def test_run_that_stands_still_as_a_whole_goes_on(tmp_path: Path):
         os.killpg(process.pid, signal.SIGCONT)
     printed, _ = process.communicate(timeout=80)
     assert process.returncode == 0, printed
-    assert outputs(folder) == EXPECTED
-    assert_nothing_left(folder)
+    assert_all_done(folder)

@@ -13,12 +13,14 @@ from engine_project import (
     EXPECTED,
     ONE_BY_ONE,
     WAITING,
+    assert_all_done,
     assert_nothing_left,
     begun,
     living_in,
     new_project,
     outputs,
     start,
+    under_way,
     victim,
     wait_for,
 )
@@ -36,8 +38,7 @@ from engine_project import (
 )
 def test_a_part_of_the_engine_is_killed(tmp_path: Path, who: str):
     folder = new_project(tmp_path / "Süß project")
-    process = start(folder, "-j", "2")
-    wait_for(lambda: len(begun(folder)) >= 3, 40, lambda: (begun(folder), living_in(folder)))
+    process = under_way(folder, "-j", "2")
     os.kill(victim(folder, who), signal.SIGKILL)
     printed, _ = process.communicate(timeout=60)
     assert_nothing_left(folder)
@@ -92,8 +93,7 @@ def test_a_worker_is_killed_that_waits_for_a_task(tmp_path: Path):
 )
 def test_doit_is_killed(tmp_path: Path, how: signal.Signals):
     folder = new_project(tmp_path / "Süß project")
-    process = start(folder, "-j", "2")
-    wait_for(lambda: len(begun(folder)) >= 3, 40, lambda: (begun(folder), living_in(folder)))
+    process = under_way(folder, "-j", "2")
     process.send_signal(how)
     printed, _ = process.communicate(timeout=10)
     assert process.returncode == (-how if how is signal.SIGKILL else 128 + how), printed
@@ -111,5 +111,4 @@ def finish(folder: Path, printed: str) -> None:
     said, _ = again.communicate(timeout=60)
     assert again.returncode == 0, said
     assert not done & {name for name, _ in begun(folder)[len(before) :]}, (printed, said)
-    assert outputs(folder) == EXPECTED
-    assert_nothing_left(folder)
+    assert_all_done(folder)

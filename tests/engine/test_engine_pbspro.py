@@ -12,14 +12,11 @@ from pathlib import Path
 
 import pytest
 from engine_project import (
-    EXPECTED,
+    assert_all_done,
     assert_nothing_left,
-    begun,
-    living_in,
     new_project,
-    outputs,
     start,
-    wait_for,
+    under_way,
 )
 
 QSUB = """#!/bin/sh
@@ -75,8 +72,7 @@ def test_tasks_run_in_a_job_with_what_the_file_asks_for(stub: Path, tmp_path: Pa
     folder = new_project(tmp_path / "project", ENGINE)
     printed, _ = (process := start(folder, "-j", "2")).communicate(timeout=60)
     assert process.returncode == 0, printed
-    assert outputs(folder) == EXPECTED
-    assert_nothing_left(folder)
+    assert_all_done(folder)
     assert re.match(r" *-q debug +-A optics /", (stub / "qsub.log").read_text())
     script = (stub / "script").read_text()
     assert "#PBS -l select=1:ncpus=8:ngpus=4:system=polaris\n" in script
@@ -87,8 +83,7 @@ def test_tasks_run_in_a_job_with_what_the_file_asks_for(stub: Path, tmp_path: Pa
 @pytest.mark.slow
 def test_job_ends_with_doit(stub: Path, tmp_path: Path):
     folder = new_project(tmp_path / "project", ENGINE)
-    process = start(folder, "-j", "2")
-    wait_for(lambda: begun(folder), 40, lambda: living_in(folder))
+    process = under_way(folder, "-j", "2", steps=1)
     process.send_signal(signal.SIGTERM)
     printed, _ = process.communicate(timeout=15)
     assert process.returncode == 143, printed

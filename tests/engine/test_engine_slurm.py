@@ -11,13 +11,12 @@ import pytest
 import slurm_here
 from engine_project import (
     DODO,
-    EXPECTED,
+    assert_all_done,
     assert_nothing_left,
     begun,
-    living_in,
     new_project,
-    outputs,
     start,
+    under_way,
     wait_for,
 )
 from small_study import ONE_DOSE
@@ -50,16 +49,14 @@ def project_on_slurm(folder: Path, more: str = "") -> Path:
 def test_cancelled_job_is_replaced_and_its_tasks_run_again(tmp_path: Path):
     slow = DODO.replace('"seconds": 0.5', '"seconds": 3')  # still at work when it is cancelled
     folder = new_project(tmp_path / "project", ENGINE, slow)
-    process = start(folder, "--engine", "engine.toml")
-    wait_for(lambda: len(begun(folder)) >= 3, 40, lambda: (begun(folder), living_in(folder)))
+    process = under_way(folder, "--engine", "engine.toml")
     cancelled = slurm_here.jobs()[0]
     subprocess.run(["scancel", cancelled], check=True)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0, printed
     assert "6 done" in printed
     assert 6 < len(begun(folder)) <= 8, "each task that was lost ran once more"
-    assert outputs(folder) == EXPECTED
-    assert_nothing_left(folder)
+    assert_all_done(folder)
     assert slurm_here.jobs() == []
     assert not (folder / "state" / ".engine").exists()
 
@@ -68,8 +65,7 @@ def test_cancelled_job_is_replaced_and_its_tasks_run_again(tmp_path: Path):
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_jobs_end_with_doit(tmp_path: Path, how: signal.Signals):
     folder = project_on_slurm(tmp_path / "project")
-    process = start(folder, "-j", "4")
-    wait_for(lambda: begun(folder), 40, lambda: living_in(folder))
+    process = under_way(folder, "-j", "4", steps=1)
     process.send_signal(how)
     printed, _ = process.communicate(timeout=15)
     assert process.returncode == (-how if how is signal.SIGKILL else 128 + how), printed

@@ -11,9 +11,10 @@ from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.writers.npz import write_dataset
 from fly64tasks.errors import ReconstructionError
 from fly64tasks.recon.command import run
+from fly64tasks.recon.found import Reconstruction
 from fly64tasks.recon.ptychi.options import ptychi_options
 from fly64tasks.recon.ptychi.task import new_task, run_epoch
-from fly64tasks.recon.stages import Reconstruction, reconstruct
+from fly64tasks.recon.stages import reconstruct
 from fly64tasks.recon.start import start_of
 from fly64tasks.score.command import score
 from fly64tasks.study.recon_settings import ReconSpec

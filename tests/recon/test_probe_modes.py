@@ -14,10 +14,11 @@ from fly64tasks.recon.command import run
 from fly64tasks.recon.files import RECONSTRUCTION
 from fly64tasks.recon.result import read_reconstruction
 from fly64tasks.simulation.simulate import simulate_amplitude
-from fly64tasks.study.recon_settings import ReconSpec, algorithms
+from fly64tasks.study.algorithms import ALGORITHMS
+from fly64tasks.study.recon_settings import ReconSpec
 
 
-@pytest.mark.parametrize("algorithm", algorithms())
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_reconstructs_modes(
     algorithm: str, small_sets: dict[str, Path], tmp_path: Path
 ):

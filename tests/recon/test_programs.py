@@ -279,6 +279,7 @@ def test_training_sees_its_set_alone_and_leaves_a_model(
 def test_files_of_somebody_else_are_left_alone(source: Path, folder: Path):
     (folder / "scratch").mkdir(parents=True)
     (folder / "scratch/precious").touch()
+    (folder / "scratch/README").write_text("Trials with fly64tasks.\n")
     with pytest.raises(DatasetError, match="scratch: exists and is not ours"):
         reconstruct(source, folder, "")
     assert [path.name for path in folder.iterdir()] == ["scratch"]

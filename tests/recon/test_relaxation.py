@@ -31,7 +31,8 @@ from fly64tasks.recon.start import start_of
 from fly64tasks.score.command import score
 from fly64tasks.score.files import COMPARISON
 from fly64tasks.simulation.simulate import simulate_amplitude
-from fly64tasks.study.recon_settings import ReconSpec, algorithms
+from fly64tasks.study.algorithms import ALGORITHMS
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.stages import Geometry, ScoreSpec
 
@@ -127,7 +128,7 @@ def test_what_can_not_be_done_is_refused_by_name(table: dict[str, Any], said: st
 
 
 def test_every_algorithm_finds_them_or_refuses_them():
-    for name in algorithms():
+    for name in ALGORITHMS:
         for table, having in (({"opr_modes": 1}, RELAXING), (LAYERS, (*RELAXING, "PIE"))):
             if name in having:
                 parse_spec(ReconSpec, {**table, "algorithm": name}, "study.toml")

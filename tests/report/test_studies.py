@@ -16,6 +16,7 @@ import pytest
 from scored_study import STUDY, layout_in, run_of, scores_of, write_run, write_scores
 
 from fly64tasks.doitext.state.claims import MARK
+from fly64tasks.report.files import PAGE_MARK
 from fly64tasks.report.studies import text
 from fly64tasks.score.files import SCORES
 from fly64tasks.score.scorecard import METRICS
@@ -110,6 +111,30 @@ def test_study_whose_results_lie_in_anothers_is_compared_with_it(tmp_path: Path)
     for outer in (first, reports):
         done = compared(outer, reports / "b")
         assert f"worse in {len(CASES)} of {len(CASES)} jobs" in done.stdout, done.stderr
+
+
+def test_report_of_a_study_is_not_written_over(tmp_path: Path):
+    studies = [study_in(tmp_path / name) for name in ("first", "second")]
+    report = tmp_path / "first/reports/index.html"
+    report.write_text(f"<!doctype html>\n{PAGE_MARK}\n<title>first: dose and overlap</title>\n")
+    done = compared(*studies, "--html", report)
+    assert "index.html: exists and was not written by" in done.stderr
+    assert "first: dose and overlap" in report.read_text()
+    for _ in range(2):
+        assert compared(*studies, "--html", tmp_path / "page.html").returncode == 0
+
+
+def test_what_a_scan_was_read_from_beside_its_file_differs_too(tmp_path: Path):
+    for name, digest in (("first", "1"), ("second", "2")):
+        folder = study_in(tmp_path / name)
+        for path in folder.rglob("run.json"):
+            run = json.loads(path.read_text("utf-8"))
+            run["input"]["with"] = {f"/data/{name}/my scan_para.hdf5": digest}
+            path.write_text(json.dumps(run), "utf-8")
+    done = compared(tmp_path / "first", tmp_path / "second")
+    [line] = [line for line in done.stdout.splitlines() if "input.beside" in line]
+    assert "my scan_para.hdf5" in line
+    assert "another content" in line
 
 
 def test_what_is_no_study_is_refused_in_one_line(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -221,6 +222,48 @@ def test_what_can_not_be_placed_is_refused_by_name(
         score_object(tmp_path / "theirs.npy", small_sets["train"], SPEC, output_dir=tmp_path / "to")
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize("unit", [1e30, 1e-30])
+def test_units_of_an_object_do_not_matter(
+    ours: tuple[Path, Reconstructed, dict[str, Any]],
+    small_sets: dict[str, Path],
+    tmp_path: Path,
+    unit: float,
+):
+    obj = ours[1].obj[20:95, 15:100]
+    found = []
+    for factor in (1, unit):
+        np.save(tmp_path / "theirs.npy", (obj * factor).astype(np.complex64))
+        found.append(score_object(tmp_path / "theirs.npy", small_sets["train"], SPEC))
+    one, other = (scores["object"]["placement"] for scores in found)
+    assert other["origin_px"] == one["origin_px"]
+    assert other["correlation"] == pytest.approx(one["correlation"], rel=1e-5)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_flat_object_is_not_worse_than_itself(
+    small_sets: dict[str, Path], tmp_path: Path, split: str
+):
+    dataset = read_dataset(small_sets[split])
+    assert dataset.object_guess is not None
+    for number in (1, 0.3, 7e20, 0.1 + 0.7j, -0.9):
+        np.save(tmp_path / "flat.npy", np.full_like(dataset.object_guess, number))
+        scores = score_object(tmp_path / "flat.npy", small_sets[split], SPEC)
+        assert scores["notes"]["complex_nrmse"].startswith("a flat object has")
+
+
+def test_scores_of_a_reconstruction_are_not_written_over(
+    ours: tuple[Path, Reconstructed, dict[str, Any]], small_sets: dict[str, Path], tmp_path: Path
+):
+    shutil.copytree(ours[0], tmp_path / "out")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    np.save(tmp_path / "theirs.npy", ours[1].obj.astype(np.complex64))
+    with pytest.raises(DatasetError, match=r"out: holds reconstruction.npz, whose scores would"):
+        score_object(
+            tmp_path / "theirs.npy", small_sets["train"], SPEC, output_dir=tmp_path / "out"
+        )
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_files_that_hold_no_object_or_several_are_refused(

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from fly64tasks.study.recon_settings import ReconSpec, algorithms
+from fly64tasks.study.algorithms import ALGORITHMS
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.run_settings import CheckpointSpec
 from fly64tasks.study.spec import Spec, settings_of
 
@@ -26,4 +27,4 @@ def test_default_that_is_none_is_put_into_words():
 
 def test_the_algorithms_that_are_named_are_those_that_are_taken():
     meaning = next(setting.meaning for setting in settings_of(ReconSpec))
-    assert re.findall(r"[A-Z]{2,}", meaning) == list(algorithms())
+    assert re.findall(r"[A-Z]{2,}", meaning) == list(ALGORITHMS)

@@ -105,6 +105,15 @@ def start(folder: Path, *arguments: str, temporary: Path | None = None) -> subpr
     )
 
 
+def under_way(
+    folder: Path, *arguments: str, steps: int = 3, temporary: Path | None = None
+) -> subprocess.Popen[str]:
+    """Start doit; return it once so many steps have begun."""
+    process = start(folder, *arguments, temporary=temporary)
+    wait_for(lambda: len(begun(folder)) >= steps, 40, lambda: (begun(folder), living_in(folder)))
+    return process
+
+
 def begun(folder: Path) -> list[tuple[str, int]]:
     """Return each beginning of a step, with the process that ran it."""
     log = folder / "log.txt"
@@ -144,6 +153,12 @@ def wait_for(condition: Callable[[], object], seconds: float, what: Callable[[],
 def assert_nothing_left(folder: Path) -> None:
     """Fail unless no process works in the folder any more."""
     wait_for(lambda: not living_in(folder), 6, lambda: f"left: {living_in(folder)}")
+
+
+def assert_all_done(folder: Path) -> None:
+    """Fail unless every step of `DODO` left its output whole, and nothing else is left."""
+    assert outputs(folder) == EXPECTED
+    assert_nothing_left(folder)
 
 
 TITLES = {

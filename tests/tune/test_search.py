@@ -110,10 +110,10 @@ def test_file_of_others_is_left_alone(tmp_path: Path):
     path.write_text("mine")
     with pytest.raises(DatasetError, match=r"search.db: exists and was not written by"):
         begun(path)
-    path.write_text("fly64tasks, but no database")
+    path.write_text("SQLite of fly64tasks, but no database")
     with pytest.raises(StudyError, match=r"search.db: can not be used: .*; move it away"):
         begun(path)
-    assert path.read_text() == "fly64tasks, but no database"
+    assert path.read_text() == "SQLite of fly64tasks, but no database"
 
 
 def test_mean_over_cases_counts_a_percent_of_each_alike():

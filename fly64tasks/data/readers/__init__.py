@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fly64tasks.data.readers.hdf5 import Hdf5
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-DAMAGE = (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+_DAMAGE = (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError)
 """What h5py, and numbers that are none, end in where a file is damaged."""
 
 READERS = {
@@ -90,17 +90,24 @@ def open_measurement(path: Path) -> Iterator[Measurement]:
     """
     opened: list[Path] = []
     with ExitStack() as stack:
-        try:
+        with damage_refused(path):
             found = _read(path, stack, opened).checked()
-        except DAMAGE as error:
-            if isinstance(error, OSError) and machine_fault(error):
-                raise machine_error(error) from None
-            raise DatasetError(
-                f"{path}: can not be read ({shortened(error)}); is the file whole?"
-            ) from None
         files = dict.fromkeys([*opened, *found.files])
         files.pop(path, None)
         yield replace(found, files=tuple(files))
+
+
+@contextmanager
+def damage_refused(path: Path) -> Iterator[None]:
+    """Make one line of whatever a damaged file ends in; what the machine failed at is none."""
+    try:
+        yield
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and machine_fault(error):
+            raise machine_error(error) from None
+        raise DatasetError(
+            f"{path}: can not be read ({shortened(error)}); is the file whole?"
+        ) from None
 
 
 def _read(path: Path, stack: ExitStack, opened: list[Path]) -> Measurement:

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from fly64tasks.data.archive import Archive
 from fly64tasks.data.measurement import centred_px
-from fly64tasks.data.readers import DAMAGE, is_hdf5
+from fly64tasks.data.readers import damage_refused, is_hdf5
 from fly64tasks.data.readers.hdf5 import Hdf5
-from fly64tasks.doitext.errors import machine_fault
-from fly64tasks.errors import DatasetError, machine_error, shortened
+from fly64tasks.errors import DatasetError, shortened
 
 KEYS = ("object", "obj", "reconstructed_object", "objectGuess")
 """The names that are taken without a key, in this order."""
@@ -75,18 +74,12 @@ def read_object(path: Path, key: str | None = None) -> FoundObject:
     if not path.is_file():
         what = "is no file" if path.exists() else "no such file or directory"
         raise DatasetError(f"{path}: {what}; expected NPY, NPZ or HDF5 with an object")
-    try:
+    with damage_refused(path):
         if is_hdf5(path):
             return _of_hdf5(path, key)
         with path.open("rb") as file:
             is_npy = file.read(6) == b"\x93NUMPY"
         return _of_npy(path, key) if is_npy else _of_npz(path, key)
-    except DAMAGE as error:
-        if isinstance(error, OSError) and machine_fault(error):
-            raise machine_error(error) from None
-        raise DatasetError(
-            f"{path}: can not be read ({shortened(error)}); is the file whole?"
-        ) from None
 
 
 def _of_npy(path: Path, key: str | None) -> FoundObject:
@@ -101,8 +94,8 @@ def _of_npz(path: Path, key: str | None) -> FoundObject:
         shapes = {}
         for name in arrays.names:
             if name != "_metadata" and (key is None or name == key):
-                shape, dtype = arrays.header(name)
-                shapes[name] = (shape, dtype.kind == "c")
+                header = arrays.header(name)
+                shapes[name] = (header.shape, header.dtype.kind == "c")
         key = _chosen(path, key, shapes, arrays.names)
         obj = _image(path, key, arrays.get(key))
         said = arrays.metadata()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fly64tasks.data.measurement import SQUARE, Measurement, centred_px
 from fly64tasks.data.readers.hdf5 import Hdf5
@@ -71,13 +72,7 @@ def read(file: Hdf5) -> Measurement:
         raise para.error("object", f"has pixels of {pixel:g} x {width:g} m, expected square ones")
     obj = para.complex_array("object")
     layers = obj.reshape(-1, *obj.shape[-2:])
-    positions_m = np.column_stack(
-        [para.array(f"probe_position_{axis}_m").ravel().astype(float) for axis in "yx"]
-    )
-    probe, notes = first_of_opr(para, "probe")
-    if len(layers) > 1:
-        left = len(layers)
-        notes += (f"object: {left} slices are left out, slices = {left} finds as many",)
+    positions_m, probe, notes = scan_and_probe(para, len(layers))
     return Measurement(
         path=dp.path,
         kind=KIND,
@@ -90,9 +85,26 @@ def read(file: Hdf5) -> Measurement:
     )
 
 
-def first_of_opr(
-    file: Hdf5, key: str
-) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.complexfloating]], tuple[str, ...]]:
+def scan_and_probe(
+    file: Hdf5, n_layers: int
+) -> tuple[NDArray[np.float64], NDArray[np.complexfloating], tuple[str, ...]]:
+    """Return positions (n, 2) in m, y first, the probe (modes, N, N), and what is left out.
+
+    Parameters
+    ----------
+    n_layers : int
+        Of the object, which is left out where it has several.
+    """
+    positions_m = np.column_stack(
+        [file.array(f"probe_position_{axis}_m").ravel().astype(float) for axis in "yx"]
+    )
+    probe, notes = first_of_opr(file, "probe")
+    if n_layers > 1:
+        notes += (f"object: {n_layers} slices are left out, slices = {n_layers} finds as many",)
+    return positions_m, probe, notes
+
+
+def first_of_opr(file: Hdf5, key: str) -> tuple[NDArray[np.complexfloating], tuple[str, ...]]:
     """Return the modes (modes, N, N) of a probe ([opr, modes,] N, N), and what is left out."""
     probe = file.complex_array(key)
     probe = probe.reshape(*(4 - probe.ndim) * (1,), *probe.shape) if probe.ndim < 4 else probe

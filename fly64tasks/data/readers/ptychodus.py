@@ -20,7 +20,7 @@ from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.data.measurement import SQUARE, Measurement, centred_px
 from fly64tasks.data.ownership import WRITER
 from fly64tasks.data.readers.hdf5 import Hdf5
-from fly64tasks.data.readers.pair import first_of_opr
+from fly64tasks.data.readers.pair import scan_and_probe
 from fly64tasks.data.writers.product import SIZES_ARE
 
 KIND = "Ptychodus"
@@ -124,13 +124,7 @@ def of_product(file: Hdf5, frame_size_px: int | None = None) -> Measurement:
     if abs(pixel - height) > SQUARE * pixel:
         raise file.error("object", f"has pixels of {height:g} x {pixel:g} m, expected square ones")
     centre = [file.attribute(f"center_{axis}_m", "object") or 0.0 for axis in "yx"]
-    positions_m = np.column_stack(
-        [file.array(f"probe_position_{axis}_m").ravel().astype(float) for axis in "yx"]
-    )
-    probe, notes = first_of_opr(file, "probe")
-    if len(layers) > 1:
-        left = len(layers)
-        notes += (f"object: {left} slices are left out, slices = {left} finds as many",)
+    positions_m, probe, notes = scan_and_probe(file, len(layers))
     size = frame_size_px or probe.shape[-1]
     energy = file.attribute("photon_energy_eV") or file.attribute("probe_energy_eV")
     fits = probe.shape[-1] == size

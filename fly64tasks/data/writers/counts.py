@@ -1,4 +1,4 @@
-"""What all writers of counts share: frames as a format takes them, and room on the disk."""
+"""What writers share: frames as a format takes them, room on the disk, and what is in the way."""
 
 from __future__ import annotations
 
@@ -14,10 +14,29 @@ from numpy.typing import NDArray
 
 from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.data.measurement import Measurement, bad_pixels
+from fly64tasks.data.ownership import Mark, is_ours, refuse_foreign
 from fly64tasks.data.survey import Survey
-from fly64tasks.errors import machine_error
+from fly64tasks.errors import DatasetError, machine_error
 
 _SPARE_BYTES = 2**24
+CONVERTED_NPZ = '"taken_from": {"format"'.encode("utf-32-le")
+"""What the metadata of a scan that was converted say, and those of no other NPZ of ours."""
+
+
+def refuse_unconverted(path: Path, mark: Mark) -> None:
+    """Refuse to write a conversion over anything but a conversion, which has a mark of its own.
+
+    Raises
+    ------
+    DatasetError
+        ``path`` exists and was not written by this project, or is a set or a result of it that
+        nothing was converted into.
+    """
+    refuse_foreign(path)
+    if path.exists() and not is_ours(path, mark):
+        raise DatasetError(
+            f"{path}: exists and is no conversion, but what a run made; expected a free name"
+        )
 
 
 def whole_counts(measurement: Measurement, seen: Survey) -> FrameStack | None:

@@ -12,8 +12,7 @@ from fly64tasks.data.archive import write_npz
 from fly64tasks.data.dataset import Base, PtychoDataset
 from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.data.measurement import Measurement
-from fly64tasks.data.ownership import refuse_foreign
-from fly64tasks.data.writers.counts import need_room
+from fly64tasks.data.writers.counts import CONVERTED_NPZ, need_room, refuse_unconverted
 
 
 def write_dataset(path: Path, dataset: PtychoDataset) -> None:
@@ -75,9 +74,9 @@ def write_measurement(path: Path, measurement: Measurement, counts: FrameStack) 
     Raises
     ------
     DatasetError
-        ``path`` exists and was not written by this project.
+        ``path`` exists and was not converted by this project.
     """
-    refuse_foreign(path)
+    refuse_unconverted(path, CONVERTED_NPZ)
     need_room(path, counts)
     assert measurement.probe is not None
     arrays: dict[str, NDArray[Any] | FrameStack] = {

@@ -11,9 +11,12 @@ from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.data.measurement import Measurement
 from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.data.readers.ptychodus import PRODUCT
-from fly64tasks.data.writers.counts import without_bad, write_frames
+from fly64tasks.data.writers.counts import refuse_unconverted, without_bad, write_frames
 from fly64tasks.data.writers.product import SIZES_ARE, write_product
 from fly64tasks.doitext.atomic import replaced
+
+_NOT_RECONSTRUCTED = "not reconstructed."
+"""What a product of ours says that is no result."""
 
 
 def write(path: Path, measurement: Measurement, counts: FrameStack) -> list[Path]:
@@ -29,11 +32,11 @@ def write(path: Path, measurement: Measurement, counts: FrameStack) -> list[Path
     Raises
     ------
     DatasetError
-        One exists and was not written by this project.
+        One exists and was not converted by this project.
     """
     product = path.with_name(PRODUCT)
-    for target in (path, product):
-        refuse_foreign(target)
+    refuse_foreign(path)
+    refuse_unconverted(product, _NOT_RECONSTRUCTED.encode())
     assert measurement.obj is not None
     assert measurement.probe is not None
     geometry = measurement.geometry
@@ -48,7 +51,7 @@ def write(path: Path, measurement: Measurement, counts: FrameStack) -> list[Path
     write_product(
         product,
         name=measurement.path.stem,
-        comments=f"The scan of {measurement.path.name} ({measurement.kind}), not reconstructed."
+        comments=f"The scan of {measurement.path.name} ({measurement.kind}), {_NOT_RECONSTRUCTED}"
         + geometry.assumed * f" {SIZES_ARE} assumed.",
         obj=measurement.obj.astype(np.complex64),
         probe=measurement.probe.astype(np.complex64),

@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from fly64tasks.data.archive import write_npz
 from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.data.measurement import Measurement
-from fly64tasks.data.ownership import refuse_foreign
-from fly64tasks.data.writers.counts import need_room, without_bad
+from fly64tasks.data.writers.counts import (
+    CONVERTED_NPZ,
+    need_room,
+    refuse_unconverted,
+    without_bad,
+)
 
 COMPARISON = "ptychi_reconstruction.npz"
 """What its comparison looks for."""
@@ -30,9 +34,9 @@ def write(path: Path, measurement: Measurement, counts: FrameStack) -> list[Path
     Raises
     ------
     DatasetError
-        ``path`` exists and was not written by this project.
+        ``path`` exists and was not converted by this project.
     """
-    refuse_foreign(path)
+    refuse_unconverted(path, CONVERTED_NPZ)
     need_room(path, counts)
     assert measurement.obj is not None
     assert measurement.probe is not None
@@ -70,7 +74,13 @@ def write_comparison(
     positions_px : (n, 2) float
         In pixels of it, y first.
     algorithm : str
+
+    Raises
+    ------
+    DatasetError
+        ``path`` exists and was not converted by this project.
     """
+    refuse_unconverted(path, '"box_px"'.encode("utf-32-le"))
     low = np.maximum(np.floor(positions_px.min(axis=0)).astype(int), 0)
     high = np.ceil(positions_px.max(axis=0)).astype(int) + 1
     box = obj[low[0] : high[0], low[1] : high[1]]

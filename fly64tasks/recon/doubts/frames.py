@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import percentile_filter
+from scipy.ndimage import percentile_filter, rank_filter
 
 from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.physics import optics
@@ -155,6 +155,7 @@ def _of_pixels(dataset: PtychoDataset, found: Statistics, scale: Scale) -> Itera
         )
     bad = dead | hot | stuck
     if scale.counts:
+        yield from _of_strikes(dataset, found, found.good & ~bad)
         yield from _of_saturation(dataset, found, found.good & ~bad)
     seen = np.where(bad, 0, photons)
     where = misplaced(seen)
@@ -162,6 +163,30 @@ def _of_pixels(dataset: PtychoDataset, found: Statistics, scale: Scale) -> Itera
         yield (
             f"the brightest part of the mean frame lies {where}; expected zero frequency in the "
             "centre: numpy.fft.fftshift(diffraction, axes=(1, 2))"
+        )
+
+
+def _of_strikes(
+    dataset: PtychoDataset, found: Statistics, pixels: NDArray[np.bool_]
+) -> Iterator[str]:
+    """Yield which pixels hold in one frame what neither their neighbours nor other frames do.
+
+    Of a strike two pixels may be lit. What is diffracted is wider where frames are sampled well.
+    """
+    most, n = found.most, found.n_lit
+    if n < _STUCK_FRAMES:
+        return
+    beside = rank_filter(most, -3, size=3, mode="nearest")
+    otherwise = (found.total - most) / (n - 1)
+    struck = pixels & (most >= _TELLING_COUNTS)
+    struck &= most > _HOT_RATIO * np.maximum(np.maximum(beside, otherwise), 1)
+    if struck.any():
+        y, x = np.argwhere(struck)[0]
+        frame = int(dataset.diffraction_amplitude[:, y, x].argmax())
+        yield (
+            f"{_pixels(struck)} struck: {most[y, x]:.0f} counts in frame {frame}, "
+            f"{otherwise[y, x]:.3g} in the mean of the others (a cosmic ray, or an error of "
+            "readout); store NaN or -1 there, or leave the frame out"
         )
 
 

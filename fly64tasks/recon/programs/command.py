@@ -44,7 +44,7 @@ def train(
     """
     data = data or DataSpec()
     dataset, start, sha256 = _read(source, geometry, data, asked)
-    files.refuse_foreign_files(folder, files.TRAINING_MARKS)
+    files.refuse_foreign_files(folder, (source, *start.files), files.TRAINING_MARKS)
     remove_kept(folder / files.KEPT)
     of_run = _begun(source, sha256, start, spec, data) | {"stage": "train"}
     of_run["spec"] = spec.settings("train")
@@ -112,7 +112,7 @@ def reconstruct(
     """
     data = data or DataSpec()
     dataset, start, sha256 = _read(source, geometry, data, asked)
-    files.refuse_foreign_files(folder)
+    files.refuse_foreign_files(folder, (source, *start.files))
     remove_kept(folder / files.KEPT)
     files.load_writers()
     of_run = _begun(source, sha256, start, spec, data)

@@ -121,7 +121,7 @@ def remove_kept(folder: Path) -> bool:
     """
     if not folder.exists():
         return False
-    if not is_ours(folder / _README):
+    if not is_ours(folder / _README, _WHY_KEPT.encode()):
         raise DatasetError(f"{folder}: exists and is not ours; expected a free name: move it away")
     shutil.rmtree(folder)
     return True

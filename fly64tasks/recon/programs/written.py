@@ -13,7 +13,7 @@ from fly64tasks.data.readers.objects import FoundObject, read_object
 from fly64tasks.errors import DatasetError, ReconstructionError, shortened
 from fly64tasks.physics.scan import patches_inside
 from fly64tasks.recon import fit
-from fly64tasks.recon.result import Reconstruction
+from fly64tasks.recon.found import Reconstruction
 from fly64tasks.recon.start import Start
 
 _SAME_FRAME_PX = 0.75

@@ -59,7 +59,7 @@ def _compare(options: argparse.Namespace) -> int:
     from fly64tasks.report.studies.text import as_json, csv_text, text_of
 
     if options.html is not None:
-        refuse_foreign(options.html, PAGE_MARK.encode())
+        refuse_foreign(options.html, f"{PAGE_MARK}\n<title>Studies compared".encode())
     first, *others = read_records(options.studies)
     compared = [differences_of(first, other) for other in others]
     if options.html is not None:

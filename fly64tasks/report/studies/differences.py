@@ -9,12 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from fly64tasks.report.studies.readings import KNOWN, Cell, Score, cells_of
-from fly64tasks.report.studies.records import JobRecord, StudyRecord
+from fly64tasks.report.studies.records import INPUT_BESIDE, JobRecord, StudyRecord
 from fly64tasks.score.metric import Metric
 
 _NOTHING = object()
 _NAMED = 6
-_HASHES = ("input.sha256",)
+_HASHES = ("input.sha256", INPUT_BESIDE)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Setting:
     @property
     def text(self) -> str:
         """Return it as ``old -> new``; a digest says no more than that it differs."""
-        if self.key in _HASHES:
+        if self.key.startswith(_HASHES):
             return "another content"
         return f"{_shown(self.old)} -> {_shown(self.new)}"
 
@@ -129,13 +129,14 @@ def _of_studies(old: StudyRecord, new: StudyRecord) -> Iterator[Setting]:
 
 def _of_jobs(old: StudyRecord, new: StudyRecord, shared: Sequence[str]) -> Iterator[Setting]:
     """Yield each change once, with the jobs that it is of."""
-    found: dict[str, tuple[Any, Any, list[str]]] = {}
+    found: dict[tuple[str, ...], tuple[Any, Any, list[str]]] = {}
     for job in shared:
         for key, before, after in _changes(old.jobs[job].settings, new.jobs[job].settings):
-            said = key if key in _HASHES else f"{key} {before!r} {after!r}"
+            hashed = key.startswith(_HASHES)
+            said = (key, *(() if hashed else (repr(before), repr(after))))
             found.setdefault(said, (before, after, []))[2].append(job)
     for said, (before, after, jobs) in found.items():
-        yield Setting(said.split(" ", 1)[0], before, after, tuple(jobs))
+        yield Setting(said[0], before, after, tuple(jobs))
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:

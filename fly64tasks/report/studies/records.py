@@ -25,6 +25,8 @@ from fly64tasks.study.spec import Spec
 from fly64tasks.study.study import read_study
 
 STUDY_FILE = "study.toml"
+INPUT_BESIDE = "input.beside"
+"""The digests of what a scan was read from beside the file that is named."""
 _OF_JOBS = ("recon.", "score.", "geometry.", "name")
 """Settings that each job has recorded as it was made, or that are none."""
 
@@ -40,13 +42,18 @@ class _Scores(Struct, frozen=True):
     set: dict[str, Any] = {}
 
 
+class _Input(Struct, frozen=True):
+    sha256: str | None = None
+    beside: dict[str, str] = msgspec.field(default_factory=dict, name="with")
+
+
 class _Run(Struct, frozen=True):
     state: str = ""
     spec: dict[str, Any] = {}
     versions: dict[str, str] = {}
     data: dict[str, Any] = {}
     device: dict[str, Any] = {}
-    input: dict[str, Any] = {}
+    input: _Input = _Input()
     set: dict[str, Any] = {}
 
 
@@ -182,7 +189,8 @@ def _of_run(run: _Run) -> dict[str, Any]:
             "data": run.data,
             "versions": run.versions,
             "device": {"hardware": run.device.get("hardware")} if run.device else {},
-            "input": {"sha256": run.input["sha256"]} if "sha256" in run.input else {},
+            "input": {"sha256": run.input.sha256} if run.input.sha256 else {},
+            INPUT_BESIDE: {Path(name).name: its for name, its in run.input.beside.items()},
         }
     )
 

@@ -266,6 +266,10 @@ BROKEN |= {
         change(mask=np.ones((20, 20), bool)),
         r"mask has shape \(20, 20\), expected \(16, 16\) or \(12, 16, 16\)",
     ),
+    "a mask of NaN": (
+        change(mask=np.full((16, 16), np.nan)),
+        "mask holds NaN, which is neither good nor bad, expected 0 or 1",
+    ),
     "a mask that leaves nothing": (
         change(mask=np.zeros((16, 16), bool)),
         "diffraction has no pixel left that its mask lets count",
@@ -330,6 +334,16 @@ def test_marks_of_a_counter_are_masked(tmp_path: Path, dtype: type):
     assert np.argwhere(~dataset.mask).tolist() == [[0, 0], [0, 1]]
     assert "2 pixels in every frame" in dataset.warnings[0]
     assert dataset.diffraction_from == f"diffraction: {np.dtype(dtype)} counts, square root taken"
+
+
+def test_a_full_counter_has_measured_nothing_and_65535_floats_may_have(tmp_path: Path):
+    for dtype, bad in ((np.uint16, [[3, 4, 5]]), (np.uint32, []), (np.float64, [])):
+        arrays = valid_arrays()
+        counts = np.round(arrays["diffraction"] ** 2).astype(dtype)
+        counts[3, 4, 5] = 65535
+        arrays["diffraction"] = counts
+        mask = read_dataset(save(tmp_path / f"{np.dtype(dtype)}.npz", arrays)).mask
+        assert bad == [] if mask is None else np.argwhere(~mask).tolist() == bad
 
 
 def test_mask_and_bad_pixels_say_the_same_the_other_way_round(tmp_path: Path):

@@ -109,25 +109,25 @@ def test_diffraction_alone_says_what_is_missing(
         read_dataset(tmp_path / "diffraction.h5")
 
 
+def masked_input(ptychodus: SimpleNamespace, known: Known) -> tuple[Any, Known]:
+    """Return what Ptychodus trains on, with 0 counts in bad pixels, and what is known of it."""
+    counts = np.where(known.mask, known.counts, 0)
+    product = product_of(ptychodus, known)
+    given = ptychodus.reconstruct.ReconstructInput(counts, ~known.mask, product)
+    return given, Known(counts, known.positions_px, known.probe, known.obj)
+
+
 def test_training_set(tmp_path: Path, known: Known, ptychodus: SimpleNamespace):
     path = tmp_path / "training.h5"
-    counts = np.where(known.mask, known.counts, 0)
-    given = ptychodus.reconstruct.ReconstructInput(
-        counts, ~known.mask, product_of(ptychodus, known)
-    )
+    given, masked = masked_input(ptychodus, known)
     ptychodus.io.save_training_data(path, given, inpaint_bad_pixels=False)
-    masked = Known(counts, known.positions_px, known.probe, known.obj)
     holds(path, masked, absolute=True)
 
 
 def test_training_set_for_ptychopinn(tmp_path: Path, known: Known, ptychodus: SimpleNamespace):
     path = tmp_path / "ptychopinn.npz"
-    counts = np.where(known.mask, known.counts, 0)
-    given = ptychodus.reconstruct.ReconstructInput(
-        counts, ~known.mask, product_of(ptychodus, known)
-    )
+    given, masked = masked_input(ptychodus, known)
     ptychodus.io.save_ptychopinn_training_data(path, given, inpaint_bad_pixels=False)
-    masked = Known(counts, known.positions_px, known.probe, known.obj)
     holds(path, masked, sizes=False, energy=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,8 @@ from fly64tasks.convert import convert
 from fly64tasks.data.metadata import geometry_of
 from fly64tasks.data.readers import open_measurement, read_dataset
 from fly64tasks.errors import DatasetError, MachineError
+from fly64tasks.recon import command as recon
+from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import ASSUMED
 
 GEOMETRY = {"pixel_size_m": 10e-9, "energy_ev": 8800.0, "detector_pixel_size_m": 75e-6}
@@ -193,6 +196,84 @@ def test_nothing_of_others_is_written_over(tmp_path: Path, counts_npz: Path):
         with pytest.raises(DatasetError, match=f"{beside}: exists and was not written by"):
             convert(counts_npz, folder / name)
         assert [path.name for path in folder.iterdir()] == [beside]
+
+
+@pytest.mark.parametrize("name", ["scan_dp.hdf5", "scan.cxi", "diffraction.h5", "object_phase.tif"])
+def test_a_file_that_only_names_us_is_somebody_elses(tmp_path: Path, counts_npz: Path, name: str):
+    """Whoever cloned the project has its name in every path that a program writes down."""
+    source, target = counts_npz, tmp_path / "theirs" / name
+    target.parent.mkdir()
+    if target.suffix == ".tif":
+        (_, source), _, _ = convert(counts_npz, tmp_path / "diffraction.h5")
+        tifffile.imwrite(target, np.ones((9, 9), np.float32), description="/home/me/fly64tasks/a")
+    else:
+        with h5py.File(target, "w") as file:
+            file.attrs["raw"] = "/home/me/fly64tasks/raw/scan.h5"
+    before = target.read_bytes()
+    with pytest.raises(DatasetError, match=f"{name}: exists and was not written by"):
+        convert(source, target.with_name("object.tif") if target.suffix == ".tif" else target)
+    assert target.read_bytes() == before
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_conversion_is_written_over_conversions_alone(
+    tmp_path: Path, counts_npz: Path, small_sets: dict[str, Path]
+):
+    out = tmp_path / "out"
+    recon.run(small_sets["train"], out, ReconSpec(num_epochs=1))
+    shutil.copy(small_sets["train"], tmp_path / "set.npz")
+    for target, to in (
+        (out / "reconstruction.npz", "npz"),
+        (out / "reconstruction.npz", "ptychopinn"),
+        (tmp_path / "set.npz", "npz"),
+        (out / "diffraction.h5", "ptychodus"),
+    ):
+        before = {path: path.read_bytes() for path in out.iterdir()}
+        with pytest.raises(DatasetError, match="exists and is no conversion"):
+            convert(counts_npz, target, to)
+        assert {path: path.read_bytes() for path in out.iterdir()} == before
+    shutil.copy(out / "reconstruction.npz", tmp_path / "other.npz")
+    with pytest.raises(DatasetError, match="exists and is no conversion"):
+        convert(out / "reconstruction.npz", tmp_path / "other.npz", "comparison")
+
+
+def test_no_file_of_the_source_is_written_over(tmp_path: Path, counts_npz: Path):
+    convert(counts_npz, tmp_path / "scan_dp.hdf5")
+    convert(counts_npz, tmp_path / "diffraction.h5")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for source, target in (
+        ("scan_dp.hdf5", "scan_para.hdf5"),
+        ("product.h5", "diffraction.h5"),
+        ("diffraction.h5", "product.h5"),
+    ):
+        to = "pair" if "scan" in source else "ptychodus"
+        with pytest.raises(DatasetError, match="is read from, and would be written over"):
+            convert(tmp_path / source, tmp_path / target, to)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("target", ["scan_dp.hdf5", "diffraction.h5", "scan.cxi", "set.npz"])
+def test_bad_pixels_that_a_format_can_not_say_are_said(
+    tmp_path: Path, counts_npz: Path, target: str
+):
+    with np.load(counts_npz) as arrays:
+        changed = dict(arrays)
+    changed["diffraction"] = changed["diffraction"].astype(np.uint16)
+    y, x = np.argwhere(changed["mask"])[0]
+    changed["diffraction"][3, y, x] = 65535
+    np.savez(counts_npz, **changed)
+    _, _, notes = convert(counts_npz, tmp_path / target)
+    said = [note for note in notes if note.startswith("1 bad pixels of single frames are written")]
+    assert len(said) == (target != "set.npz")
+
+
+def test_sizes_that_are_assumed_stay_so(tmp_path: Path, small_sets: dict[str, Path]):
+    assert read_dataset(small_sets["train"]).metadata["geometry"]["assumed"] is True
+    (path,), said, _ = convert(small_sets["train"], tmp_path / "again.npz")
+    assert "(assumed" in said
+    assert read_dataset(path).metadata["geometry"]["assumed"] is True
+    _, _, notes = convert(small_sets["train"], tmp_path / "again.cxi")
+    assert any("are assumed" in note for note in notes)
 
 
 def test_written_again_over_our_own(tmp_path: Path, counts_npz: Path):
