@@ -224,6 +224,7 @@ def test_a_conversion_is_written_over_conversions_alone(
         (out / "reconstruction.npz", "ptychopinn"),
         (tmp_path / "set.npz", "npz"),
         (out / "diffraction.h5", "ptychodus"),
+        (out / "product.h5", "cxi"),
     ):
         before = {path: path.read_bytes() for path in out.iterdir()}
         with pytest.raises(DatasetError, match="exists and is no conversion"):
@@ -232,6 +233,15 @@ def test_a_conversion_is_written_over_conversions_alone(
     shutil.copy(out / "reconstruction.npz", tmp_path / "other.npz")
     with pytest.raises(DatasetError, match="exists and is no conversion"):
         convert(out / "reconstruction.npz", tmp_path / "other.npz", "comparison")
+
+
+@pytest.mark.parametrize(("name", "to"), [("scan.h5", "pair"), ("product.h5", "ptychodus")])
+def test_two_files_are_not_written_under_one_name(
+    tmp_path: Path, counts_npz: Path, name: str, to: str
+):
+    with pytest.raises(DatasetError, match=rf"{name}: is .*; expected "):
+        convert(counts_npz, tmp_path / name, to)
+    assert not (tmp_path / name).exists()
 
 
 def test_no_file_of_the_source_is_written_over(tmp_path: Path, counts_npz: Path):
