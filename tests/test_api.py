@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,21 @@ def test_what_a_run_leaves_is_kept_where_asked(small_set: PtychoDataset, tmp_pat
     assert found.path == tmp_path / "out/reconstruction.npz"
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"set.npz", "product.h5", "run.json", "losses.csv"} < names
+
+
+def test_set_of_somebody_beside_a_result_is_not_written_over(
+    small_set: PtychoDataset, tmp_path: Path
+):
+    write_set(tmp_path / "set.npz", small_set)
+    before = (tmp_path / "set.npz").read_bytes()
+    other = replace(small_set, positions_px=small_set.positions_px + 1)
+    with pytest.raises(DatasetError, match=r"set\.npz: exists and was not kept there by a run"):
+        reconstruct(other, SPEC, output_dir=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["set.npz"]
+    assert (tmp_path / "set.npz").read_bytes() == before
+    for again in (other, small_set):  # what a run kept is replaced by the next
+        reconstruct(again, SPEC, output_dir=tmp_path / "out")
+    assert (tmp_path / "out/set.npz").read_bytes() == before
 
 
 def test_scan_that_is_stored_otherwise_is_turned(small_set: PtychoDataset, tmp_path: Path):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from fly64tasks.api.sets import AnyPath, refuse_unknown_kind
@@ -17,9 +18,11 @@ from fly64tasks.data.dataset import PtychoDataset
 from fly64tasks.data.frames import Kind
 from fly64tasks.data.readers import read_dataset
 from fly64tasks.data.writers.npz import write_dataset
+from fly64tasks.errors import DatasetError
 from fly64tasks.recon import result
-from fly64tasks.recon.files import RECONSTRUCTION
+from fly64tasks.recon.files import RECONSTRUCTION, RUN_RECORD
 from fly64tasks.recon.result import Reconstructed
+from fly64tasks.report.reading import read_json
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.spec import checked
 from fly64tasks.study.stages import AS_STORED, ASSUMED, Geometry, Orientation, ScoreSpec
@@ -64,7 +67,7 @@ def reconstruct(
     Raises
     ------
     DatasetError
-        The set breaks the contract.
+        The set breaks the contract, or ``set.npz`` is there and no run's in ``output_dir``.
     ReconstructionError
         The result is not finite, or diverged.
     StudyError
@@ -79,6 +82,7 @@ def reconstruct(
         folder = Path(output_dir or stack.enter_context(tempfile.TemporaryDirectory()))
         source = folder / _SET if isinstance(data, PtychoDataset) else Path(data)
         if isinstance(data, PtychoDataset):
+            _refuse_a_set_of_its_own(source)
             write_dataset(source, data)
         command.run(
             source,
@@ -92,6 +96,26 @@ def reconstruct(
         )
         found = read_reconstruction(folder)
     return found if output_dir else replace(found, path=None)
+
+
+class _Input(Struct):
+    path: str
+
+
+class _Run(Struct):
+    input: _Input
+
+
+def _refuse_a_set_of_its_own(path: Path) -> None:
+    """Refuse to write over a set, unless a run beside it had it written in this way."""
+    if not path.exists():
+        return
+    run = read_json(path.with_name(RUN_RECORD), _Run)
+    if run is None or Path(run.input.path).resolve() != path.resolve():
+        raise DatasetError(
+            f"{path}: exists and was not kept there by a run; expected a free name for the set: "
+            "choose another output_dir, or give this path to have it reconstructed"
+        )
 
 
 def read_reconstruction(path: AnyPath) -> Reconstructed:

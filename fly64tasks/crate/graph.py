@@ -142,27 +142,20 @@ def _graph(
 
 def _study_of(path: Path) -> tuple[str, list[str], list[Path]]:
     """Return a study's name, the folders below its project that it writes, and its programs."""
-    from fly64tasks.errors import StudyError
-    from fly64tasks.study.measured import read_measured_study
+    from fly64tasks.study.measured import MeasuredStudy, read_either
     from fly64tasks.study.methods import ProgramSpec
-    from fly64tasks.study.study import read_study
 
-    try:
-        study = read_study(path)
-        programs = [
-            path.parent / file
-            for method in study.all_methods.values()
-            if isinstance(method, ProgramSpec)
-            for file in method.files_used
-        ]
-        roots = [study.paths.data_root, study.paths.artifact_root]
-        return study.name, roots, list(dict.fromkeys(programs))
-    except StudyError as error:
-        try:
-            measured = read_measured_study(path)
-        except StudyError:
-            raise error from None
-        return measured.name, [measured.paths.artifact_root], []
+    study = read_either(path)
+    if isinstance(study, MeasuredStudy):
+        return study.name, [study.paths.artifact_root], []
+    programs = [
+        path.parent / file
+        for method in study.all_methods.values()
+        if isinstance(method, ProgramSpec)
+        for file in method.files_used
+    ]
+    roots = [study.paths.data_root, study.paths.artifact_root]
+    return study.name, roots, list(dict.fromkeys(programs))
 
 
 def _files_below(root: Path) -> Iterator[Path]:

@@ -15,9 +15,15 @@ from msgspec import Meta, Struct
 from fly64tasks.errors import StudyError, shortened
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.run_settings import CheckpointSpec
-from fly64tasks.study.spec import Spec, changed, read_spec
+from fly64tasks.study.spec import Spec, changed, parse_spec, read_table
 from fly64tasks.study.stages import TURNS, DataSpec, Geometry, Orientation, ScoreSpec
-from fly64tasks.study.study import refuse_control_characters, refuse_root_elsewhere
+from fly64tasks.study.study import (
+    KIND_OF_FILE,
+    SCANS,
+    Study,
+    refuse_control_characters,
+    refuse_root_elsewhere,
+)
 from fly64tasks.study.tuning import tuning_of
 
 Half = Literal["even", "odd"]
@@ -208,4 +214,24 @@ def read_measured_study(path: Path) -> MeasuredStudy:
     StudyError
         The file can not be read, is not TOML, holds an unknown key or a value out of range.
     """
-    return read_spec(MeasuredStudy, path, "a study of measured scans (TOML) with [scans]")
+    table = read_table(path, "a study of measured scans (TOML) with [scans]")
+    if "doses" in table and SCANS not in table:
+        raise StudyError(
+            f"{path}: has 'doses': it is a dose/overlap study, expected one of measured scans with "
+            "[scans]; `fly64tasks new` writes the dodo.py that runs it"
+        )
+    return parse_spec(MeasuredStudy, table, str(path))
+
+
+def read_either(path: Path) -> Study | MeasuredStudy:
+    """Read and check a study file of the kind that it is.
+
+    Raises
+    ------
+    StudyError
+        As `read_study`.
+    """
+    table = read_table(path, KIND_OF_FILE)
+    if SCANS in table:
+        return parse_spec(MeasuredStudy, table, str(path))
+    return parse_spec(Study, table, str(path))

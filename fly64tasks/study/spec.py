@@ -157,6 +157,17 @@ def read_spec(spec_type: type[SpecT], path: Path, kind: str) -> SpecT:
     StudyError
         The file can not be read, is not TOML, holds an unknown key or a value out of range.
     """
+    return parse_spec(spec_type, read_table(path, kind), str(path))
+
+
+def read_table(path: Path, kind: str) -> dict[str, Any]:
+    """Read a TOML file; ``kind`` says in errors what was expected.
+
+    Raises
+    ------
+    StudyError
+        The file can not be read, or is not TOML.
+    """
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise StudyError(f"{path}: is neither a file nor a link to one; expected {kind}")
@@ -166,7 +177,7 @@ def read_spec(spec_type: type[SpecT], path: Path, kind: str) -> SpecT:
             raise StudyError(f"{path}: longer than {MOST_BYTES} bytes; expected {kind}")
         if raw.count(b".") > MOST_DOTS:
             raise StudyError(f"{path}: holds more than {MOST_DOTS} dots; expected {kind}")
-        table = tomllib.loads(raw.decode())
+        return tomllib.loads(raw.decode())
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise StudyError(f"{path}: {reason}; expected {kind}") from None
@@ -174,7 +185,6 @@ def read_spec(spec_type: type[SpecT], path: Path, kind: str) -> SpecT:
         raise StudyError(f"{path}: not valid TOML: nested too deep") from None
     except ValueError as error:  # not TOML, not UTF-8, a number of thousands of digits
         raise StudyError(f"{path}: not valid TOML: {error}") from None
-    return parse_spec(spec_type, table, str(path))
 
 
 def _refuse_unknown_keys(

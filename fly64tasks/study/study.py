@@ -16,7 +16,7 @@ from fly64tasks.study.methods import Method, ProgramSpec, methods_of
 from fly64tasks.study.patterns import PHASE_C, PHASE_D, refuse_pattern
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.run_settings import CheckpointSpec
-from fly64tasks.study.spec import Positive, Spec, read_spec
+from fly64tasks.study.spec import Positive, Spec, parse_spec, read_table
 from fly64tasks.study.stages import (
     BaseSpec,
     DataSpec,
@@ -253,6 +253,11 @@ class Study(Spec, frozen=True, dict=True):
         )
 
 
+KIND_OF_FILE = "a study file (TOML), such as study.toml"
+SCANS = "scans"
+"""The table that a study of measured scans has, and no other."""
+
+
 def read_study(path: Path) -> Study:
     """Read and check a study file.
 
@@ -261,4 +266,10 @@ def read_study(path: Path) -> Study:
     StudyError
         The file can not be read, is not TOML, holds an unknown key or a value out of range.
     """
-    return read_spec(Study, path, "a study file (TOML), such as study.toml")
+    table = read_table(path, KIND_OF_FILE)
+    if SCANS in table:
+        raise StudyError(
+            f"{path}: has {SCANS!r}: it is a study of measured scans, expected a dose/overlap "
+            "study; `fly64tasks new --template measured` writes the dodo.py that runs it"
+        )
+    return parse_spec(Study, table, str(path))

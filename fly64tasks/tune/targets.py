@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +14,15 @@ from fly64tasks.data.lineage import AskedSet
 from fly64tasks.doitext.errors import nearest
 from fly64tasks.errors import StudyError, shortened
 from fly64tasks.study.cases import BASELINE, MAIN, Case, dose_name, variant_name
-from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy, read_measured_study
+from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy, read_either
 from fly64tasks.study.methods import ProgramSpec
 from fly64tasks.study.paths import Layout
 from fly64tasks.study.recon_settings import ReconSpec
 from fly64tasks.study.stages import DataSpec, Geometry, ScoreSpec
-from fly64tasks.study.study import Study, read_study
+from fly64tasks.study.study import Study
 from fly64tasks.tasks import of_case
 
 T = TypeVar("T")
-
-_HAS_SCANS = re.compile(rb"^\s*\[?scans\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -77,11 +74,10 @@ class Project:
         StudyError
             The file can not be used.
         """
-        if path.is_file() and _HAS_SCANS.search(path.read_bytes()):
-            scans = read_measured_study(path)
-            root = artifact_root or Path(scans.paths.artifact_root)
-            return cls(scans, MeasuredLayout(path.parent, root, path))
-        study = read_study(path)
+        study = read_either(path)
+        if isinstance(study, MeasuredStudy):
+            root = artifact_root or Path(study.paths.artifact_root)
+            return cls(study, MeasuredLayout(path.parent, root, path))
         layout = Layout.of(
             study,
             study_folder=path.parent,

@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 
 from fly64tasks.errors import StudyError
-from fly64tasks.study.measured import MeasuredLayout, MeasuredStudy, Part, read_measured_study
+from fly64tasks.study.measured import (
+    MeasuredLayout,
+    MeasuredStudy,
+    Part,
+    read_either,
+    read_measured_study,
+)
 from fly64tasks.study.spec import parse_spec
 from fly64tasks.study.stages import DataSpec
+from fly64tasks.study.study import Study, read_study
 
 
 def study_of(**table: Any) -> MeasuredStudy:
@@ -98,3 +105,17 @@ def test_broken_study_of_scans_is_refused_in_one_line(tmp_path: Path, text: str,
         read_measured_study(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_study_of_the_other_kind_is_named_and_what_runs_it(tmp_path: Path):
+    doses, scans = tmp_path / "doses.toml", tmp_path / "scans.toml"
+    doses.write_text("name = 'd'\ndoses = [1e3]\n")
+    scans.write_text("halves = true\n[scans.a]\nfile = 'a.npz'\n")
+    with pytest.raises(StudyError, match=r"has 'scans': it is .* `fly64tasks new --template meas"):
+        read_study(scans)
+    with pytest.raises(StudyError, match=r"has 'doses': it is a dose/overlap study, expected one"):
+        read_measured_study(doses)
+    assert (type(read_either(doses)), type(read_either(scans))) == (Study, MeasuredStudy)
+    scans.write_text("halfs = true\n[scans.a]\nfile = 'a.npz'\n")
+    with pytest.raises(StudyError, match="unknown key 'halfs'; did you mean 'halves'"):
+        read_either(scans)

@@ -13,8 +13,8 @@ import numpy as np
 
 from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.data.measurement import EV_J, Measurement, centred_m
-from fly64tasks.data.ownership import WRITER, refuse_foreign
-from fly64tasks.data.writers.counts import without_bad, write_frames
+from fly64tasks.data.ownership import WRITER
+from fly64tasks.data.writers.counts import refuse_unconverted, without_bad, write_frames
 from fly64tasks.doitext.atomic import replaced
 
 VERSION = 160
@@ -34,9 +34,9 @@ def write(path: Path, measurement: Measurement, counts: FrameStack) -> list[Path
     Raises
     ------
     DatasetError
-        ``path`` exists and was not written by this project.
+        ``path`` exists and was not converted by this project.
     """
-    refuse_foreign(path)
+    refuse_unconverted(path, b"cxi_version")
     geometry = measurement.geometry
     size, n = geometry.detector_pixel_size_m, counts.shape[-1]
     shape = (1, 1) if measurement.obj is None else measurement.obj.shape

@@ -14,6 +14,7 @@ from fly64tasks.data.ownership import WRITER, refuse_foreign
 from fly64tasks.data.readers.pair import partner
 from fly64tasks.data.writers.counts import without_bad, write_frames
 from fly64tasks.doitext.atomic import replaced
+from fly64tasks.errors import DatasetError
 
 
 def write(path: Path, measurement: Measurement, counts: FrameStack) -> list[Path]:
@@ -29,11 +30,16 @@ def write(path: Path, measurement: Measurement, counts: FrameStack) -> list[Path
     Raises
     ------
     DatasetError
-        One exists and was not written by this project.
+        One exists and was not written by this project, or the name is not one of a pair's.
     """
     dp, para = path, partner(path)
     if path.stem.endswith("_para"):
         dp, para = para, dp
+    if dp == para:
+        raise DatasetError(
+            f"{path}: is one file, and a dp/para pair is two; expected a name that ends in _dp or "
+            f"_para, as {path.stem}_dp{path.suffix}"
+        )
     for target in (dp, para):
         refuse_foreign(target)
     assert measurement.obj is not None

@@ -10,10 +10,11 @@ import numpy as np
 from fly64tasks.data.frame_stack import FrameStack
 from fly64tasks.data.measurement import Measurement
 from fly64tasks.data.ownership import WRITER, refuse_foreign
-from fly64tasks.data.readers.ptychodus import PRODUCT
+from fly64tasks.data.readers.ptychodus import DIFFRACTION, PRODUCT
 from fly64tasks.data.writers.counts import refuse_unconverted, without_bad, write_frames
 from fly64tasks.data.writers.product import SIZES_ARE, write_product
 from fly64tasks.doitext.atomic import replaced
+from fly64tasks.errors import DatasetError
 
 _NOT_RECONSTRUCTED = "not reconstructed."
 """What a product of ours says that is no result."""
@@ -36,6 +37,11 @@ def write(path: Path, measurement: Measurement, counts: FrameStack) -> list[Path
     """
     product = path.with_name(PRODUCT)
     refuse_foreign(path)
+    if path == product:
+        raise DatasetError(
+            f"{path}: is the name of the product beside the frames; expected another for the "
+            f"frames, as {DIFFRACTION}"
+        )
     refuse_unconverted(product, _NOT_RECONSTRUCTED.encode())
     assert measurement.obj is not None
     assert measurement.probe is not None

@@ -13,16 +13,14 @@ import msgspec
 from msgspec import Struct
 
 from fly64tasks.doitext.state.claims import MARK
-from fly64tasks.errors import DatasetError, StudyError
+from fly64tasks.errors import DatasetError
 from fly64tasks.recon.files import KEPT, RUN_RECORD
 from fly64tasks.report.reading import read_json
 from fly64tasks.report.records import Number
 from fly64tasks.report.studies.readings import Reading
 from fly64tasks.score.files import SCORES
 from fly64tasks.study.cases import BASELINE
-from fly64tasks.study.measured import read_measured_study
-from fly64tasks.study.spec import Spec
-from fly64tasks.study.study import read_study
+from fly64tasks.study.measured import read_either
 
 STUDY_FILE = "study.toml"
 INPUT_BESIDE = "input.beside"
@@ -199,11 +197,7 @@ def _settings_of(path: Path) -> dict[str, Any]:
     """Return what a study file says beyond what its jobs recorded; nothing where there is none."""
     if not path.is_file():
         return {}
-    try:
-        study: Spec = read_study(path)
-    except StudyError:
-        study = read_measured_study(path)
-    said = msgspec.to_builtins(study)  # with every default
+    said = msgspec.to_builtins(read_either(path))  # with every default
     return {key: value for key, value in flat(said).items() if not key.startswith(_OF_JOBS)}
 
 

@@ -227,6 +227,7 @@ def test_a_conversion_is_written_over_conversions_alone(
         (out / "reconstruction.npz", "ptychopinn"),
         (tmp_path / "set.npz", "npz"),
         (out / "diffraction.h5", "ptychodus"),
+        (out / "product.h5", "cxi"),
     ):
         before = {path: path.read_bytes() for path in out.iterdir()}
         with pytest.raises(DatasetError, match="exists and is no conversion"):
@@ -235,6 +236,15 @@ def test_a_conversion_is_written_over_conversions_alone(
     shutil.copy(out / "reconstruction.npz", tmp_path / "other.npz")
     with pytest.raises(DatasetError, match="exists and is no conversion"):
         convert(out / "reconstruction.npz", tmp_path / "other.npz", "comparison")
+
+
+@pytest.mark.parametrize(("name", "to"), [("scan.h5", "pair"), ("product.h5", "ptychodus")])
+def test_two_files_are_not_written_under_one_name(
+    tmp_path: Path, counts_npz: Path, name: str, to: str
+):
+    with pytest.raises(DatasetError, match=rf"{name}: is .*; expected "):
+        convert(counts_npz, tmp_path / name, to)
+    assert not (tmp_path / name).exists()
 
 
 def test_no_file_of_the_source_is_written_over(tmp_path: Path, counts_npz: Path):
@@ -273,7 +283,7 @@ def test_sizes_that_are_assumed_stay_so(tmp_path: Path, small_sets: dict[str, Pa
     assert "(assumed" in said
     assert read_dataset(path).metadata["geometry"]["assumed"] is True
     _, _, notes = convert(small_sets["train"], tmp_path / "again.cxi")
-    assert any("are assumed" in note for note in notes)
+    assert any("take them for measured" in note for note in notes)
 
 
 def test_written_again_over_our_own(tmp_path: Path, counts_npz: Path):
