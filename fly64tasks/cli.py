@@ -29,6 +29,7 @@ COMMANDS = {
     ),
     "tune": ("search settings for jobs of a study", "fly64tasks.tune.command"),
     "crate": ("describe a study that was run as an RO-Crate", "fly64tasks.crate.command"),
+    "docs": ("print a page of the documentation", "fly64tasks.setup.pages"),
     "doctor": ("say what is installed, what is missing, how fast it is", "fly64tasks.setup.doctor"),
 }
 """What each command does, and the module that does it."""

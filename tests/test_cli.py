@@ -108,7 +108,10 @@ def test_help_calls_the_command_as_it_was_called(module: str, prog: str):
     [
         ("recno", "did you mean recon?"),
         ("docter", "did you mean doctor?"),
-        ("x\x1b[2J", "expected new, recon, convert, inspect, score, compare, tune, crate, doctor"),
+        (
+            "x\x1b[2J",
+            "expected new, recon, convert, inspect, score, compare, tune, crate, docs, doctor",
+        ),
     ],
 )
 def test_unknown_command_is_one_line_and_2(name: str, hint: str, capsys: pytest.CaptureFixture):

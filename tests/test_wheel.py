@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from small_study import PROJECT
 
+from fly64tasks import __version__
 from fly64tasks.setup.new import FILES, TEMPLATES
 
 pytest.importorskip("hatchling", reason='hatchling is not installed: pip install -e ".[test]"')
@@ -48,11 +49,13 @@ def test_wheel_holds_the_templates_the_types_and_the_command(wheel: Path):
     inside |= {f"fly64tasks/report/templates/report.{n}" for n in ("css", "js", "html.j2")}
     inside |= {"fly64tasks/report/templates/compare.js"}
     inside |= {f"fly64tasks/report/templates/{n}.html.j2" for n in ("measured", "parts")}
+    inside |= {f"fly64tasks-{__version__}.data/data/share/doc/fly64tasks/index.md"}
     assert inside <= names
     tops = {name.partition("/")[0] for name in names}
     assert {re.sub(r"-.+\.", ".", top) for top in tops} == {
         "fly64tasks",
         "fly64tasks_entry.py",
+        "fly64tasks.data",
         "fly64tasks.dist-info",
     }
     assert "fly64tasks = fly64tasks_entry:main" in points
@@ -85,6 +88,9 @@ def test_new_study_runs_from_the_wheel_outside_any_clone(wheel: Path, tmp_path: 
 
     where = run(bin_folder / "python", "-c", "import fly64tasks; print(fly64tasks.__file__)")
     assert where.startswith(str(site))
+    assert str(venv / "share/doc/fly64tasks") in run(bin_folder / "fly64tasks", "docs")
+    page = (PROJECT / "docs/engine.md").read_text("utf-8")
+    assert run(bin_folder / "fly64tasks", "docs", "docs/engine.md") == page
     run(bin_folder / "fly64tasks", "new", "s")
     study = tmp_path / "s" / "study.toml"
     small = study.read_text("utf-8")
