@@ -12,7 +12,7 @@ from small_study import SMALL_STUDY, doit, new_project
 from tabs import SHELLS, shell
 
 PRESSED = {
-    "fly64tasks doc\t": ["doctor"],
+    "fly64tasks doct\t": ["doctor"],
     "fly64tasks recon --alg\t": ["--algorithm"],
     "fly64tasks recon --algorithm EP\t": ["EPIE"],
     "fly64tasks recon --object-init \t\t": ["ones", "noise", "guess"],
