@@ -56,6 +56,8 @@ class Metric:
         Shown in tables.
     needs_truth : bool
         Whether it compares with the truth; the others are of the data alone.
+    ranks : bool
+        Whether of two values one is of the better object: a closer fit may be one to noise.
     """
 
     key: str
@@ -66,6 +68,7 @@ class Metric:
     of: Callable[[Comparison], float | Noted]
     decimals: int = 4
     needs_truth: bool = True
+    ranks: bool = True
 
     @property
     def is_length(self) -> bool:

@@ -254,6 +254,7 @@ METRICS = (
         _chi2,
         decimals=2,
         needs_truth=False,
+        ranks=False,
     ),
     Metric(
         "r_factor",
@@ -265,6 +266,7 @@ METRICS = (
         "it is low whatever the object.",
         lambda fitted: fitted.data_fit.r_factor,
         needs_truth=False,
+        ranks=False,
     ),
 )
 """In the order of tables; the first is the main score."""

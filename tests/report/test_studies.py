@@ -300,6 +300,7 @@ def test_limits_say_what_became_better_or_nothing(tmp_path: Path):
         for at, side in enumerate(("first", "second"))
     )
     scores = said_of(first, second)["scores"]
+    assert len(scores) == len(table)
     for score, (old, new, verdict) in zip(scores, table, strict=True):
         assert (score["verdict"], old, new) == (verdict, old, new)
         assert (score["old_bound"], score["new_bound"]) == (old[1] or None, new[1] or None)
@@ -307,3 +308,15 @@ def test_limits_say_what_became_better_or_nothing(tmp_path: Path):
     printed = " ".join(compared(first, second).stdout.split())
     assert "½-bit nm none 15 - better" in printed
     assert "½-bit nm <= 20 25 - worse" in printed
+
+
+def test_a_closer_fit_is_not_called_better(tmp_path: Path):
+    first, second = study_in(tmp_path / "first"), study_in(tmp_path / "second")
+    for case in CASES:
+        path = layout_in(second).recon_dir(case) / SCORES
+        scores = json.loads(path.read_text("utf-8"))
+        scores["metrics"] |= {"chi2": 0.9, "r_factor": scores["metrics"]["r_factor"] / 2}
+        path.write_text(json.dumps(scores), "utf-8")
+    said = {score["metric"]: score["verdict"] for score in said_of(first, second)["scores"]}
+    assert (said["chi2"], said["r_factor"]) == ("differs", "differs")
+    assert f"Fit χ²: differs in {len(CASES)} of {len(CASES)} jobs" in compared(first, second).stdout

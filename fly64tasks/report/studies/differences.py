@@ -90,7 +90,7 @@ class Differences:
                 continue
             counts = [
                 f"{verdict}{' study' if verdict == 'only in one' else ''} in {count}"
-                for verdict in ("better", "worse", "equal", "not known", "only in one")
+                for verdict in ("better", "worse", "differs", "equal", "not known", "only in one")
                 if (count := sum(score.verdict == verdict for score in scores))
             ]
             unit = f" {metric.unit}" if metric.unit else ""
@@ -107,7 +107,7 @@ class Differences:
         verdicts = [cell.verdict for cell in self.cells if cell.metric is metric]
         counts = [
             f"{verdict} in {count}"
-            for verdict in ("better", "worse", "within the spread", "equal")
+            for verdict in ("better", "worse", "differs", "within the spread", "equal")
             if (count := verdicts.count(verdict))
         ]
         return f"; over the draws {', '.join(counts)} of {len(verdicts)} cells" if counts else ""

@@ -16,8 +16,8 @@ EQUAL = 1e-5
 """Of a score: another number of threads or another machine makes of the same settings no more."""
 KNOWN = {metric.key: metric for metric in (*METRICS, *HALVES_METRICS)}
 
-Verdict = Literal["better", "worse", "equal", "only in one", "not known"]
-Over = Literal["better", "worse", "equal", "within the spread"]
+Verdict = Literal["better", "worse", "differs", "equal", "not known", "only in one"]
+Over = Literal["better", "worse", "differs", "within the spread", "equal"]
 
 
 class Reading(NamedTuple):
@@ -58,12 +58,17 @@ class Score:
 
     @property
     def verdict(self) -> Verdict:
-        """Return what became of it; the same limit twice is no difference."""
+        """Return what became of it; the same limit twice is no difference.
+
+        A score that does not rank what it is of differs, and is neither better nor worse.
+        """
         old, new = self.old, self.new
         if old is None or new is None:
             return "equal" if old is new else "only in one"
         if old.side == new.side and _are_equal(old.value, new.value):
             return "equal"
+        if not self.metric.ranks:
+            return "differs"
         badness = self.metric.badness
         if badness(new.value) <= badness(old.value):
             return "better" if new.side != "worse" and old.side != "better" else "not known"
@@ -104,6 +109,8 @@ class Cell:
             return "equal"
         if not self.difference.is_beyond_spread:
             return "within the spread"
+        if not self.metric.ranks:
+            return "differs"
         badness = self.metric.badness
         return "better" if badness(self.new.mean) < badness(self.old.mean) else "worse"
 
