@@ -45,6 +45,7 @@ from fly64tasks.report.results import read_jobs
 from fly64tasks.report.summary import csv_text, markdown_text
 from fly64tasks.report.wording import HARD_SPACE
 from fly64tasks.score import command as score
+from fly64tasks.score import folder as scored_folder
 from fly64tasks.score.files import SCORES
 from fly64tasks.study.cases import SPLITS
 from fly64tasks.study.paths import Layout
@@ -542,7 +543,7 @@ def test_any_metadata_text(
 
     The pictures, which show none of it and take seconds, are left out.
     """
-    monkeypatch.setattr(score, "draw_comparison", lambda *args, **kwargs: None)
+    monkeypatch.setattr(scored_folder, "draw_comparison", lambda *args, **kwargs: None)
     tally = Tally()
     arrays = valid_arrays(n=6, size=8)
     study = msgspec.structs.replace(Study(), doses=(1e3,))

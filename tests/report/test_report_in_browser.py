@@ -437,9 +437,9 @@ def test_pointer_on_a_picture_says_place_and_value(browser: Any, tmp_path: Path)
         area = image.bounding_box()
         assert area is not None
         for (column, row), said in {
-            (1, 1): "Phase ≈ 0.20 rad at y 105, x 120",
-            (0, 0): "Amplitude ≈ −0.30 at y 105, x 120",
-            (2, 1): "Phase, difference ≈ −0.10 rad at y 105, x 120",
+            (1, 1): "Phase ≈ 0.20 rad at y 60, x 120",
+            (0, 0): "Amplitude ≈ −0.30 at y 60, x 120",
+            (2, 1): "Phase, difference ≈ −0.10 rad at y 60, x 120",
         }.items():
             place = {
                 "x": area["width"] * (column + 0.5025) / 3,
@@ -512,3 +512,22 @@ def test_picture_for_the_readme_is_the_top_of_the_page(layout: Layout, tmp_path:
         assert 600 < picture.height < 2000
     assert output.stat().st_size < screenshot.SIZE_LIMIT
     assert done.stdout.startswith(str(output))
+
+
+DRAWN = """() => [...document.querySelectorAll(".stage canvas")].every((canvas) =>
+  canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean))"""
+
+
+def test_nothing_moves_when_two_jobs_are_drawn(browser: Any, layout: Layout):
+    """Else a click below them, or a link to a job, ends in another place."""
+    with opened(browser, layout) as report:
+        section = report.page.locator("#compare")
+        before = section.bounding_box()["height"]
+        assert not report.page.evaluate(DRAWN)
+        section.scroll_into_view_if_needed()
+        for _ in range(100):
+            report.page.wait_for_timeout(50)
+            if report.page.evaluate(DRAWN):
+                break
+        assert report.page.evaluate(DRAWN)
+        assert section.bounding_box()["height"] == before

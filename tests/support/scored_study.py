@@ -100,7 +100,7 @@ def scores_of(case: Case, **changes: Any) -> dict[str, Any]:
             "threshold": 0.1,
             "pixels": 40123,
             "share_of_object": 0.31,
-            "box_px": [10, 200, 20, 220],
+            "box_px": [10, 110, 20, 220],
         },
         "alignment": {
             "scale": 1.02,

@@ -46,23 +46,34 @@ function compare(section) {
       context.restore();
     }
   };
+  // Give the room that is needed, with words below: of panels so high for their width.
+  const lay = (aspect) => {
+    const names = [name(sheets[a.value]), b.value === "truth" ? "its truth" : name(sheets[b.value])];
+    const pair = mode.value === "pair";
+    const tiles = quantity.value === "both" ? 2 : 1;
+    stage.classList.toggle("one", !pair);
+    figures[1].hidden = !pair;
+    form.querySelector(".slide").hidden = mode.value !== "slider";
+    const words = {
+      pair: names,
+      slider: [`A left: ${names[0]}; B right: ${names[1]}`],
+      blink: [blinks ? `B: ${names[1]}` : `A: ${names[0]}`],
+    }[mode.value];
+    for (const [index, text] of words.entries()) {
+      const canvas = figures[index].querySelector("canvas");
+      canvas.width = canvas.clientWidth * devicePixelRatio;
+      canvas.height = (canvas.width / tiles) * Math.min(aspect, 1.2);
+      figures[index].querySelector("figcaption").textContent = text;
+    }
+    return pair;
+  };
   const draw = async () => {
     const turn = ++drawn;
     const [first, other] = [sheets[a.value], b.value === "truth" ? sheets[a.value] : sheets[b.value]];
     const shown = await Promise.all([chosen(first), chosen(other, b.value === "truth")]);
     if (turn !== drawn) return;
-    const names = [name(first), b.value === "truth" ? "its truth" : name(other)];
-    const pair = mode.value === "pair";
-    stage.classList.toggle("one", !pair);
-    figures[1].hidden = !pair;
-    form.querySelector(".slide").hidden = mode.value !== "slider";
-    for (const figure of pair ? figures : [figures[0]]) {
-      const canvas = figure.querySelector("canvas");
-      const { image, columns, rows } = shown[0][0];
-      const aspect = image.naturalHeight / rows / (image.naturalWidth / columns);
-      canvas.width = canvas.clientWidth * devicePixelRatio;
-      canvas.height = (canvas.width / shown[0].length) * Math.min(aspect, 1.2);
-    }
+    const { image, columns, rows } = shown[0][0];
+    const pair = lay(image.naturalHeight / rows / (image.naturalWidth / columns));
     const [left, right] = figures.map((figure) => figure.querySelector("canvas"));
     paint(left, shown[mode.value === "blink" && blinks ? 1 : 0], 0);
     if (pair) paint(right, shown[1], 0);
@@ -74,12 +85,6 @@ function compare(section) {
       for (const index of shown[1].keys())
         context.fillRect((index + share.value / 100) * wide - 1, 0, 2, left.height);
     }
-    const words = {
-      pair: names,
-      slider: [`A left: ${names[0]}; B right: ${names[1]}`],
-      blink: [blinks ? `B: ${names[1]}` : `A: ${names[0]}`],
-    }[mode.value];
-    for (const [index, text] of words.entries()) figures[index].querySelector("figcaption").textContent = text;
   };
   const zoomBy = (factor) => {
     if (factor) view.zoom = Math.min(40, Math.max(1, view.zoom * factor));
@@ -116,7 +121,7 @@ function compare(section) {
     blinks = !blinks;
     draw();
   }, 700);
-  const begin = () => {
+  const list = () => {
     for (const select of [a, b])
       for (const [index, sheet] of sheets.entries()) select.add(new Option(name(sheet), index));
     if (sheets.some((sheet) => sheet.dataset.rows === "2")) b.add(new Option("truth of A", "truth"));
@@ -124,14 +129,19 @@ function compare(section) {
     const cell = (sheet) => ["dose", "view", "split"].map((key) => sheet.closest("details.job").dataset[key]).join();
     const like = sheets.findIndex((sheet, index) => index && cell(sheet) === cell(sheets[0]));
     b.value = like > 0 ? like : sheets[0].dataset.rows === "2" ? "truth" : sheets.length - 1;
-    addEventListener("resize", draw);
-    draw();
+    const [top, bottom, left, right] = (sheets[0].dataset.box ?? "0 1 0 1").split(" ");
+    lay((bottom - top) / (right - left));
   };
-  // What is far below is listed and drawn when it comes into sight.
+  // What is far below is drawn when it comes into sight, and of many jobs listed then; what lies
+  // below it stays where it is.
+  const many = document.body.className === "many";
+  if (!many) list();
   const sight = new IntersectionObserver((entries) => {
     if (!entries.some((entry) => entry.isIntersecting)) return;
     sight.disconnect();
-    begin();
+    if (many) list();
+    addEventListener("resize", draw);
+    draw();
   });
   sight.observe(section);
 }
