@@ -359,11 +359,9 @@ def kill_and_resume(
             told.append("ended")
         else:
             assert running.returncode == (-number if number is signal.SIGKILL else 75), err
-            assert (folder / CHECKPOINT).exists()
-            for name in (
-                RECONSTRUCTION,
-                PRODUCT,
-            ):  # none, or killed between its writing and the run's end: whole
+            if not (folder / CHECKPOINT).exists():  # killed between the run's end and its process's
+                assert (record(folder)["state"], result(folder)) == ("done", undisturbed)
+            for name in (RECONSTRUCTION, PRODUCT):  # none, or killed after it was written: whole
                 if (folder / name).exists():
                     assert (folder / name).read_bytes() == undisturbed[name]
             told.append(number.name)
