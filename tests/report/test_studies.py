@@ -280,6 +280,17 @@ def test_draw_that_one_study_lacks_is_left_out(tmp_path: Path):
     assert said_of(first, second)["draws"] == []
 
 
+def test_draws_of_which_one_has_only_a_limit_stay_jobs(tmp_path: Path):
+    """Left out, it would leave a mean of those draws that went well."""
+    known = {"a": (20, ""), "a@2": (24, "")}
+    first = study_of(tmp_path / "first", {**known, "a@3": (28, "")})
+    for side in ("worse", "better"):
+        second = study_of(tmp_path / side, {**known, "a@3": (40, side)})
+        assert said_of(first, second)["draws"] == []
+    printed = " ".join(compared(first, tmp_path / "worse").stdout.split())
+    assert "a@3 Resolution, FRC ½-bit nm 28 none - worse" in printed
+
+
 def test_limits_say_what_became_better_or_nothing(tmp_path: Path):
     table = [
         ((20, ""), (20, ""), "equal"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from doit.control import TaskControl, TaskDispatcher
@@ -129,14 +129,7 @@ class Control(TaskControl):
 
     def closure(self, names: Iterable[str] | None = None) -> list[str]:
         """`names` (or what is selected) and all that feeds them, in the order of definition."""
-        todo = list(self.selected_tasks if names is None else names)
-        found = set(todo)
-        while todo:
-            task = self.tasks[todo.pop()]
-            for dep in (*task.task_dep, *task.setup_tasks, *task.calc_dep):
-                if dep not in found:
-                    found.add(dep)
-                    todo.append(dep)
+        found = with_feeding(self.tasks, self.selected_tasks if names is None else names)
         return [name for name in self.tasks if name in found]
 
 
@@ -157,3 +150,16 @@ class _Ordered(dict[Any, None]):
 
     def add(self, item: Any) -> None:
         self[item] = None
+
+
+def with_feeding(tasks: Mapping[str, Any], names: Iterable[str]) -> set[str]:
+    """Return the names, and those of all tasks that feed them."""
+    todo = list(names)
+    found = set(todo)
+    while todo:
+        task = tasks[todo.pop()]
+        for dep in (*task.task_dep, *task.setup_tasks, *task.calc_dep):
+            if dep not in found:
+                found.add(dep)
+                todo.append(dep)
+    return found

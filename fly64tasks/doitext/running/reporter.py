@@ -12,6 +12,7 @@ from doit.exceptions import BaseFail, UnmetDependency
 
 from .. import progress
 from ..errors import printable, printable_lines
+from ..graph.control import with_feeding
 from ..progress import Progress
 from .ahead import Ahead
 from .failures import reason_of
@@ -264,14 +265,7 @@ class ToCome:
 
     def needed(self) -> set[str]:
         """The names of all of them, groups too."""
-        todo, found = list(self._selected), set(self._selected)
-        while todo:
-            task = self._tasks[todo.pop()]
-            for dep in (*task.task_dep, *task.setup_tasks, *task.calc_dep):
-                if dep not in found:
-                    found.add(dep)
-                    todo.append(dep)
-        return found
+        return with_feeding(self._tasks, self._selected)
 
     def _named(self) -> list[str]:
         return [name for name in self.needed() if self._tasks[name].actions]

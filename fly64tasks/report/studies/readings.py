@@ -118,16 +118,17 @@ class Cell:
 def cells_of(scores: Sequence[Score]) -> list[Cell]:
     """Return each score of each cell that has several draws in both studies.
 
-    A draw that has no score in one of them, or only a limit, is left out.
+    A draw that has no score in one of them is left out. Where one has only a limit nothing is known
+    of the mean, and without it the others would be chosen by what they say: there is no cell.
     """
-    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    found: dict[tuple[str, str], list[tuple[float, float] | None]] = {}
     for score in scores:
-        if score.pair:
+        if score.old and score.new:
             found.setdefault((first_draw(score.job), score.metric.key), []).append(score.pair)
     return [
-        Cell(name, KNOWN[key], tuple(pairs))
+        Cell(name, KNOWN[key], tuple(known))
         for (name, key), pairs in found.items()
-        if len(pairs) > 1
+        if len(known := [pair for pair in pairs if pair]) == len(pairs) > 1
     ]
 
 
